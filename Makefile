@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+
+CARGO ?= cargo
+INSTALL ?= install
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
+SYMBOLS := $(shell sed '/^\#/d' tools/symbols.txt)
+
+OUT := target/release
+# An installed copy, for the tests and for make compare.
+STAGE := $(CURDIR)/target/stage
+
+.PHONY: all library header install stage test compare clean
+
+all: library $(OUT)/virtio_ring.o
+
+# cargo knows what is out of date.
+library:
+	$(CARGO) build --release
+
+# One relocatable object, for programs whose makefiles want virtio_ring.o: what
+# the exported functions need, and no other global name.
+$(OUT)/virtio_ring.o: library tools/symbols.txt
+	ld -r --gc-sections $(addprefix -u ,$(SYMBOLS)) -e $(firstword $(SYMBOLS)) \
+		$(OUT)/libvirtio_ring.a -o $@.tmp
+	objcopy --keep-global-symbols=tools/symbols.txt $@.tmp $@
+	rm $@.tmp
+
+header:
+	VIRTIO_RING_WRITE_HEADER=1 $(CARGO) test --test header
+
+# Name, what it is about, compiler and linker flags.
+define pc
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@NAME@|$(1)|' -e 's|@ABOUT@|$(2)|' -e 's|@CFLAGS@|$(3)|' \
+		-e 's|@LIBS@|$(4)|' virtio_ring.pc.in \
+		> '$(DESTDIR)$(LIBDIR)/pkgconfig/$(1).pc'
+endef
+
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
+	$(INSTALL) -m 755 $(OUT)/libvirtio_ring.so '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so.1'
+	ln -sf libvirtio_ring.so.1 '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so'
+	$(INSTALL) -m 644 $(OUT)/libvirtio_ring.a '$(DESTDIR)$(LIBDIR)'
+	$(INSTALL) -m 644 include/virtio_ring.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(call pc,virtio_ring)
+	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
+	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)
+
+comma := ,
+space := $() $()
+
+stage:
+	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The virtio ring of the Linux kernel for user space.
+ *
+ * Made by cbindgen from src/capi.rs and src/abi; `make header` makes it anew.
+ *
+ * Link with what `pkg-config --cflags --libs virtio_ring` says. Programs built
+ * with the device structure of the wrap counter series use virtio_ring-series
+ * instead, those that call 6.12's virtqueue_resize virtio_ring-6.12: these set
+ * VIRTIO_RING_ABI_SERIES and VIRTIO_RING_ABI_6_12, which this file looks at.
+ *
+ * It may be included before, behind or without <linux/virtio_ring.h> and
+ * <linux/virtio_config.h>. `struct vring` is theirs: to look into one, or to
+ * call __vring_new_virtqueue(), include <linux/virtio_ring.h>.
+ */
+#ifndef VIRTIO_RING_H
+#define VIRTIO_RING_H
+
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vring;
+struct virtqueue;
+struct virtio_device;
+
+/* Addresses as the device sees them. The same as the processor's here. */
+typedef unsigned long long dma_addr_t;
+/* How an allocation may be made. Ignored. */
+typedef unsigned int gfp_t;
+
+
+/**
+ * The driver is ready: the device is live (virtio 1.3, 2.1).
+ */
+#define VIRTIO_CONFIG_S_DRIVER_OK 4
+
+/**
+ * Indirect descriptor tables.
+ */
+#define VIRTIO_RING_F_INDIRECT_DESC 28
+
+/**
+ * Event index: `used_event` and `avail_event`.
+ */
+#define VIRTIO_RING_F_EVENT_IDX 29
+
+/**
+ * Virtio 1: little-endian whatever the machine is.
+ */
+#define VIRTIO_F_VERSION_1 32
+
+/**
+ * Addresses are the platform's, not physical ones.
+ */
+#define VIRTIO_F_ACCESS_PLATFORM 33
+
+/**
+ * The packed ring.
+ */
+#define VIRTIO_F_RING_PACKED 34
+
+/**
+ * The device needs the platform's own barriers.
+ */
+#define VIRTIO_F_ORDER_PLATFORM 36
+
+/**
+ * Notifications carry data.
+ */
+#define VIRTIO_F_NOTIFICATION_DATA 38
+
+/**
+ * Which way the data of a mapping goes. Nothing depends on it here.
+ */
+enum dma_data_direction {
+        DMA_BIDIRECTIONAL = 0,
+        DMA_TO_DEVICE = 1,
+        DMA_FROM_DEVICE = 2,
+        DMA_NONE = 3,
+};
+
+/**
+ * The generic part of a device.
+ */
+struct device {
+        /**
+         * Never followed.
+         */
+        struct device *parent;
+#ifdef VIRTIO_RING_ABI_SERIES
+  /**
+   * Never followed.
+   */
+  void *driver;
+#endif
+};
+
+/**
+ * A doubly linked list's node or head, the kernel's `struct list_head`.
+ */
+struct list_head {
+        /**
+         * Next node, or the head.
+         */
+        struct list_head *next;
+        /**
+         * Previous node, or the head.
+         */
+        struct list_head *prev;
+};
+
+/**
+ * Called when buffers were used.
+ */
+typedef void (*vq_callback_t)(struct virtqueue *vq);
+
+/**
+ * The public part of a queue. The library allocates it and owns what follows
+ * it in memory; a program may read all of it, and write `callback`, `index`,
+ * `num_max` and `priv`.
+ */
+struct virtqueue {
+        /**
+         * Node in the device's list of queues (`vqs`).
+         */
+        struct list_head list;
+        /**
+         * Called by `vring_interrupt` when buffers were used; may be NULL, which
+         * at creation also tells the device not to interrupt.
+         */
+        vq_callback_t callback;
+        /**
+         * Name given at creation, for messages. Not copied.
+         */
+        const char *name;
+        /**
+         * The device given at creation.
+         */
+        struct virtio_device *vdev;
+        /**
+         * Number of the queue on its device, counted from 0.
+         */
+        unsigned int index;
+        /**
+         * Free descriptors. Read only: the library keeps its own count.
+         */
+        unsigned int num_free;
+        /**
+         * Upper limit for `virtqueue_resize`; the size at creation until the
+         * program raises it. (5.17's programs have `priv` here.)
+         */
+        unsigned int num_max;
+        /**
+         * The program's own.
+         */
+        void *priv;
+        /**
+         * The program's own, false at creation.
+         */
+        bool reset;
+};
+
+/**
+ * What the program's device can do for reset and resize. A member may be
+ * NULL: the calls that need it then return -ENOENT.
+ */
+struct virtio_config_ops {
+#ifdef VIRTIO_RING_ABI_SERIES
+  void (*before[4])(void);
+  /**
+   * The device status, for virtqueue_use_wrap_counter.
+   */
+  uint8_t (*get_status)(struct virtio_device *vdev);
+  void (*after[10])(void);
+#else
+        /**
+         * Stops the queue; 0 or a negative error.
+         */
+        int (*disable_vq_and_reset)(struct virtqueue *vq);
+        /**
+         * Starts the queue again; 0 or a negative error.
+         */
+        int (*enable_vq_after_reset)(struct virtqueue *vq);
+#endif
+};
+
+/**
+ * A device as the tools' headers of 5.17, 6.1 and 6.12 declare it.
+ */
+struct virtio_device {
+#ifdef VIRTIO_RING_ABI_SERIES
+  struct device dev;
+  uint64_t features;
+  const struct virtio_config_ops *config;
+  struct list_head vqs;
+  int vqs_list_lock;
+#else
+        /**
+         * Its parent is what `virtqueue_dma_dev` hands back.
+         */
+        struct device dev;
+        /**
+         * Negotiated features, bit by bit (virtio 1.3, 2.2).
+         */
+        uint64_t features;
+        /**
+         * The device's queues.
+         */
+        struct list_head vqs;
+        /**
+         * Lock for `vqs`: a `pthread_spinlock_t`, set up by the program with
+         * `pthread_spin_init`.
+         */
+        int vqs_list_lock;
+        /**
+         * Operations for reset and resize; may be NULL.
+         */
+        const struct virtio_config_ops *config;
+#endif
+};
+
+/**
+ * One entry of a list of buffer parts, as in the tools' headers.
+ */
+struct scatterlist {
+        /**
+         * Address of the page, with the two flag bits.
+         */
+        unsigned long page_link;
+        /**
+         * Offset in the page, in bytes.
+         */
+        unsigned int offset;
+        /**
+         * Length in bytes.
+         */
+        unsigned int length;
+        /**
+         * Address for the device, used on premapped queues only.
+         */
+        uint64_t dma_address;
+};
+
+/**
+ * Tells the device that something was added; false if it can't.
+ */
+typedef bool (*vq_notify_t)(struct virtqueue *vq);
+
+/**
+ * Gets what reset and resize give back: the `data` of a buffer.
+ */
+typedef void (*vq_recycle_t)(struct virtqueue *vq, void *buf);
+
+/**
+ * Called when reset or resize have given everything back.
+ */
+typedef void (*vq_recycle_done_t)(struct virtqueue *vq);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Largest buffer that can be mapped for the device, in bytes: no limit, as
+ * addresses are mapped to themselves.
+ */
+size_t virtio_max_dma_size(const struct virtio_device *vdev);
+
+/**
+ * Adds a buffer made of several lists: first `out_sgs` lists that the device
+ * reads, then `in_sgs` that it writes. The device learns of it with
+ * `virtqueue_kick`.
+ *
+ * `data` comes back from `virtqueue_get_buf`; it must not be NULL. `gfp` is
+ * ignored.
+ *
+ * Returns 0; -EINVAL (no data, no entries); -EIO (the queue is broken); -ENOSPC
+ * (not enough free descriptors); -ENOMEM. Nothing is added unless 0 is
+ * returned.
+ */
+int virtqueue_add_sgs(struct virtqueue *vq,
+                      struct scatterlist **sgs,
+                      unsigned int out_sgs,
+                      unsigned int in_sgs,
+                      void *data,
+                      gfp_t gfp);
+
+/**
+ * Adds a buffer that the device reads: one list of `num` entries. -EINVAL also
+ * if the list is shorter or longer than that; else as `virtqueue_add_sgs`.
+ */
+int virtqueue_add_outbuf(struct virtqueue *vq,
+                         struct scatterlist *sg,
+                         unsigned int num,
+                         void *data,
+                         gfp_t gfp);
+
+/**
+ * Adds a buffer that the device writes; else as `virtqueue_add_outbuf`.
+ */
+int virtqueue_add_inbuf(struct virtqueue *vq,
+                        struct scatterlist *sg,
+                        unsigned int num,
+                        void *data,
+                        gfp_t gfp);
+
+/**
+ * Adds a buffer that the device writes, with a second pointer for
+ * `virtqueue_get_buf_ctx`. -EINVAL also on a queue that uses indirect descriptors;
+ * else as `virtqueue_add_inbuf`.
+ */
+int virtqueue_add_inbuf_ctx(struct virtqueue *vq,
+                            struct scatterlist *sg,
+                            unsigned int num,
+                            void *data,
+                            void *ctx,
+                            gfp_t gfp);
+
+/**
+ * First half of `virtqueue_kick`: does the device want to be notified of what
+ * was added? True calls for `virtqueue_notify`.
+ */
+bool virtqueue_kick_prepare(struct virtqueue *vq);
+
+/**
+ * Second half of `virtqueue_kick`: calls the queue's notify function. False if
+ * that fails, and the queue is broken then, or was before. Needs no
+ * serialisation.
+ */
+bool virtqueue_notify(struct virtqueue *vq);
+
+/**
+ * Tells the device of what was added, if it wants to know. False if the queue is
+ * broken.
+ */
+bool virtqueue_kick(struct virtqueue *vq);
+
+/**
+ * Takes the next used buffer: its `data`, and in `*len` how many bytes the
+ * device says it wrote (not checked). NULL when there is none, or the queue is
+ * broken. With `ctx`, the pointer given to `virtqueue_add_inbuf_ctx` goes
+ * there.
+ */
+void *virtqueue_get_buf_ctx(struct virtqueue *vq,
+                            unsigned int *len,
+                            void **ctx);
+
+/**
+ * Takes the next used buffer; see `virtqueue_get_buf_ctx`.
+ */
+void *virtqueue_get_buf(struct virtqueue *vq, unsigned int *len);
+
+/**
+ * Asks the device not to interrupt; a hint, some may still come.
+ */
+void virtqueue_disable_cb(struct virtqueue *vq);
+
+/**
+ * Asks the device to interrupt again, and returns a token that says what has been
+ * taken so far, for `virtqueue_poll`.
+ *
+ * Low 16 bits: the last used index (split), or ring position with the used wrap
+ * counter in bit 15 (packed). Upper 16 bits: 0, or with wrap counting how often
+ * the lower have wrapped.
+ */
+unsigned int virtqueue_enable_cb_prepare(struct virtqueue *vq);
+
+/**
+ * Is there a used buffer that the holder of the token has not seen? From any
+ * thread, without a lock. False on a broken queue.
+ */
+bool virtqueue_poll(struct virtqueue *vq, unsigned int last_used_idx);
+
+/**
+ * Asks the device to interrupt again. False if there is a used buffer already;
+ * the interrupt for it may never come.
+ */
+bool virtqueue_enable_cb(struct virtqueue *vq);
+
+/**
+ * Asks the device to interrupt when three quarters of what is in flight is used.
+ * False if there is something to do already.
+ */
+bool virtqueue_enable_cb_delayed(struct virtqueue *vq);
+
+/**
+ * Takes back a buffer that was not used, and its `data`; NULL when there is none
+ * left. The device must be stopped.
+ */
+void *virtqueue_detach_unused_buf(struct virtqueue *vq);
+
+/**
+ * Queue size in descriptors. From any thread.
+ */
+unsigned int virtqueue_get_vring_size(const struct virtqueue *vq);
+
+/**
+ * Has the queue given up on its device? From any thread.
+ */
+bool virtqueue_is_broken(const struct virtqueue *vq);
+
+/**
+ * Address of the descriptor area, for the device. 0, and a line on stderr, for
+ * a ring from `vring_new_virtqueue`.
+ */
+dma_addr_t virtqueue_get_desc_addr(const struct virtqueue *vq);
+
+/**
+ * Address of the driver area (available ring, or driver event suppression
+ * structure); else as `virtqueue_get_desc_addr`.
+ */
+dma_addr_t virtqueue_get_avail_addr(const struct virtqueue *vq);
+
+/**
+ * Address of the device area (used ring, or device event suppression structure);
+ * else as `virtqueue_get_desc_addr`.
+ */
+dma_addr_t virtqueue_get_used_addr(const struct virtqueue *vq);
+
+/**
+ * Where the parts of a split ring are; NULL for a packed one. The answer is as
+ * old as the queue, or its last resize.
+ */
+const struct vring *virtqueue_get_vring(const struct virtqueue *vq);
+
+/**
+ * To be called when the device has interrupted: calls the queue's callback if
+ * there is a used buffer. Returns 1 (IRQ_HANDLED), or 0 (IRQ_NONE) if there was
+ * none. From any thread.
+ */
+int vring_interrupt(int irq, void *vq);
+
+/**
+ * Creates a queue and its ring: packed if the device has that feature, else
+ * split, the used ring on a multiple of `vring_align`. Size 1 to 32768, of a
+ * split ring a power of two; with `may_reduce_num` a split ring gets smaller
+ * while there is not enough memory.
+ *
+ * `weak_barriers`: the device is software on another processor. `context`: no
+ * indirect descriptors, `virtqueue_add_inbuf_ctx` can be used. `notify` tells
+ * the device of new buffers. Without `callback` the device is asked not to
+ * interrupt. `name` is for messages. Device and name must outlive the queue.
+ *
+ * NULL, and a line on stderr, when that can't be.
+ */
+struct virtqueue *vring_create_virtqueue(unsigned int index,
+                                         unsigned int num,
+                                         unsigned int vring_align,
+                                         struct virtio_device *vdev,
+                                         bool weak_barriers,
+                                         bool may_reduce_num,
+                                         bool context,
+                                         vq_notify_t notify,
+                                         vq_callback_t callback,
+                                         const char *name);
+
+/**
+ * As `vring_create_virtqueue`, with the device that `virtqueue_dma_dev` is to
+ * answer.
+ */
+struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
+                                             unsigned int num,
+                                             unsigned int vring_align,
+                                             struct virtio_device *vdev,
+                                             bool weak_barriers,
+                                             bool may_reduce_num,
+                                             bool context,
+                                             vq_notify_t notify,
+                                             vq_callback_t callback,
+                                             const char *name,
+                                             struct device *dma_dev);
+
+/**
+ * Makes a queue on a split ring at `pages`, laid out as `vring_init()` does it
+ * with `vring_align`. The memory is neither cleared nor checked, and must
+ * outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
+ * the packed ring.
+ */
+struct virtqueue *vring_new_virtqueue(unsigned int index,
+                                      unsigned int num,
+                                      unsigned int vring_align,
+                                      struct virtio_device *vdev,
+                                      bool weak_barriers,
+                                      bool context,
+                                      void *pages,
+                                      vq_notify_t notify,
+                                      vq_callback_t callback,
+                                      const char *name);
+
+/**
+ * 5.17's way to make a queue on a split ring whose three parts are said one by
+ * one: descriptors on a multiple of 16, available ring of 2, used ring of 4.
+ * Else as `vring_new_virtqueue`.
+ */
+struct virtqueue *__vring_new_virtqueue(unsigned int index,
+                                        struct vring vring,
+                                        struct virtio_device *vdev,
+                                        bool weak_barriers,
+                                        bool context,
+                                        vq_notify_t notify,
+                                        vq_callback_t callback,
+                                        const char *name);
+
+/**
+ * Deletes a queue and what was allocated for it. Buffers in flight are
+ * forgotten. No call may be under way on the queue.
+ */
+void vring_del_virtqueue(struct virtqueue *vq);
+
+/**
+ * Clears the transport's feature bits (28 to 41) that this ring does not
+ * implement.
+ */
+void vring_transport_features(struct virtio_device *vdev);
+
+/**
+ * Breaks all queues of a device. From any thread.
+ */
+void virtio_break_device(struct virtio_device *dev);
+
+/**
+ * Mends all queues of a device: for probing and restoring it only. From any
+ * thread.
+ */
+void __virtio_unbreak_device(struct virtio_device *dev);
+
+/**
+ * Breaks a queue: it adds and gives back nothing more. From any thread.
+ */
+void __virtqueue_break(struct virtqueue *vq);
+
+/**
+ * Mends a queue: for probing and restoring its device only. From any thread.
+ */
+void __virtqueue_unbreak(struct virtqueue *vq);
+
+/**
+ * Counts wraps in the upper half of `virtqueue_enable_cb_prepare`'s tokens from
+ * now on, so that a poller is not fooled when the lower half comes round. To be
+ * called before the queue is live.
+ *
+ * Returns 0; -EINVAL on a broken queue; -EBUSY if it is too late: the device's
+ * status is 0 or has DRIVER_OK, or where there is no status (6.1, 6.12), the queue
+ * was used.
+ */
+int virtqueue_use_wrap_counter(struct virtqueue *vq);
+
+/**
+ * From now on the driver maps elements itself and says their addresses in the
+ * scatterlist's `dma_address`. -EINVAL when something is in flight.
+ */
+int virtqueue_set_dma_premapped(struct virtqueue *vq);
+
+/**
+ * Stops the queue with the device's `disable_vq_and_reset`, gives each buffer in
+ * flight to `recycle`, calls `recycle_done` if it is not NULL, and starts the queue
+ * anew with `enable_vq_after_reset`.
+ *
+ * Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
+ * one of the functions); an error of the first function, or -EBUSY if the second
+ * has one.
+ */
+int virtqueue_reset(struct virtqueue *vq,
+                    vq_recycle_t recycle,
+                    vq_recycle_done_t recycle_done);
+
+/**
+ * The device that maps for this queue: the one given at creation if the device
+ * has VIRTIO_F_ACCESS_PLATFORM, else NULL.
+ */
+struct device *virtqueue_dma_dev(struct virtqueue *vq);
+
+/**
+ * What a notification to the device carries: queue number in the lower half,
+ * next available index (split) or position and wrap counter (packed) in the
+ * upper.
+ */
+uint32_t vring_notification_data(struct virtqueue *vq);
+
+/**
+ * Address of a buffer for the device: the same.
+ */
+dma_addr_t virtqueue_dma_map_single_attrs(struct virtqueue *vq,
+                                          void *ptr,
+                                          size_t size,
+                                          enum dma_data_direction dir,
+                                          unsigned long attrs);
+
+/**
+ * Undoes a mapping: nothing to do.
+ */
+void virtqueue_dma_unmap_single_attrs(struct virtqueue *vq,
+                                      dma_addr_t addr,
+                                      size_t size,
+                                      enum dma_data_direction dir,
+                                      unsigned long attrs);
+
+/**
+ * Is this the address of a failed mapping? Always 0: no.
+ */
+int virtqueue_dma_mapping_error(struct virtqueue *vq, dma_addr_t addr);
+
+/**
+ * Must this mapping be synchronised before the other side uses it? Never.
+ */
+bool virtqueue_dma_need_sync(struct virtqueue *vq, dma_addr_t addr);
+
+/**
+ * Hands a part of a mapping to the processor: nothing to do.
+ */
+void virtqueue_dma_sync_single_range_for_cpu(struct virtqueue *vq,
+                                             dma_addr_t addr,
+                                             unsigned long offset,
+                                             size_t size,
+                                             enum dma_data_direction dir);
+
+/**
+ * Hands a part of a mapping to the device: nothing to do.
+ */
+void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
+                                                dma_addr_t addr,
+                                                unsigned long offset,
+                                                size_t size,
+                                                enum dma_data_direction dir);
+
+/**
+ * Extension: as `vring_create_virtqueue`, in memory that the caller lends,
+ * `length` bytes at `base`, until the queue is deleted. Ring and event areas
+ * are cleared and lie at the start, on multiples of `vring_align` or a cache
+ * line; what is left is for indirect tables, `left / (16 * num)` entries for
+ * each chain. A chain with more goes into the ring itself.
+ *
+ * NULL, and a line on stderr, also when the range is too small.
+ */
+struct virtqueue *vring_create_virtqueue_in(unsigned int index,
+                                            unsigned int num,
+                                            unsigned int vring_align,
+                                            struct virtio_device *vdev,
+                                            bool weak_barriers,
+                                            bool may_reduce_num,
+                                            bool context,
+                                            void *base,
+                                            size_t length,
+                                            vq_notify_t notify,
+                                            vq_callback_t callback,
+                                            const char *name);
+
+/**
+ * Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes
+ * again in the life of a queue, and needs no `virtqueue_use_wrap_counter`. For
+ * `virtqueue_poll64` only.
+ */
+uint64_t virtqueue_enable_cb_prepare64(struct virtqueue *vq);
+
+/**
+ * Extension: `virtqueue_poll` for a token of `virtqueue_enable_cb_prepare64`. From
+ * any thread, without a lock.
+ */
+bool virtqueue_poll64(struct virtqueue *vq,
+                      uint64_t token);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Gives the queue another size: virtqueue_reset() with a new ring. 6.12 has
+ * added an argument.
+ *
+ * Returns 0, also if it has the size already; -E2BIG (above num_max); -EINVAL
+ * (0); the errors of virtqueue_reset(); -ENOMEM, when the queue has been reset
+ * on its old ring.
+ */
+#ifdef VIRTIO_RING_ABI_6_12
+int virtqueue_resize(struct virtqueue *vq, uint32_t num, vq_recycle_t recycle,
+                     vq_recycle_done_t recycle_done);
+#else
+int virtqueue_resize(struct virtqueue *vq, uint32_t num, vq_recycle_t recycle);
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+/*
+ * Lists of buffer parts, for add calls. The two lowest bits of page_link: 1, a
+ * link to another list; 2, the last entry.
+ */
+
+/* Makes n entries an empty list. */
+static inline void sg_init_table(struct scatterlist *sgl, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		sgl[i].page_link = i + 1 == n ? 2 : 0;
+		sgl[i].offset = 0;
+		sgl[i].length = 0;
+		sgl[i].dma_address = 0;
+	}
+}
+
+/* Points an entry at a buffer. */
+static inline void sg_set_buf(struct scatterlist *sg, const void *buf,
+			      unsigned int length)
+{
+	unsigned long address = (unsigned long)buf;
+
+	sg->page_link = (sg->page_link & 3) | (address & ~4095ul);
+	sg->offset = address & 4095;
+	sg->length = length;
+}
+
+/* Makes one entry a list of one buffer. */
+static inline void sg_init_one(struct scatterlist *sg, const void *buf,
+			       unsigned int length)
+{
+	sg_init_table(sg, 1);
+	sg_set_buf(sg, buf, length);
+}
+
+/* Lets another list follow: the last of n entries becomes the link to it. */
+static inline void sg_chain(struct scatterlist *sgl, unsigned int n,
+			    struct scatterlist *next)
+{
+	sgl[n - 1].page_link = (unsigned long)next | 1;
+	sgl[n - 1].offset = 0;
+	sgl[n - 1].length = 0;
+}
+
+#endif /* VIRTIO_RING_H */

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! C's types, laid out as the tests' headers lay them out.
+//!
+//! Three trees are served (see [`Layout`]): what differs between them is the
+//! device structure, which belongs to the program, and the configuration
+//! operations. `struct virtqueue` is the same for all.
+
+mod areas;
+mod dma;
+mod sg;
+mod vdev;
+mod vq;
+
+pub use areas::{split_layout, vring};
+pub use dma::{dma_addr_t, dma_data_direction};
+pub use sg::{Direction, SgList, SgLists, scatterlist};
+pub use vdev::{
+    DeviceRef, Layout, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops, virtio_device,
+};
+pub use vq::{list_head, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t};
+
+/// How an allocation may be made. Ignored, as in the kernel's userspace build.
+pub type gfp_t = core::ffi::c_uint;

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! `struct virtio_device` and its configuration operations, which belong to
+//! the program.
+//!
+//! A program may leave everything but the features, the list and its lock
+//! uninitialised (vringh_test does), so nothing else is followed before a call
+//! that is about it: `config` in reset, resize and
+//! `virtqueue_use_wrap_counter` only.
+
+use core::ffi::{c_int, c_void};
+use core::mem::{offset_of, size_of};
+
+use super::vq::{list_head, virtqueue};
+
+/// Feature bits that the ring looks at (virtio 1.3, chapter 6).
+pub mod feature {
+    /// Indirect descriptor tables.
+    pub const VIRTIO_RING_F_INDIRECT_DESC: u32 = 28;
+    /// Event index: `used_event` and `avail_event`.
+    pub const VIRTIO_RING_F_EVENT_IDX: u32 = 29;
+    /// Virtio 1: little-endian whatever the machine is.
+    pub const VIRTIO_F_VERSION_1: u32 = 32;
+    /// Addresses are the platform's, not physical ones.
+    pub const VIRTIO_F_ACCESS_PLATFORM: u32 = 33;
+    /// The packed ring.
+    pub const VIRTIO_F_RING_PACKED: u32 = 34;
+    /// The device needs the platform's own barriers.
+    pub const VIRTIO_F_ORDER_PLATFORM: u32 = 36;
+    /// Notifications carry data.
+    pub const VIRTIO_F_NOTIFICATION_DATA: u32 = 38;
+}
+
+/// The driver is ready: the device is live (virtio 1.3, 2.1).
+pub const VIRTIO_CONFIG_S_DRIVER_OK: u8 = 4;
+
+/// Which tree's `struct virtio_device` and `struct virtio_config_ops` the
+/// program was built with, and whose `virtqueue_resize` it calls.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Layout {
+    /// Linux 6.1, and 5.17 as far as that goes.
+    V6_1,
+    /// Linux 6.12: as 6.1, and `virtqueue_resize` has a fourth argument.
+    V6_12,
+    /// The wrap counter series, on 5.17.
+    Series,
+}
+
+/// The generic part of a device.
+#[repr(C)]
+pub struct device {
+    /// Never followed.
+    pub parent: *mut device,
+}
+
+/// A device as the tools' headers of 5.17, 6.1 and 6.12 declare it.
+#[repr(C)]
+pub struct virtio_device {
+    /// Its parent is what `virtqueue_dma_dev` hands back.
+    pub dev: device,
+    /// Negotiated features, bit by bit (virtio 1.3, 2.2).
+    pub features: u64,
+    /// The device's queues.
+    pub vqs: list_head,
+    /// Lock for `vqs`: a `pthread_spinlock_t`, set up by the program with
+    /// `pthread_spin_init`.
+    pub vqs_list_lock: c_int,
+    /// Operations for reset and resize; may be NULL.
+    pub config: *const virtio_config_ops,
+}
+
+/// What the program's device can do for reset and resize. A member may be
+/// NULL: the calls that need it then return -ENOENT.
+#[repr(C)]
+pub struct virtio_config_ops {
+    /// Stops the queue; 0 or a negative error.
+    pub disable_vq_and_reset: Option<unsafe extern "C" fn(vq: *mut virtqueue) -> c_int>,
+    /// Starts the queue again; 0 or a negative error.
+    pub enable_vq_after_reset: Option<unsafe extern "C" fn(vq: *mut virtqueue) -> c_int>,
+}
+
+/// The generic part of a device as the series declares it.
+#[repr(C)]
+struct SeriesGeneric {
+    parent: *mut device,
+    driver: *mut c_void,
+}
+
+/// A device as the series declares it.
+#[repr(C)]
+struct SeriesDevice {
+    dev: SeriesGeneric,
+    features: u64,
+    config: *const SeriesConfigOps,
+    vqs: list_head,
+    vqs_list_lock: c_int,
+}
+
+/// The series' operations, of which one is called.
+#[repr(C)]
+struct SeriesConfigOps {
+    before: [Option<unsafe extern "C" fn()>; 4],
+    get_status: Option<unsafe extern "C" fn(vdev: *mut virtio_device) -> u8>,
+    after: [Option<unsafe extern "C" fn()>; 10],
+}
+
+const _: () = {
+    assert!(offset_of!(virtio_device, dev.parent) == 0);
+    assert!(offset_of!(virtio_device, features) == 8);
+    assert!(offset_of!(virtio_device, vqs) == 16);
+    assert!(offset_of!(virtio_device, vqs_list_lock) == 32);
+    assert!(offset_of!(virtio_device, config) == 40);
+    assert!(size_of::<virtio_device>() == 48);
+    assert!(offset_of!(virtio_config_ops, disable_vq_and_reset) == 0);
+    assert!(offset_of!(virtio_config_ops, enable_vq_after_reset) == 8);
+    assert!(offset_of!(SeriesDevice, dev.parent) == 0);
+    assert!(offset_of!(SeriesDevice, dev.driver) == 8);
+    assert!(offset_of!(SeriesDevice, features) == 16);
+    assert!(offset_of!(SeriesDevice, config) == 24);
+    assert!(offset_of!(SeriesDevice, vqs) == 32);
+    assert!(offset_of!(SeriesDevice, vqs_list_lock) == 48);
+    assert!(size_of::<SeriesDevice>() == 56);
+    assert!(offset_of!(SeriesConfigOps, get_status) == 32);
+    assert!(size_of::<SeriesConfigOps>() == 15 * 8);
+};
+
+/// A live device of the program's, in one of the layouts.
+#[derive(Clone, Copy)]
+pub struct DeviceRef {
+    device: *mut virtio_device,
+    layout: Layout,
+}
+
+/// A pointer to a member that both layouts have.
+macro_rules! member {
+    ($self:ident, $($name:tt)+) => {
+        $self.at(match $self.layout {
+            Layout::Series => offset_of!(SeriesDevice, $($name)+),
+            _ => offset_of!(virtio_device, $($name)+),
+        })
+    };
+}
+
+impl DeviceRef {
+    /// # Safety
+    /// `device` points to a device of this layout that lives as long as the
+    /// value is used, its features, list and lock set up.
+    pub unsafe fn new(device: *mut virtio_device, layout: Layout) -> Self {
+        Self { device, layout }
+    }
+
+    /// What lies `offset` bytes into the device.
+    fn at<T>(self, offset: usize) -> *mut T {
+        self.device.wrapping_byte_add(offset).cast()
+    }
+
+    /// The negotiated features.
+    pub fn features(self) -> u64 {
+        let features: *mut u64 = member!(self, features);
+        // SAFETY: by `new`.
+        unsafe { features.read() }
+    }
+
+    /// Replaces the features.
+    pub fn set_features(self, features: u64) {
+        let member: *mut u64 = member!(self, features);
+        // SAFETY: by `new`.
+        unsafe { member.write(features) }
+    }
+
+    /// `dev.parent`, at the same place in all layouts.
+    pub fn parent(self) -> *mut device {
+        // SAFETY: by `new`.
+        unsafe { (*self.device).dev.parent }
+    }
+
+    /// The lock for the list of queues.
+    pub fn lock(self) -> *mut c_int {
+        member!(self, vqs_list_lock)
+    }
+
+    /// The operations for reset and resize: those that the layout has and the
+    /// program gave, both or none.
+    #[allow(clippy::type_complexity)]
+    pub fn reset_ops(
+        self,
+    ) -> Option<(
+        unsafe extern "C" fn(*mut virtqueue) -> c_int,
+        unsafe extern "C" fn(*mut virtqueue) -> c_int,
+    )> {
+        if self.layout == Layout::Series {
+            return None;
+        }
+        // SAFETY: by `new`; a program that calls reset or resize has
+        // set `config`, to NULL or to its operations.
+        let ops = unsafe { (*self.device).config.as_ref() }?;
+        Some((ops.disable_vq_and_reset?, ops.enable_vq_after_reset?))
+    }
+
+    /// Does this layout's config have `get_status`?
+    pub fn has_status(self) -> bool {
+        self.layout == Layout::Series
+    }
+
+    /// The device status (virtio 1.3, 2.1), if the program gave the operation.
+    pub fn status(self) -> Option<u8> {
+        if self.layout != Layout::Series {
+            return None;
+        }
+        // SAFETY: as in `reset_ops`, for virtqueue_use_wrap_counter.
+        let ops = unsafe { (*self.device.cast::<SeriesDevice>()).config.as_ref() }?;
+        let get_status = ops.get_status?;
+        // SAFETY: the program's own function on the program's own device.
+        Some(unsafe { get_status(self.device) })
+    }
+
+    /// Appends a queue to the list; the caller holds the lock.
+    ///
+    /// # Safety
+    /// `vq` is live and on no list.
+    pub unsafe fn append(self, vq: *mut virtqueue) {
+        let head: *mut list_head = member!(self, vqs);
+        // SAFETY: the list is well formed (`new`), the node is free.
+        unsafe {
+            let node = &raw mut (*vq).list;
+            let last = (*head).prev;
+            node.write(list_head {
+                next: head,
+                prev: last,
+            });
+            (*last).next = node;
+            (*head).prev = node;
+        }
+    }
+
+    /// Takes a queue off the list; the caller holds the lock.
+    ///
+    /// # Safety
+    /// `vq` is on this device's list.
+    pub unsafe fn remove(self, vq: *mut virtqueue) {
+        // SAFETY: both neighbours are live: queues or the head.
+        unsafe {
+            let list_head { next, prev } = (&raw const (*vq).list).read();
+            (*prev).next = next;
+            (*next).prev = prev;
+        }
+    }
+
+    /// Calls `f` with each queue on the list; the caller holds the lock.
+    pub fn for_each_queue(self, mut f: impl FnMut(*mut virtqueue)) {
+        let head: *mut list_head = member!(self, vqs);
+        // SAFETY: the list is well formed (`new`).
+        let mut node = unsafe { (*head).next };
+        while node != head {
+            // `list` is the first member, so a node is its queue.
+            f(node.cast());
+            // SAFETY: as above.
+            node = unsafe { (*node).next };
+        }
+    }
+}

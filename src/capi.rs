@@ -1,0 +1,662 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The exported C functions and nothing else.
+//!
+//! Names, arguments and answers are those of `drivers/virtio/virtio_ring.c`;
+//! the last three functions are extensions. `tools/symbols.txt` is the list of
+//! them all. Their documentation goes into the C header.
+//!
+//! What each function asks of its caller, if it says nothing else: the queue
+//! is live and made by this library; pointers are what the kernel's function
+//! takes; calls on one queue are serialised by the caller, but for those that
+//! say "from any thread".
+
+#![allow(clippy::missing_safety_doc)]
+// Arguments have the kernel's names, which go into the header, used or not.
+#![allow(unused_variables)]
+
+use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
+use core::ptr::null_mut;
+
+use crate::abi::{
+    DeviceRef, Layout, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
+    virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
+};
+use crate::host::{self, SpinGuard};
+use crate::queue::{AddCall, Area, Place, Spec, create, ops};
+
+/// Largest buffer that can be mapped for the device, in bytes: no limit, as
+/// addresses are mapped to themselves.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtio_max_dma_size(vdev: *const virtio_device) -> usize {
+    usize::MAX
+}
+
+/// Adds a buffer made of several lists: first `out_sgs` lists that the device
+/// reads, then `in_sgs` that it writes. The device learns of it with
+/// `virtqueue_kick`.
+///
+/// `data` comes back from `virtqueue_get_buf`; it must not be NULL. `gfp` is
+/// ignored.
+///
+/// Returns 0; -EINVAL (no data, no entries); -EIO (the queue is broken); -ENOSPC
+/// (not enough free descriptors); -ENOMEM. Nothing is added unless 0 is
+/// returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_sgs(
+    vq: *mut virtqueue,
+    sgs: *mut *mut scatterlist,
+    out_sgs: c_uint,
+    in_sgs: c_uint,
+    data: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).add_sgs)(vq, sgs.cast_const().cast(), out_sgs, in_sgs, data) }
+}
+
+/// Adds a buffer that the device reads: one list of `num` entries. -EINVAL also
+/// if the list is shorter or longer than that; else as `virtqueue_add_sgs`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_outbuf(
+    vq: *mut virtqueue,
+    sg: *mut scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).add)(vq, AddCall::Outbuf, sg, num, data, null_mut()) }
+}
+
+/// Adds a buffer that the device writes; else as `virtqueue_add_outbuf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_inbuf(
+    vq: *mut virtqueue,
+    sg: *mut scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).add)(vq, AddCall::Inbuf, sg, num, data, null_mut()) }
+}
+
+/// Adds a buffer that the device writes, with a second pointer for
+/// `virtqueue_get_buf_ctx`. -EINVAL also on a queue that uses indirect descriptors;
+/// else as `virtqueue_add_inbuf`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
+    vq: *mut virtqueue,
+    sg: *mut scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).add)(vq, AddCall::InbufCtx, sg, num, data, ctx) }
+}
+
+/// First half of `virtqueue_kick`: does the device want to be notified of what
+/// was added? True calls for `virtqueue_notify`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).kick_prepare)(vq) }
+}
+
+/// Second half of `virtqueue_kick`: calls the queue's notify function. False if
+/// that fails, and the queue is broken then, or was before. Needs no
+/// serialisation.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).notify)(vq) }
+}
+
+/// Tells the device of what was added, if it wants to know. False if the queue is
+/// broken.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).kick)(vq) }
+}
+
+/// Takes the next used buffer: its `data`, and in `*len` how many bytes the
+/// device says it wrote (not checked). NULL when there is none, or the queue is
+/// broken. With `ctx`, the pointer given to `virtqueue_add_inbuf_ctx` goes
+/// there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_buf_ctx(
+    vq: *mut virtqueue,
+    len: *mut c_uint,
+    ctx: *mut *mut c_void,
+) -> *mut c_void {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).get_buf)(vq, len, ctx) }
+}
+
+/// Takes the next used buffer; see `virtqueue_get_buf_ctx`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).get_buf)(vq, len, null_mut()) }
+}
+
+/// Asks the device not to interrupt; a hint, some may still come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).disable_cb)(vq) }
+}
+
+/// Asks the device to interrupt again, and returns a token that says what has been
+/// taken so far, for `virtqueue_poll`.
+///
+/// Low 16 bits: the last used index (split), or ring position with the used wrap
+/// counter in bit 15 (packed). Upper 16 bits: 0, or with wrap counting how often
+/// the lower have wrapped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_uint {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).enable_cb_prepare)(vq) }
+}
+
+/// Is there a used buffer that the holder of the token has not seen? From any
+/// thread, without a lock. False on a broken queue.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uint) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).poll)(vq, last_used_idx) }
+}
+
+/// Asks the device to interrupt again. False if there is a used buffer already;
+/// the interrupt for it may never come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).enable_cb)(vq) }
+}
+
+/// Asks the device to interrupt when three quarters of what is in flight is used.
+/// False if there is something to do already.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).enable_cb_delayed)(vq) }
+}
+
+/// Takes back a buffer that was not used, and its `data`; NULL when there is none
+/// left. The device must be stopped.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).detach_unused_buf)(vq) }
+}
+
+/// Queue size in descriptors. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_vring_size(vq: *const virtqueue) -> c_uint {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).size)(vq) }
+}
+
+/// Has the queue given up on its device? From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_is_broken(vq: *const virtqueue) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).is_broken)(vq) }
+}
+
+/// Address of the descriptor area, for the device. 0, and a line on stderr, for
+/// a ring from `vring_new_virtqueue`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_addr_t {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).address)(vq, Area::Desc) }
+}
+
+/// Address of the driver area (available ring, or driver event suppression
+/// structure); else as `virtqueue_get_desc_addr`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_addr_t {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).address)(vq, Area::Avail) }
+}
+
+/// Address of the device area (used ring, or device event suppression structure);
+/// else as `virtqueue_get_desc_addr`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_addr_t {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).address)(vq, Area::Used) }
+}
+
+/// Where the parts of a split ring are; NULL for a packed one. The answer is as
+/// old as the queue, or its last resize.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_vring(vq: *const virtqueue) -> *const vring {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).vring)(vq) }
+}
+
+/// To be called when the device has interrupted: calls the queue's callback if
+/// there is a used buffer. Returns 1 (IRQ_HANDLED), or 0 (IRQ_NONE) if there was
+/// none. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_interrupt(irq: c_int, vq: *mut c_void) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq.cast()).interrupt)(vq.cast()) }
+}
+
+/// Creates a queue and its ring: packed if the device has that feature, else
+/// split, the used ring on a multiple of `vring_align`. Size 1 to 32768, of a
+/// split ring a power of two; with `may_reduce_num` a split ring gets smaller
+/// while there is not enough memory.
+///
+/// `weak_barriers`: the device is software on another processor. `context`: no
+/// indirect descriptors, `virtqueue_add_inbuf_ctx` can be used. `notify` tells
+/// the device of new buffers. Without `callback` the device is asked not to
+/// interrupt. `name` is for messages. Device and name must outlive the queue.
+///
+/// NULL, and a line on stderr, when that can't be.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_create_virtqueue(
+    index: c_uint,
+    num: c_uint,
+    vring_align: c_uint,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    may_reduce_num: bool,
+    context: bool,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+) -> *mut virtqueue {
+    let spec = Spec {
+        function: "vring_create_virtqueue",
+        index,
+        num,
+        align: vring_align,
+        vdev,
+        weak_barriers,
+        may_reduce_num,
+        context,
+        place: Place::Own,
+        notify,
+        callback,
+        name,
+        dma_dev: None,
+    };
+    // SAFETY: the caller's device and name.
+    unsafe { create(&spec) }
+}
+
+/// As `vring_create_virtqueue`, with the device that `virtqueue_dma_dev` is to
+/// answer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_create_virtqueue_dma(
+    index: c_uint,
+    num: c_uint,
+    vring_align: c_uint,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    may_reduce_num: bool,
+    context: bool,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+    dma_dev: *mut device,
+) -> *mut virtqueue {
+    let spec = Spec {
+        function: "vring_create_virtqueue_dma",
+        index,
+        num,
+        align: vring_align,
+        vdev,
+        weak_barriers,
+        may_reduce_num,
+        context,
+        place: Place::Own,
+        notify,
+        callback,
+        name,
+        dma_dev: Some(dma_dev),
+    };
+    // SAFETY: the caller's device and name.
+    unsafe { create(&spec) }
+}
+
+/// Makes a queue on a split ring at `pages`, laid out as `vring_init()` does it
+/// with `vring_align`. The memory is neither cleared nor checked, and must
+/// outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
+/// the packed ring.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_new_virtqueue(
+    index: c_uint,
+    num: c_uint,
+    vring_align: c_uint,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    context: bool,
+    pages: *mut c_void,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+) -> *mut virtqueue {
+    let spec = Spec {
+        function: "vring_new_virtqueue",
+        index,
+        num,
+        align: vring_align,
+        vdev,
+        weak_barriers,
+        may_reduce_num: false,
+        context,
+        place: Place::Pages(pages),
+        notify,
+        callback,
+        name,
+        dma_dev: None,
+    };
+    // SAFETY: the caller's device, name and memory.
+    unsafe { create(&spec) }
+}
+
+/// 5.17's way to make a queue on a split ring whose three parts are said one by
+/// one: descriptors on a multiple of 16, available ring of 2, used ring of 4.
+/// Else as `vring_new_virtqueue`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __vring_new_virtqueue(
+    index: c_uint,
+    vring: vring,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    context: bool,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+) -> *mut virtqueue {
+    let spec = Spec {
+        function: "__vring_new_virtqueue",
+        index,
+        num: vring.num,
+        align: 0,
+        vdev,
+        weak_barriers,
+        may_reduce_num: false,
+        context,
+        place: Place::Parts(vring),
+        notify,
+        callback,
+        name,
+        dma_dev: None,
+    };
+    // SAFETY: the caller's device, name and memory.
+    unsafe { create(&spec) }
+}
+
+/// Deletes a queue and what was allocated for it. Buffers in flight are
+/// forgotten. No call may be under way on the queue.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).delete)(vq) }
+}
+
+/// Clears the transport's feature bits (28 to 41) that this ring does not
+/// implement.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
+    const TRANSPORT: u64 = (1 << 42) - (1 << 28);
+    const OURS: u64 = 1 << feature::VIRTIO_RING_F_INDIRECT_DESC
+        | 1 << feature::VIRTIO_RING_F_EVENT_IDX
+        | 1 << feature::VIRTIO_F_VERSION_1
+        | 1 << feature::VIRTIO_F_ACCESS_PLATFORM
+        | 1 << feature::VIRTIO_F_RING_PACKED
+        | 1 << feature::VIRTIO_F_ORDER_PLATFORM
+        | 1 << feature::VIRTIO_F_NOTIFICATION_DATA;
+    // SAFETY: the caller's device.
+    let device = unsafe { DeviceRef::new(vdev, host::layout()) };
+    device.set_features(device.features() & (!TRANSPORT | OURS));
+}
+
+/// Breaks or mends all queues of a device.
+///
+/// # Safety
+/// As for [`DeviceRef::new`].
+unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
+    // SAFETY: the caller's device and lock; only queues are on its list.
+    unsafe {
+        let device = DeviceRef::new(vdev, host::layout());
+        let _guard = SpinGuard::new(device.lock());
+        device.for_each_queue(|vq| (ops(vq).set_broken)(vq, broken));
+    }
+}
+
+/// Breaks all queues of a device. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
+    // SAFETY: the caller's device.
+    unsafe { set_all_broken(dev, true) }
+}
+
+/// Mends all queues of a device: for probing and restoring it only. From any
+/// thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __virtio_unbreak_device(dev: *mut virtio_device) {
+    // SAFETY: the caller's device.
+    unsafe { set_all_broken(dev, false) }
+}
+
+/// Breaks a queue: it adds and gives back nothing more. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __virtqueue_break(vq: *mut virtqueue) {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).set_broken)(vq, true) }
+}
+
+/// Mends a queue: for probing and restoring its device only. From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).set_broken)(vq, false) }
+}
+
+/// Counts wraps in the upper half of `virtqueue_enable_cb_prepare`'s tokens from
+/// now on, so that a poller is not fooled when the lower half comes round. To be
+/// called before the queue is live.
+///
+/// Returns 0; -EINVAL on a broken queue; -EBUSY if it is too late: the device's
+/// status is 0 or has DRIVER_OK, or where there is no status (6.1, 6.12), the queue
+/// was used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).use_wrap_counter)(vq) }
+}
+
+/// From now on the driver maps elements itself and says their addresses in the
+/// scatterlist's `dma_address`. -EINVAL when something is in flight.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).set_premapped)(vq) }
+}
+
+/// Stops the queue with the device's `disable_vq_and_reset`, gives each buffer in
+/// flight to `recycle`, calls `recycle_done` if it is not NULL, and starts the queue
+/// anew with `enable_vq_after_reset`.
+///
+/// Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
+/// one of the functions); an error of the first function, or -EBUSY if the second
+/// has one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_reset(
+    vq: *mut virtqueue,
+    recycle: vq_recycle_t,
+    recycle_done: vq_recycle_done_t,
+) -> c_int {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).reset)(vq, recycle, recycle_done) }
+}
+
+/// The device that maps for this queue: the one given at creation if the device
+/// has VIRTIO_F_ACCESS_PLATFORM, else NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).dma_dev)(vq) }
+}
+
+/// Gives the queue another size, as `virtqueue_reset` with a new ring.
+///
+/// `recycle_done` is looked at under `VIRTIO_RING_ABI=6.12` only: 6.1's function
+/// has three arguments.
+///
+/// Returns 0, also if it has the size already; -E2BIG (above `num_max`);
+/// -EINVAL (0); the errors of `virtqueue_reset`; -ENOMEM, when the queue has been
+/// reset on its old ring.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_resize(
+    vq: *mut virtqueue,
+    num: u32,
+    recycle: vq_recycle_t,
+    recycle_done: *mut c_void,
+) -> c_int {
+    let done = if host::layout() == Layout::V6_12 {
+        // SAFETY: a 6.12 program passes a function or NULL.
+        unsafe { core::mem::transmute::<*mut c_void, vq_recycle_done_t>(recycle_done) }
+    } else {
+        None
+    };
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).resize)(vq, num, recycle, done) }
+}
+
+/// What a notification to the device carries: queue number in the lower half,
+/// next available index (split) or position and wrap counter (packed) in the
+/// upper.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_notification_data(vq: *mut virtqueue) -> u32 {
+    // SAFETY: the caller's queue.
+    unsafe { u32::from((ops(vq).next_offset)(vq)) << 16 | (&raw const (*vq).index).read() }
+}
+
+/// Address of a buffer for the device: the same.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_map_single_attrs(
+    vq: *mut virtqueue,
+    ptr: *mut c_void,
+    size: usize,
+    dir: dma_data_direction,
+    attrs: c_ulong,
+) -> dma_addr_t {
+    ptr as dma_addr_t
+}
+
+/// Undoes a mapping: nothing to do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_unmap_single_attrs(
+    vq: *mut virtqueue,
+    addr: dma_addr_t,
+    size: usize,
+    dir: dma_data_direction,
+    attrs: c_ulong,
+) {
+}
+
+/// Is this the address of a failed mapping? Always 0: no.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_mapping_error(
+    vq: *mut virtqueue,
+    addr: dma_addr_t,
+) -> c_int {
+    0
+}
+
+/// Must this mapping be synchronised before the other side uses it? Never.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_need_sync(vq: *mut virtqueue, addr: dma_addr_t) -> bool {
+    false
+}
+
+/// Hands a part of a mapping to the processor: nothing to do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_cpu(
+    vq: *mut virtqueue,
+    addr: dma_addr_t,
+    offset: c_ulong,
+    size: usize,
+    dir: dma_data_direction,
+) {
+}
+
+/// Hands a part of a mapping to the device: nothing to do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
+    vq: *mut virtqueue,
+    addr: dma_addr_t,
+    offset: c_ulong,
+    size: usize,
+    dir: dma_data_direction,
+) {
+}
+
+/// Extension: as `vring_create_virtqueue`, in memory that the caller lends,
+/// `length` bytes at `base`, until the queue is deleted. Ring and event areas
+/// are cleared and lie at the start, on multiples of `vring_align` or a cache
+/// line; what is left is for indirect tables, `left / (16 * num)` entries for
+/// each chain. A chain with more goes into the ring itself.
+///
+/// NULL, and a line on stderr, also when the range is too small.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_create_virtqueue_in(
+    index: c_uint,
+    num: c_uint,
+    vring_align: c_uint,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    may_reduce_num: bool,
+    context: bool,
+    base: *mut c_void,
+    length: usize,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+) -> *mut virtqueue {
+    let spec = Spec {
+        function: "vring_create_virtqueue_in",
+        index,
+        num,
+        align: vring_align,
+        vdev,
+        weak_barriers,
+        may_reduce_num,
+        context,
+        place: Place::Lent { base, length },
+        notify,
+        callback,
+        name,
+        dma_dev: None,
+    };
+    // SAFETY: the caller's device, name and memory.
+    unsafe { create(&spec) }
+}
+
+/// Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes
+/// again in the life of a queue, and needs no `virtqueue_use_wrap_counter`. For
+/// `virtqueue_poll64` only.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u64 {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).enable_cb_prepare64)(vq) }
+}
+
+/// Extension: `virtqueue_poll` for a token of `virtqueue_enable_cb_prepare64`. From
+/// any thread, without a lock.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_poll64(vq: *mut virtqueue, token: u64) -> bool {
+    // SAFETY: the caller's queue.
+    unsafe { (ops(vq).poll64)(vq, token) }
+}

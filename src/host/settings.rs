@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Settings, read once when the library is loaded: from the environment, else
+//! as the program was linked.
+
+use core::ffi::{CStr, c_char};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+
+use super::line;
+use super::symbols::symbols;
+use crate::abi::Layout;
+
+static LAYOUT: AtomicU8 = AtomicU8::new(Layout::V6_1 as u8);
+static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
+
+/// Whose structures the program has.
+pub fn layout() -> Layout {
+    match LAYOUT.load(Relaxed) {
+        x if x == Layout::V6_12 as u8 => Layout::V6_12,
+        x if x == Layout::Series as u8 => Layout::Series,
+        _ => Layout::V6_1,
+    }
+}
+
+/// Are wraps counted on every new queue?
+pub fn wrap_counters() -> bool {
+    WRAP_COUNTERS.load(Relaxed)
+}
+
+ctor::declarative::ctor! {
+    #[ctor(unsafe)]
+    fn load() {
+        let linked = if !symbols().abi_series.is_null() {
+            Layout::Series
+        } else if !symbols().abi_6_12.is_null() {
+            Layout::V6_12
+        } else {
+            Layout::V6_1
+        };
+        let layout = match variable(c"VIRTIO_RING_ABI") {
+            None => linked,
+            Some(b"6.1") => Layout::V6_1,
+            Some(b"6.12") => Layout::V6_12,
+            Some(b"series") => Layout::Series,
+            Some(value) => refuse("VIRTIO_RING_ABI", value, "6.1, 6.12 or series"),
+        };
+        let wrap_counters = match variable(c"VIRTIO_RING_WRAP_COUNTERS") {
+            None | Some(b"0") => false,
+            Some(b"1") => true,
+            Some(value) => refuse("VIRTIO_RING_WRAP_COUNTERS", value, "0 or 1"),
+        };
+        LAYOUT.store(layout as u8, Relaxed);
+        WRAP_COUNTERS.store(wrap_counters, Relaxed);
+    }
+}
+
+/// The value of an environment variable, if it is set and not empty.
+fn variable(name: &CStr) -> Option<&'static [u8]> {
+    // SAFETY: at load there is one thread, and the environment stays.
+    let value: *const c_char = unsafe { libc::getenv(name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: a string of the environment.
+    let value = unsafe { CStr::from_ptr(value) }.to_bytes();
+    (!value.is_empty()).then_some(value)
+}
+
+/// A setting that nobody knows is no reason to guess.
+fn refuse(name: &str, value: &[u8], known: &str) -> ! {
+    line(format_args!(
+        "virtio_ring: {name}={}: unknown value, must be {known}",
+        value.escape_ascii()
+    ));
+    // SAFETY: always sound.
+    unsafe { libc::abort() }
+}

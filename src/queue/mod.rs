@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The object behind `struct virtqueue *`: the public head that a program
+//! reads, and the ring behind it.
+//!
+//! C has one type of queue and looks at its kind in each call. Here each kind
+//! of ring is a type of its own, and a queue has a table of its functions
+//! ([`Ops`]): an exported function loads the table and jumps.
+
+mod create;
+mod place;
+mod poll;
+mod reset;
+mod transfer;
+
+use core::cell::UnsafeCell;
+use core::ffi::{c_int, c_uint, c_void};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use crate::abi::{
+    DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
+};
+use crate::host::{self, QueueName};
+use crate::ring::Common;
+
+pub use create::{Spec, create};
+pub use place::{Ground, Place, Setup};
+pub use transfer::AddCall;
+
+/// The functions of one kind of queue. Each does what the exported function
+/// of its name does; all take a live queue of this kind.
+#[allow(missing_docs)]
+pub struct Ops {
+    pub add: unsafe fn(
+        *mut virtqueue,
+        AddCall,
+        *const scatterlist,
+        c_uint,
+        *mut c_void,
+        *mut c_void,
+    ) -> c_int,
+    pub add_sgs:
+        unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
+    pub kick_prepare: unsafe fn(*mut virtqueue) -> bool,
+    pub notify: unsafe fn(*mut virtqueue) -> bool,
+    pub kick: unsafe fn(*mut virtqueue) -> bool,
+    pub get_buf: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
+    pub disable_cb: unsafe fn(*mut virtqueue),
+    pub enable_cb_prepare: unsafe fn(*mut virtqueue) -> c_uint,
+    pub enable_cb_prepare64: unsafe fn(*mut virtqueue) -> u64,
+    pub enable_cb: unsafe fn(*mut virtqueue) -> bool,
+    pub enable_cb_delayed: unsafe fn(*mut virtqueue) -> bool,
+    pub poll: unsafe fn(*mut virtqueue, c_uint) -> bool,
+    pub poll64: unsafe fn(*mut virtqueue, u64) -> bool,
+    pub interrupt: unsafe fn(*mut virtqueue) -> c_int,
+    pub use_wrap_counter: unsafe fn(*mut virtqueue) -> c_int,
+    pub detach_unused_buf: unsafe fn(*mut virtqueue) -> *mut c_void,
+    pub is_broken: unsafe fn(*const virtqueue) -> bool,
+    pub set_broken: unsafe fn(*mut virtqueue, bool),
+    pub reset: unsafe fn(*mut virtqueue, vq_recycle_t, vq_recycle_done_t) -> c_int,
+    pub resize: unsafe fn(*mut virtqueue, u32, vq_recycle_t, vq_recycle_done_t) -> c_int,
+    pub set_premapped: unsafe fn(*mut virtqueue) -> c_int,
+    pub dma_dev: unsafe fn(*mut virtqueue) -> *mut device,
+    pub size: unsafe fn(*const virtqueue) -> c_uint,
+    pub next_offset: unsafe fn(*mut virtqueue) -> u16,
+    pub address: unsafe fn(*const virtqueue, Area) -> u64,
+    pub vring: unsafe fn(*const virtqueue) -> *const vring,
+    pub delete: unsafe fn(*mut virtqueue),
+}
+
+/// The three areas of a ring (virtio 1.3, 2.6).
+#[derive(Clone, Copy)]
+pub enum Area {
+    /// Descriptor area.
+    Desc,
+    /// Driver area: available ring, or driver event suppression structure.
+    Avail,
+    /// Device area: used ring, or device event suppression structure.
+    Used,
+}
+
+impl Area {
+    /// The exported function that asks for its address.
+    fn function(self) -> &'static str {
+        match self {
+            Self::Desc => "virtqueue_get_desc_addr",
+            Self::Avail => "virtqueue_get_avail_addr",
+            Self::Used => "virtqueue_get_used_addr",
+        }
+    }
+}
+
+/// What all kinds of queues start with.
+#[repr(C)]
+struct Head {
+    public: virtqueue,
+    ops: &'static Ops,
+}
+
+/// One queue. What adding and taking back touch comes first.
+#[repr(C, align(64))]
+struct Queue<R: Setup> {
+    head: Head,
+    notify: vq_notify_t,
+    /// The caller's lock keeps all but one thread out of it.
+    driver: UnsafeCell<R>,
+    common: Common<R::Memory>,
+    /// Are elements mapped by the driver (`virtqueue_set_dma_premapped`)?
+    premapped: AtomicBool,
+    cold: UnsafeCell<Cold>,
+}
+
+/// What only creation, reset and questions look at.
+struct Cold {
+    place: Place,
+    align: usize,
+    may_reduce_num: bool,
+    /// `virtqueue_dma_dev`'s answer.
+    dma_dev: *mut device,
+    /// The ring's memory, if it is ours.
+    _block: Option<host::Block>,
+    /// Where the areas are.
+    vring: vring,
+}
+
+/// The table of a queue's functions.
+///
+/// # Safety
+/// `vq` is a live queue of this library's.
+#[inline]
+pub unsafe fn ops(vq: *const virtqueue) -> &'static Ops {
+    // SAFETY: the caller's queue starts with a `Head`, its table never changes.
+    unsafe { (&raw const (*vq.cast::<Head>()).ops).read() }
+}
+
+/// A queue of a known kind.
+struct Handle<R: Setup>(*mut Queue<R>);
+
+impl<R: Setup> Handle<R> {
+    /// # Safety
+    /// `vq` is a live queue of this kind, and stays so as long as the handle
+    /// is used.
+    unsafe fn new(vq: *const virtqueue) -> Self {
+        Self(vq.cast_mut().cast())
+    }
+
+    fn common(&self) -> &Common<R::Memory> {
+        // SAFETY: `new`. Changed as a whole only in resize, when the caller
+        // keeps everybody else out.
+        unsafe { &(*self.0).common }
+    }
+
+    /// The driver's half.
+    ///
+    /// # Safety
+    /// The caller of the exported function serialises its calls as the kernel
+    /// wants it, and no other reference from here is alive.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn driver(&self) -> &mut R {
+        // SAFETY: as above.
+        unsafe { &mut *(*self.0).driver.get() }
+    }
+
+    /// What only creation, reset and questions look at.
+    ///
+    /// # Safety
+    /// As for [`Self::driver`]; reset and resize are the only ones that write.
+    #[allow(clippy::mut_from_ref)]
+    unsafe fn cold(&self) -> &mut Cold {
+        // SAFETY: as above.
+        unsafe { &mut *(*self.0).cold.get() }
+    }
+
+    /// The public head, which the program writes, too: no references to it.
+    fn public(&self) -> *mut virtqueue {
+        self.0.cast()
+    }
+
+    fn premapped(&self) -> bool {
+        // SAFETY: `new`.
+        unsafe { (*self.0).premapped.load(Relaxed) }
+    }
+
+    fn device(&self) -> DeviceRef {
+        // SAFETY: `new`: a live queue's device is live.
+        unsafe { DeviceRef::new((&raw const (*self.public()).vdev).read(), host::layout()) }
+    }
+
+    /// Does the driver want callbacks at (re)start?
+    fn has_callback(&self) -> bool {
+        // SAFETY: `new`.
+        unsafe { (&raw const (*self.public()).callback).read() }.is_some()
+    }
+
+    /// Shows the program how many descriptors are free.
+    #[inline]
+    fn show_free(&self, free: u16) {
+        // SAFETY: `new`.
+        unsafe { (&raw mut (*self.public()).num_free).write(free.into()) };
+    }
+
+    /// Says on stderr what is wrong with a call.
+    #[cold]
+    fn complain(&self, function: &str, what: core::fmt::Arguments<'_>) {
+        host::line(format_args!(
+            "virtio_ring: {}: {function}: {what}",
+            self.name()
+        ));
+    }
+
+    fn name(&self) -> QueueName {
+        // SAFETY: `new`; the program keeps the name as long as the queue.
+        unsafe { QueueName::new((&raw const (*self.public()).name).read()) }
+    }
+}
+
+unsafe fn is_broken<R: Setup>(vq: *const virtqueue) -> bool {
+    // SAFETY: a live queue, from `ops`.
+    unsafe { Handle::<R>::new(vq) }.common().is_broken()
+}
+
+unsafe fn set_broken<R: Setup>(vq: *mut virtqueue, broken: bool) {
+    // SAFETY: a live queue, from `ops`.
+    unsafe { Handle::<R>::new(vq) }.common().set_broken(broken);
+}
+
+unsafe fn size<R: Setup>(vq: *const virtqueue) -> c_uint {
+    use crate::ring::memory::Memory;
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    queue.common().memory().size().into()
+}
+
+unsafe fn dma_dev<R: Setup>(vq: *mut virtqueue) -> *mut device {
+    // SAFETY: a live queue, from `ops`; the caller serialises.
+    unsafe { Handle::<R>::new(vq).cold().dma_dev }
+}
+
+unsafe fn address<R: Setup>(vq: *const virtqueue, area: Area) -> u64 {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises.
+    let cold = unsafe { queue.cold() };
+    if !cold.place.is_ours() {
+        queue.complain(area.function(), format_args!("the ring is not ours"));
+        return 0;
+    }
+    match area {
+        Area::Desc => cold.vring.desc as u64,
+        Area::Avail => cold.vring.avail as u64,
+        Area::Used => cold.vring.used as u64,
+    }
+}
+
+unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises.
+    let cold = unsafe { queue.cold() };
+    if R::HAS_VRING {
+        &raw const cold.vring
+    } else {
+        core::ptr::null()
+    }
+}
+
+/// The table for one kind of ring.
+const fn table<R: Setup>() -> Ops {
+    Ops {
+        add: transfer::add::<R>,
+        add_sgs: transfer::add_sgs::<R>,
+        kick_prepare: transfer::kick_prepare::<R>,
+        notify: transfer::notify::<R>,
+        kick: transfer::kick::<R>,
+        get_buf: transfer::get_buf::<R>,
+        disable_cb: poll::disable_cb::<R>,
+        enable_cb_prepare: poll::enable_cb_prepare::<R>,
+        enable_cb_prepare64: poll::enable_cb_prepare64::<R>,
+        enable_cb: poll::enable_cb::<R>,
+        enable_cb_delayed: poll::enable_cb_delayed::<R>,
+        poll: poll::poll::<R>,
+        poll64: poll::poll64::<R>,
+        interrupt: poll::interrupt::<R>,
+        use_wrap_counter: poll::use_wrap_counter::<R>,
+        detach_unused_buf: reset::detach_unused_buf::<R>,
+        is_broken: is_broken::<R>,
+        set_broken: set_broken::<R>,
+        reset: reset::reset::<R>,
+        resize: reset::resize::<R>,
+        set_premapped: reset::set_premapped::<R>,
+        dma_dev: dma_dev::<R>,
+        size: size::<R>,
+        next_offset: transfer::next_offset::<R>,
+        address: address::<R>,
+        vring: vring_of::<R>,
+        delete: create::delete::<R>,
+    }
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where a ring lies: in memory of ours, of the program's, or in a range that
+//! the program lends.
+
+use core::ffi::{c_int, c_void};
+use core::fmt::{self, Display};
+use core::ptr::NonNull;
+
+use crate::abi::{split_layout, vring};
+use crate::host;
+use crate::ring::{MAX_SIZE, Packed, Ring, Split};
+use crate::shared::{Barriers, Order, PackedAreas, PackedShared, SplitAreas, SplitShared, Tables};
+
+/// Who gives the memory.
+#[derive(Clone, Copy)]
+pub enum Place {
+    /// We do.
+    Own,
+    /// The program: a split ring in one piece, as `vring_init()` lays it out.
+    Pages(*mut c_void),
+    /// The program: the parts of a split ring.
+    Parts(vring),
+    /// The program: a range in which ring, event areas and indirect tables are
+    /// to be.
+    Lent {
+        /// First byte.
+        base: *mut c_void,
+        /// How many.
+        length: usize,
+    },
+}
+
+impl Place {
+    /// Do we lay the ring out, and may we do so again?
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Own | Self::Lent { .. })
+    }
+}
+
+/// A ring's memory.
+pub struct Ground<M> {
+    /// For the ring.
+    pub memory: M,
+    /// The memory itself, if it is ours.
+    pub block: Option<host::Block>,
+    /// Where the areas are, whatever kind of ring it is.
+    pub vring: vring,
+}
+
+/// Why there is no memory for a ring.
+#[derive(Clone, Copy)]
+pub enum Refusal {
+    /// The size is 0 or too large.
+    Size(u32),
+    /// A split ring's size is not a power of two.
+    NoPowerOfTwo(u32),
+    /// `vring_align` can't be.
+    Align(usize),
+    /// The program's areas are not aligned.
+    Misaligned(vring),
+    /// Less is lent than needed.
+    Lent(usize, usize),
+    /// The C library has no more.
+    NoMemory(usize),
+    /// Packed rings can't lie where the program says.
+    PackedElsewhere,
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Size(size) => write!(f, "size {size} is not within 1 to {MAX_SIZE}"),
+            Self::NoPowerOfTwo(size) => write!(f, "size {size} of a split ring is no power of two"),
+            Self::Align(align) => write!(f, "vring_align {align} is no power of two from 4 up"),
+            Self::Misaligned(vring {
+                desc, avail, used, ..
+            }) => write!(
+                f,
+                "descriptors at {desc:p}, available ring at {avail:p}, used ring at {used:p}: \
+                 must be multiples of 16, 2, 4"
+            ),
+            Self::Lent(length, needed) => write!(f, "{length} bytes lent, {needed} needed"),
+            Self::NoMemory(size) => write!(f, "no memory for {size} bytes"),
+            Self::PackedElsewhere => f.write_str("a packed ring must be created"),
+        }
+    }
+}
+
+/// Takes parts off a range.
+struct Range {
+    base: NonNull<u8>,
+    length: usize,
+    block: Option<host::Block>,
+}
+
+impl Range {
+    /// A range of `needed` bytes on a multiple of `align`: ours, or the lent
+    /// one, which has all that is left, too.
+    fn find(place: Place, needed: usize, align: usize) -> Result<Self, Refusal> {
+        let Place::Lent { base, length } = place else {
+            let block = host::Block::new(needed).ok_or(Refusal::NoMemory(needed))?;
+            return Ok(Self {
+                base: block.base(),
+                length: needed,
+                block: Some(block),
+            });
+        };
+        let base = NonNull::new(base.cast::<u8>()).ok_or(Refusal::Lent(0, needed))?;
+        let skip = base.as_ptr().align_offset(align);
+        if length < needed || length - needed < skip {
+            return Err(Refusal::Lent(length, needed.saturating_add(skip)));
+        }
+        Ok(Self {
+            // SAFETY: `skip` bytes are within the lent range.
+            base: unsafe { base.add(skip) },
+            length: length - skip,
+            block: None,
+        })
+    }
+
+    /// The address `offset` bytes into the range.
+    fn at(&self, offset: usize) -> NonNull<u8> {
+        debug_assert!(offset <= self.length);
+        // SAFETY: the callers' offsets are below the `needed` of `find`.
+        unsafe { self.base.add(offset) }
+    }
+
+    /// Room for indirect tables: our own, or what is lent beyond `needed`.
+    fn tables(&self, needed: usize, size: u16, indirect: bool) -> Result<Tables, Refusal> {
+        if !indirect {
+            return Ok(Tables::none());
+        }
+        if self.block.is_some() {
+            return own_tables(size);
+        }
+        let start = needed.next_multiple_of(16).min(self.length);
+        // SAFETY: the range is lent for the life of the queue; nothing else
+        // lies behind `needed`.
+        Ok(unsafe { Tables::lent(self.at(start), self.length - start, size) })
+    }
+}
+
+fn own_tables(size: u16) -> Result<Tables, Refusal> {
+    Tables::owned(size).ok_or(Refusal::NoMemory(Tables::owned_bytes(size)))
+}
+
+/// Kinds of rings that can be laid out in memory.
+pub trait Setup: Ring + 'static {
+    /// Has `virtqueue_get_vring` an answer?
+    const HAS_VRING: bool;
+
+    /// C's error when an element can't be mapped.
+    const UNMAPPED: c_int;
+
+    /// Finds memory for a ring of `num` descriptors, zeroed if it is not the
+    /// program's. `align` is the used ring's (split).
+    fn lay(
+        place: Place,
+        num: u32,
+        align: usize,
+        indirect: bool,
+    ) -> Result<Ground<Self::Memory>, Refusal>;
+
+    /// The same, halving the size until there is enough memory if
+    /// `may_reduce`.
+    fn lay_reducing(
+        place: Place,
+        num: u32,
+        align: usize,
+        indirect: bool,
+        may_reduce: bool,
+    ) -> Result<Ground<Self::Memory>, Refusal>;
+}
+
+/// The size of a ring, if it can be one.
+fn checked_size(num: u32) -> Result<u16, Refusal> {
+    match num {
+        1..=MAX_SIZE => Ok(num as u16),
+        _ => Err(Refusal::Size(num)),
+    }
+}
+
+impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B>> {
+    const HAS_VRING: bool = true;
+    const UNMAPPED: c_int = -libc::ENOMEM;
+
+    fn lay(
+        place: Place,
+        num: u32,
+        align: usize,
+        indirect: bool,
+    ) -> Result<Ground<Self::Memory>, Refusal> {
+        let size = checked_size(num)?;
+        if !size.is_power_of_two() {
+            return Err(Refusal::NoPowerOfTwo(num));
+        }
+        // The used ring's entries are multiples of 4 away from its start.
+        if !matches!(place, Place::Parts(_)) && (!align.is_power_of_two() || align < 4) {
+            return Err(Refusal::Align(align));
+        }
+        let programs_tables = || {
+            if indirect {
+                own_tables(size)
+            } else {
+                Ok(Tables::none())
+            }
+        };
+        let (vring, block, tables) = match place {
+            Place::Parts(vring) => (vring, None, programs_tables()?),
+            Place::Pages(pages) => (contiguous(pages, num, align), None, programs_tables()?),
+            Place::Own | Place::Lent { .. } => {
+                let end = split_layout(num, align).2;
+                let range = Range::find(place, end, align.max(16))?;
+                let tables = range.tables(end, size, indirect)?;
+                // SAFETY: `find` gave `end` bytes, nobody uses them yet.
+                unsafe { range.base.write_bytes(0, end) };
+                let vring = contiguous(range.base.as_ptr().cast(), num, align);
+                (vring, range.block, tables)
+            }
+        };
+        let areas = areas(&vring).ok_or(Refusal::Misaligned(vring))?;
+        // SAFETY: `areas` has looked at the alignment; the size is the
+        // layout's, or the program says so; our own live in `block`, which the
+        // queue keeps, the program's as long as the queue.
+        let memory = unsafe { SplitShared::new(areas, size, tables) };
+        Ok(Ground {
+            memory,
+            block,
+            vring,
+        })
+    }
+
+    fn lay_reducing(
+        place: Place,
+        mut num: u32,
+        align: usize,
+        indirect: bool,
+        may_reduce: bool,
+    ) -> Result<Ground<Self::Memory>, Refusal> {
+        loop {
+            match Self::lay(place, num, align, indirect) {
+                Err(Refusal::NoMemory(_) | Refusal::Lent(..)) if may_reduce && num > 1 => num /= 2,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// A split ring in one piece.
+fn contiguous(base: *mut c_void, num: u32, align: usize) -> vring {
+    let (avail, used, _) = split_layout(num, align);
+    vring {
+        num,
+        desc: base,
+        avail: base.wrapping_byte_add(avail),
+        used: base.wrapping_byte_add(used),
+    }
+}
+
+/// The areas of a split ring, if they are aligned as the specification wants
+/// it (virtio 1.3, 2.7).
+fn areas(vring: &vring) -> Option<SplitAreas> {
+    let aligned = |area: *mut c_void, align: usize| {
+        NonNull::new(area.cast::<u8>()).filter(|area| area.addr().get().is_multiple_of(align))
+    };
+    Some(SplitAreas {
+        desc: aligned(vring.desc, 16)?,
+        avail: aligned(vring.avail, 2)?,
+        used: aligned(vring.used, 4)?,
+    })
+}
+
+/// Distance between a packed ring's areas: they are written by different
+/// sides, so they should not share a cache line.
+const LINE: usize = 64;
+
+impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
+    const HAS_VRING: bool = false;
+    const UNMAPPED: c_int = -libc::EIO;
+
+    fn lay(
+        place: Place,
+        num: u32,
+        _align: usize,
+        indirect: bool,
+    ) -> Result<Ground<Self::Memory>, Refusal> {
+        let size = checked_size(num)?;
+        if !place.is_ours() {
+            return Err(Refusal::PackedElsewhere);
+        }
+        // Room for a power of two: see `PackedAreas`.
+        let driver = (usize::from(size).next_power_of_two() * 16).next_multiple_of(LINE);
+        let device = driver + LINE;
+        let end = device + LINE;
+        let range = Range::find(place, end, LINE)?;
+        let areas = PackedAreas {
+            desc: range.at(0),
+            driver: range.at(driver),
+            device: range.at(device),
+        };
+        let tables = range.tables(end, size, indirect)?;
+        // SAFETY: `find` gave `end` bytes, nobody uses them yet.
+        unsafe { range.base.write_bytes(0, end) };
+        // SAFETY: aligned and as large as needed; our own live in `block`,
+        // which the queue keeps, lent ones as long as the queue.
+        let memory = unsafe { PackedShared::new(areas, size, tables) };
+        Ok(Ground {
+            memory,
+            block: range.block,
+            vring: vring {
+                num,
+                desc: areas.desc.as_ptr().cast(),
+                avail: areas.driver.as_ptr().cast(),
+                used: areas.device.as_ptr().cast(),
+            },
+        })
+    }
+
+    /// C reduces no packed ring.
+    fn lay_reducing(
+        place: Place,
+        num: u32,
+        align: usize,
+        indirect: bool,
+        _may_reduce: bool,
+    ) -> Result<Ground<Self::Memory>, Refusal> {
+        Self::lay(place, num, align, indirect)
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Interrupts and poll tokens.
+//!
+//! `poll`, `poll64` and `interrupt` touch the shared half of a queue only, and
+//! may run beside everything but resize and delete.
+
+use core::ffi::{c_int, c_uint};
+
+use super::{Handle, Setup};
+use crate::abi::{VIRTIO_CONFIG_S_DRIVER_OK, virtqueue};
+
+/// `irqreturn_t`: the interrupt was not for this queue.
+const IRQ_NONE: c_int = 0;
+/// `irqreturn_t`: it was.
+const IRQ_HANDLED: c_int = 1;
+
+pub unsafe fn disable_cb<R: Setup>(vq: *mut virtqueue) {
+    // SAFETY: a live queue, from `ops`; the caller serialises.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        queue.driver().disable_cb(queue.common());
+    }
+}
+
+/// The part that the prepare functions have in common.
+///
+/// # Safety
+/// As for [`Handle::driver`].
+unsafe fn prepare<R: Setup>(queue: &Handle<R>) {
+    // SAFETY: the caller.
+    unsafe { queue.driver() }.enable_cb_prepare(queue.common());
+}
+
+pub unsafe fn enable_cb_prepare<R: Setup>(vq: *mut virtqueue) -> c_uint {
+    // SAFETY: a live queue, from `ops`; the caller serialises.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        prepare(&queue);
+        R::token_now(queue.common())
+    }
+}
+
+pub unsafe fn enable_cb_prepare64<R: Setup>(vq: *mut virtqueue) -> u64 {
+    // SAFETY: a live queue, from `ops`; the caller serialises.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        prepare(&queue);
+        R::token64_now(queue.common())
+    }
+}
+
+pub unsafe fn enable_cb<R: Setup>(vq: *mut virtqueue) -> bool {
+    // SAFETY: as the two.
+    unsafe { !poll64::<R>(vq, enable_cb_prepare64::<R>(vq)) }
+}
+
+pub unsafe fn enable_cb_delayed<R: Setup>(vq: *mut virtqueue) -> bool {
+    // SAFETY: a live queue, from `ops`; the caller serialises.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        queue.driver().enable_cb_delayed(queue.common())
+    }
+}
+
+pub unsafe fn poll<R: Setup>(vq: *mut virtqueue, token: c_uint) -> bool {
+    // SAFETY: a live queue, from `ops`.
+    R::poll(unsafe { Handle::<R>::new(vq) }.common(), token)
+}
+
+pub unsafe fn poll64<R: Setup>(vq: *mut virtqueue, token: u64) -> bool {
+    // SAFETY: a live queue, from `ops`.
+    R::poll64(unsafe { Handle::<R>::new(vq) }.common(), token)
+}
+
+pub unsafe fn interrupt<R: Setup>(vq: *mut virtqueue) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    if !R::more_used(queue.common()) {
+        return IRQ_NONE;
+    }
+    if queue.common().is_broken() {
+        return IRQ_HANDLED;
+    }
+    queue.common().interrupted();
+    // SAFETY: a live queue; the program's function on its own queue.
+    unsafe {
+        if let Some(callback) = (&raw const (*vq).callback).read_volatile() {
+            callback(vq);
+        }
+    }
+    IRQ_HANDLED
+}
+
+pub unsafe fn use_wrap_counter<R: Setup>(vq: *mut virtqueue) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    let refuse = |error: c_int, why: &str| {
+        queue.complain("virtqueue_use_wrap_counter", format_args!("{why}"));
+        -error
+    };
+    if queue.common().is_broken() {
+        return refuse(libc::EINVAL, "the queue is broken");
+    }
+    let device = queue.device();
+    if device.has_status() {
+        match device.status() {
+            None => return refuse(libc::EBUSY, "the device has no get_status"),
+            Some(0) => return refuse(libc::EBUSY, "the device has status 0 yet"),
+            Some(status) if status & VIRTIO_CONFIG_S_DRIVER_OK != 0 => {
+                return refuse(libc::EBUSY, "the device is live");
+            }
+            Some(_) => {}
+        }
+    } else if queue.common().wrap_counters() {
+        return 0;
+    // SAFETY: the caller serialises.
+    } else if unsafe { queue.driver() }.was_used(queue.common()) {
+        return refuse(libc::EBUSY, "buffers were added to the queue");
+    }
+    queue.common().use_wrap_counters();
+    0
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Emptying a queue, starting it anew, and on another size.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::Ordering::Relaxed;
+
+use super::{Handle, Setup};
+use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
+use crate::ring::Slots;
+use crate::ring::memory::Memory;
+
+pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises.
+    let driver = unsafe { queue.driver() };
+    let token = driver.detach_unused_buf(queue.common());
+    queue.show_free(driver.num_free());
+    token.map_or(core::ptr::null_mut(), |token| token.as_ptr())
+}
+
+/// Has the device stop the queue and gives back what is in flight. On success,
+/// the device's function that starts the queue again.
+///
+/// # Safety
+/// As for [`Handle::driver`].
+unsafe fn stop<R: Setup>(
+    queue: &Handle<R>,
+    function: &str,
+    recycle: vq_recycle_t,
+    done: vq_recycle_done_t,
+) -> Result<unsafe extern "C" fn(*mut virtqueue) -> c_int, c_int> {
+    let vq = queue.public();
+    // SAFETY: the caller.
+    if !unsafe { queue.cold() }.place.is_ours() {
+        queue.complain(function, format_args!("the ring is not ours"));
+        return Err(-libc::EPERM);
+    }
+    let (disable, enable) = queue.device().reset_ops().ok_or(-libc::ENOENT)?;
+    // SAFETY: the program's function on its own queue.
+    let error = unsafe { disable(vq) };
+    if error != 0 {
+        return Err(error);
+    }
+    // No reference is held while the program's functions run: they may call us.
+    // SAFETY: a live queue of this kind; the program's functions on it.
+    unsafe {
+        loop {
+            let buffer = detach_unused_buf::<R>(vq);
+            if buffer.is_null() {
+                break;
+            }
+            if let Some(recycle) = recycle {
+                recycle(vq, buffer);
+            }
+        }
+        if let Some(done) = done {
+            done(vq);
+        }
+    }
+    Ok(enable)
+}
+
+/// Starts the ring anew on the memory that it has.
+///
+/// # Safety
+/// As for [`Handle::driver`].
+unsafe fn restart<R: Setup>(queue: &Handle<R>) {
+    // SAFETY: the caller.
+    let driver = unsafe { queue.driver() };
+    driver.restart(queue.common(), queue.has_callback());
+    queue.show_free(driver.num_free());
+}
+
+/// Puts the ring on memory for `num` descriptors. Nothing has changed when
+/// there is none.
+///
+/// # Safety
+/// The caller keeps every other call away from the queue.
+unsafe fn replace<R: Setup>(queue: &Handle<R>, num: u32) -> Option<()> {
+    // SAFETY: the caller.
+    let cold = unsafe { queue.cold() };
+    let ground = R::lay_reducing(
+        cold.place,
+        num,
+        cold.align,
+        queue.common().indirect(),
+        cold.may_reduce_num,
+    )
+    .map_err(|refusal| queue.complain("virtqueue_resize", format_args!("{refusal}")))
+    .ok()?;
+    let slots = Slots::new(ground.memory.size())?;
+    let callback = queue.has_callback();
+    // SAFETY: the caller; the common half is referred to from nowhere else.
+    let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };
+    driver.replace(common, ground.memory, slots, callback);
+    queue.show_free(driver.num_free());
+    cold._block = ground.block;
+    cold.vring = ground.vring;
+    Some(())
+}
+
+pub unsafe fn reset<R: Setup>(
+    vq: *mut virtqueue,
+    recycle: vq_recycle_t,
+    done: vq_recycle_done_t,
+) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises; the program's function on its own queue.
+    unsafe {
+        match stop(&queue, "virtqueue_reset", recycle, done) {
+            Err(error) => error,
+            Ok(enable) => {
+                restart(&queue);
+                if enable(vq) != 0 { -libc::EBUSY } else { 0 }
+            }
+        }
+    }
+}
+
+pub unsafe fn resize<R: Setup>(
+    vq: *mut virtqueue,
+    num: u32,
+    recycle: vq_recycle_t,
+    done: vq_recycle_done_t,
+) -> c_int {
+    const FUNCTION: &str = "virtqueue_resize";
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: a live queue.
+    let max = unsafe { (&raw const (*vq).num_max).read() };
+    if num > max {
+        queue.complain(FUNCTION, format_args!("size {num} is above num_max {max}"));
+        return -libc::E2BIG;
+    }
+    if num == 0 {
+        queue.complain(FUNCTION, format_args!("size 0"));
+        return -libc::EINVAL;
+    }
+    if num == u32::from(queue.common().memory().size()) {
+        return 0;
+    }
+    // SAFETY: the caller serialises; the program's function on its own queue.
+    unsafe {
+        match stop(&queue, FUNCTION, recycle, done) {
+            Err(error) => error,
+            Ok(enable) => {
+                let replaced = replace(&queue, num);
+                if replaced.is_none() {
+                    restart(&queue);
+                }
+                match (enable(vq), replaced) {
+                    (0, Some(())) => 0,
+                    (0, None) => -libc::ENOMEM,
+                    _ => -libc::EBUSY,
+                }
+            }
+        }
+    }
+}
+
+pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises.
+    let slots = unsafe { queue.driver() }.slots();
+    if slots.num_free() != slots.size() {
+        let in_flight = slots.size() - slots.num_free();
+        queue.complain(
+            "virtqueue_set_dma_premapped",
+            format_args!("{in_flight} descriptors are in flight"),
+        );
+        return -libc::EINVAL;
+    }
+    // SAFETY: a live queue.
+    unsafe { (*queue.0).premapped.store(true, Relaxed) };
+    0
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The packed ring (virtio 1.3, 2.8).
+
+use super::memory::{Descriptor, Flag, PackedMemory, TableError};
+use super::notification::{self, DESC, DISABLE, ENABLE};
+use super::position::{packed_advance, packed_slot, packed_token, packed_wrap};
+use super::slots::{Chain, Slots};
+use super::{AddError, BadId, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
+
+/// Descriptor flags that tell whose it is (2.8.1): available when they differ,
+/// used when both equal the used wrap counter.
+const AVAIL: u16 = 1 << 7;
+const USED: u16 = 1 << 15;
+
+/// Where in the ring the driver makes descriptors available, and in which lap.
+#[derive(Clone, Copy)]
+struct Cursor {
+    slot: u16,
+    /// The flags that make a descriptor of this lap available: AVAIL in laps
+    /// whose wrap counter is 1, USED in the others.
+    flags: u16,
+}
+
+impl Cursor {
+    const START: Self = Self {
+        slot: 0,
+        flags: AVAIL,
+    };
+
+    fn step(&mut self, size: u16) {
+        self.slot += 1;
+        if self.slot >= size {
+            self.slot = 0;
+            self.flags ^= AVAIL | USED;
+        }
+    }
+
+    fn wrap(self) -> bool {
+        self.flags == AVAIL
+    }
+}
+
+/// The driver's half of a packed ring.
+pub struct Packed<M: PackedMemory> {
+    slots: Slots<M::Table>,
+    next_avail: Cursor,
+    /// How many descriptors `kick_prepare` has not seen.
+    unannounced: u16,
+    /// The driver event suppression structure's flags as last meant.
+    event_flags: u16,
+}
+
+impl<M: PackedMemory> Packed<M> {
+    fn want_interrupts(&mut self, common: &Common<M>) {
+        if self.event_flags == DISABLE {
+            self.event_flags = if common.event_idx { DESC } else { ENABLE };
+            common.memory.write_driver_flags(self.event_flags);
+        }
+    }
+
+    /// Puts the elements into a table and the table into one descriptor.
+    fn add_indirect<I>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<I>,
+    ) -> Result<(), TableError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
+    {
+        let id = self.slots.first_free();
+        // In a table neither order nor ids have to be said (2.8.7).
+        let table = common.memory.place_table(
+            id,
+            request.entries,
+            request.buffers.clone().map(|buffer| {
+                let buffer = buffer?;
+                Ok(Descriptor {
+                    address: buffer.address,
+                    length: buffer.length,
+                    flags: buffer.flags(),
+                    tag: 0,
+                })
+            }),
+        )?;
+        let head = self.next_avail;
+        common.memory.write_descriptor(
+            head.slot,
+            Descriptor {
+                address: table.address,
+                length: request.entries * 16,
+                flags: 0,
+                tag: id,
+            },
+        );
+        self.next_avail.step(self.slots.size());
+        let chain = Chain {
+            head: id,
+            last: id,
+            count: 1,
+        };
+        self.slots
+            .claim(chain, request.token, request.ctx, table.owned);
+        self.publish(common, head.slot, flag::INDIRECT | head.flags, 1);
+        Ok(())
+    }
+
+    /// Puts the elements into descriptors that follow one another.
+    fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>>,
+    {
+        let count = u16::try_from(request.entries).map_err(|_| AddError::NoSpace)?;
+        if count > self.slots.num_free() {
+            return Err(AddError::NoSpace);
+        }
+        let id = self.slots.first_free();
+        let head = self.next_avail;
+        let mut head_flags = head.flags;
+        let mut at = head;
+        let (mut last, mut next) = (id, id);
+        let mut left = count;
+        for buffer in request.buffers {
+            let Ok(buffer) = buffer else {
+                self.take_back(common, head, at);
+                return Err(AddError::Unmapped);
+            };
+            left -= 1;
+            let flags = at.flags | buffer.flags() | if left > 0 { flag::NEXT } else { 0 };
+            if left + 1 == count {
+                head_flags = flags;
+            } else {
+                common.memory.write_flags(at.slot, flags);
+            }
+            common.memory.write_descriptor(
+                at.slot,
+                Descriptor {
+                    address: buffer.address,
+                    length: buffer.length,
+                    flags: 0,
+                    tag: id,
+                },
+            );
+            at.step(self.slots.size());
+            (last, next) = (next, self.slots.next(next));
+            if left == 0 {
+                break;
+            }
+        }
+        self.next_avail = at;
+        let chain = Chain {
+            head: id,
+            last,
+            count,
+        };
+        self.slots.claim(chain, request.token, request.ctx, None);
+        self.publish(common, head.slot, head_flags, count);
+        Ok(())
+    }
+
+    /// Makes the chain that starts in `slot` available: the first descriptor's
+    /// flags come last (2.8.19).
+    fn publish(&mut self, common: &Common<M>, slot: u16, flags: u16, count: u16) {
+        self.unannounced = self.unannounced.wrapping_add(count);
+        common.memory.write_barrier();
+        common.memory.write_flags(slot, flags);
+    }
+
+    /// Undoes a chain from `head` up to, not including, `end`. Its descriptors
+    /// but the first say that they are available; a shorter chain at the same
+    /// place would let the device run on into them. They get the flags of the
+    /// lap before, in which they were neither available nor used.
+    fn take_back(&self, common: &Common<M>, head: Cursor, end: Cursor) {
+        let mut at = head;
+        while at.slot != end.slot || at.flags != end.flags {
+            if at.slot != head.slot {
+                common
+                    .memory
+                    .write_flags(at.slot, at.flags ^ (AVAIL | USED));
+            }
+            at.step(self.slots.size());
+        }
+    }
+}
+
+/// Has the device used the descriptor in `slot`, in the lap with this wrap
+/// counter (2.8.1)?
+fn is_used<M: PackedMemory>(memory: &M, slot: u16, wrap: bool) -> bool {
+    let both = AVAIL | USED;
+    memory.flags(slot) & both == if wrap { both } else { 0 }
+}
+
+impl<M: PackedMemory> Ring for Packed<M> {
+    type Memory = M;
+
+    /// Slot 0 with the used wrap counter at 1.
+    const START: u64 = 1 << 15;
+    const FORCES_NOTIFY: bool = false;
+
+    fn new(slots: Slots<M::Table>) -> Self {
+        Self {
+            slots,
+            next_avail: Cursor::START,
+            unannounced: 0,
+            event_flags: ENABLE,
+        }
+    }
+
+    fn start(&mut self, common: &Common<M>, callback: bool) {
+        self.next_avail = Cursor::START;
+        self.unannounced = 0;
+        self.event_flags = if callback { ENABLE } else { DISABLE };
+        if !callback {
+            common.memory.write_driver_flags(DISABLE);
+        }
+    }
+
+    fn slots(&self) -> &Slots<M::Table> {
+        &self.slots
+    }
+
+    fn replace_slots(&mut self, slots: Slots<M::Table>) {
+        self.slots = slots;
+    }
+
+    fn add<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
+    {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        // C goes on with a direct chain when the table can't be written for
+        // whatever reason.
+        if common.indirect
+            && request.entries > 1
+            && self.slots.num_free() > 0
+            && self.add_indirect(common, &request).is_ok()
+        {
+            return Ok(());
+        }
+        self.add_direct(common, request)
+    }
+
+    fn unannounced(&self) -> u16 {
+        self.unannounced
+    }
+
+    fn kick_prepare(&mut self, common: &Common<M>) -> bool {
+        // As in the split ring (2.8.21.3.1).
+        common.memory.full_barrier();
+        let new = self.next_avail.slot;
+        let old = new.wrapping_sub(self.unannounced);
+        self.unannounced = 0;
+        let (off_wrap, flags) = common.memory.device_event();
+        if flags != DESC {
+            return flags != DISABLE;
+        }
+        let event = off_wrap & !notification::WRAP;
+        let same_lap = (off_wrap & notification::WRAP != 0) == self.next_avail.wrap();
+        let event = if same_lap {
+            event
+        } else {
+            event.wrapping_sub(self.slots.size())
+        };
+        notification::passed(event, new, old)
+    }
+
+    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
+        if common.is_broken() {
+            return Ok(None);
+        }
+        let at = common.used.get_own();
+        if !Self::is_used_at(common, at) {
+            return Ok(None);
+        }
+        // Id and length are there once the flags say so.
+        common.memory.read_barrier();
+        let (id, length) = common.memory.used_element(packed_slot(at));
+        let bad = |cause| {
+            common.set_broken(true);
+            let id = u32::from(id);
+            Err(BadUsed { cause, id, length })
+        };
+        if id >= self.slots.size() {
+            return bad(BadId::OutOfRange);
+        }
+        let Some(released) = self.slots.release(id) else {
+            return bad(BadId::NotAHead);
+        };
+        let next = packed_advance(at, released.count, self.slots.size());
+        common.used.set(next);
+        if self.event_flags == DESC {
+            common.memory.publish_driver_off_wrap(next as u16);
+        }
+        Ok(Some(Used {
+            token: released.token,
+            length,
+            ctx: released.ctx,
+        }))
+    }
+
+    fn disable_cb(&mut self, common: &Common<M>) {
+        if self.event_flags == DISABLE {
+            return;
+        }
+        self.event_flags = DISABLE;
+        if !common.event_triggered.get() {
+            common.memory.write_driver_flags(DISABLE);
+        }
+    }
+
+    fn enable_cb_prepare(&mut self, common: &Common<M>) {
+        common.rearm();
+        if common.event_idx {
+            common
+                .memory
+                .write_driver_off_wrap(common.used.get_own() as u16);
+            // The device must not see the flags with an old offset.
+            common.memory.write_barrier();
+        }
+        self.want_interrupts(common);
+    }
+
+    fn enable_cb_delayed(&mut self, common: &Common<M>) -> bool {
+        if common.is_broken() {
+            return true;
+        }
+        common.rearm();
+        let at = common.used.get_own();
+        if common.event_idx {
+            let in_flight = self.slots.size() - self.slots.num_free();
+            let wait = notification::delayed(in_flight);
+            let event = packed_advance(at, wait, self.slots.size());
+            common.memory.write_driver_off_wrap(event as u16);
+            common.memory.write_barrier();
+        }
+        self.want_interrupts(common);
+        common.memory.full_barrier();
+        !Self::is_used_at(common, at)
+    }
+
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Token> {
+        let id = self.slots.first_in_flight()?;
+        let released = self.slots.release(id)?;
+        common.was_used.set(true);
+        Some(released.token)
+    }
+
+    fn next_offset(&self) -> u16 {
+        let wrap = if self.next_avail.wrap() {
+            notification::WRAP
+        } else {
+            0
+        };
+        self.next_avail.slot | wrap
+    }
+
+    fn clear(common: &Common<M>) {
+        common.memory.clear();
+    }
+
+    fn is_used_at(common: &Common<M>, at: u64) -> bool {
+        is_used(&common.memory, packed_slot(at), packed_wrap(at))
+    }
+
+    fn token(common: &Common<M>, at: u64) -> u32 {
+        packed_token(at, common.memory.size())
+    }
+
+    fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
+        let slot = token & !notification::WRAP;
+        // C reads beyond the ring there.
+        slot >= common.memory.size()
+            || is_used(&common.memory, slot, token & notification::WRAP != 0)
+    }
+}

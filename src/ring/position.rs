@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The used position: one running number that says how far get_buf has come,
+//! and the poll tokens made from it.
+//!
+//! Its low 16 bits are what C calls `last_used_idx`. Split: the number counts
+//! used buffers. Packed, with b = ceil(log2 size):
+//!
+//! ```text
+//!  63              16   15   14      b  b-1      0
+//! +------------------+------+----------+----------+
+//! | wraps of bit 15  | used |    0     | position |
+//! | (laps div 2)     | wrap |          | in ring  |
+//! +------------------+------+----------+----------+
+//! ```
+//!
+//! so that a lap adds 2^15 and the carry out of bit 15 counts by itself.
+//!
+//! A 64-bit poll token is the number. A 32-bit one, while wraps are counted,
+//! is its low half; in a packed token bits b..14, which the position leaves
+//! free, hold bits 32 and up of the number. It repeats after 2^32 used buffers
+//! (split) or size * 2^(32-b) used descriptors (packed). While wraps are not
+//! counted, the token is the low 16 bits, as in C.
+
+use super::memory::Number;
+
+/// The cell that holds the running number.
+pub struct Position<N> {
+    now: N,
+    /// Where it was when the queue was made or last reset.
+    start: N,
+}
+
+impl<N: Number> Position<N> {
+    /// A position at a ring's [`super::Ring::START`].
+    pub fn new(start: u64) -> Self {
+        Self {
+            now: N::new(start),
+            start: N::new(start),
+        }
+    }
+
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// The number, for the thread that drains.
+    pub fn get_own(&self) -> u64 {
+        self.now.get_own()
+    }
+
+    /// Moves on.
+    pub fn set(&self, number: u64) {
+        self.now.set(number);
+    }
+
+    /// Was anything used since the start?
+    pub fn has_moved(&self) -> bool {
+        self.get() != self.start.get()
+    }
+
+    /// Goes back to `start` in the lap of 2^16 behind the present one: a token
+    /// from before never reads as "nothing new".
+    pub fn restart(&self, start: u64) {
+        let number = (self.get_own() | 0xffff).wrapping_add(1) | start;
+        self.start.set(number);
+        self.set(number);
+    }
+}
+
+/// Packed: the used wrap counter's bit.
+const WRAP: u64 = 1 << 15;
+
+/// Packed: the ring position in a number.
+pub fn packed_slot(number: u64) -> u16 {
+    (number & (WRAP - 1)) as u16
+}
+
+/// Packed: the used wrap counter in a number.
+pub fn packed_wrap(number: u64) -> bool {
+    number & WRAP != 0
+}
+
+/// Packed: the number after `count` more descriptors, at most `size`.
+pub fn packed_advance(number: u64, count: u16, size: u16) -> u64 {
+    let end = u64::from(packed_slot(number)) + u64::from(count);
+    if end >= u64::from(size) {
+        number + u64::from(count) + (WRAP - u64::from(size))
+    } else {
+        number + u64::from(count)
+    }
+}
+
+/// Packed: the 32-bit token, wraps counted.
+pub fn packed_token(number: u64, size: u16) -> u32 {
+    let free = (WRAP - u64::from(size).next_power_of_two()) as u32;
+    let shift = u64::from(size).next_power_of_two().trailing_zeros();
+    (number as u32 & !free) | (((number >> 32) as u32) << shift & free)
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the driver knows of each descriptor: which are free, in which order,
+//! and what is in flight under an id.
+//!
+//! Everything that the end of a buffer's life needs is kept here, where the
+//! device can't reach it. The free list is C's, so that ids come in C's order:
+//! a stack of chains, each taken from the top and put back as a whole.
+
+use core::ffi::c_void;
+
+use super::Token;
+use crate::masked::Masked;
+
+struct Slot<T> {
+    /// Set while a buffer is in flight under this id.
+    token: Option<Token>,
+    /// The driver's, on queues without indirect descriptors.
+    ctx: *mut c_void,
+    /// Memory of the indirect table, if it has to be given back.
+    table: Option<T>,
+    /// The next free id, or the next of the chain.
+    next: u16,
+    /// The last id of the chain.
+    last: u16,
+    /// How many ids the chain has.
+    count: u16,
+}
+
+/// A chain of ids that a buffer takes.
+#[derive(Clone, Copy)]
+pub struct Chain {
+    /// First id, the buffer's.
+    pub head: u16,
+    /// Last id.
+    pub last: u16,
+    /// How many.
+    pub count: u16,
+}
+
+/// What was in flight under an id.
+pub struct Released {
+    /// The driver's token.
+    pub token: Token,
+    /// The driver's context.
+    pub ctx: *mut c_void,
+    /// How many ids became free.
+    pub count: u16,
+}
+
+/// The descriptors of one ring.
+pub struct Slots<T> {
+    slots: Masked<Slot<T>>,
+    /// How many there are.
+    size: u16,
+    /// Top of the free list; stale while nothing is free.
+    free_head: u16,
+    num_free: u16,
+}
+
+impl<T> Slots<T> {
+    /// `size` free descriptors, 0 on top. None when there is no memory.
+    pub fn new(size: u16) -> Option<Self> {
+        let mut id = 0;
+        let slots = Masked::new(size, || {
+            id += 1;
+            Slot {
+                token: None,
+                ctx: core::ptr::null_mut(),
+                table: None,
+                // The last one's is never followed; C leaves 0 there, and a
+                // split descriptor shows it.
+                next: if id < u32::from(size) { id as u16 } else { 0 },
+                last: 0,
+                count: 0,
+            }
+        })?;
+        Some(Self {
+            slots,
+            size,
+            free_head: 0,
+            num_free: size,
+        })
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// How many are free.
+    pub fn num_free(&self) -> u16 {
+        self.num_free
+    }
+
+    /// The id on top of the free list.
+    pub fn first_free(&self) -> u16 {
+        self.free_head
+    }
+
+    /// The id behind `id` in the free list or in its chain.
+    pub fn next(&self, id: u16) -> u16 {
+        self.slots.at(id).next
+    }
+
+    /// Takes `chain` off the top of the free list, where the caller found it
+    /// with [`Self::first_free`] and [`Self::next`].
+    pub fn claim(&mut self, chain: Chain, token: Token, ctx: *mut c_void, table: Option<T>) {
+        self.free_head = self.slots.at(chain.last).next;
+        self.num_free -= chain.count;
+        let slot = self.slots.at_mut(chain.head);
+        slot.token = Some(token);
+        slot.ctx = ctx;
+        slot.table = table;
+        slot.last = chain.last;
+        slot.count = chain.count;
+    }
+
+    /// Puts the chain of `id` on top of the free list. None if nothing is in
+    /// flight under this id.
+    pub fn release(&mut self, id: u16) -> Option<Released> {
+        let slot = self.slots.at_mut(id);
+        let token = slot.token.take()?;
+        slot.table = None;
+        let (ctx, last, count) = (slot.ctx, slot.last, slot.count);
+        self.slots.at_mut(last).next = self.free_head;
+        self.free_head = id;
+        self.num_free += count;
+        Some(Released { token, ctx, count })
+    }
+
+    /// The lowest id in flight.
+    pub fn first_in_flight(&self) -> Option<u16> {
+        (0..self.size).find(|&id| self.slots.at(id).token.is_some())
+    }
+}

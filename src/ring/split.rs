@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The split ring (virtio 1.3, 2.7).
+
+use super::memory::{Descriptor, Flag, SplitMemory, TableError};
+use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
+use super::slots::{Chain, Slots};
+use super::{AddError, BadId, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
+
+/// The driver's half of a split ring.
+pub struct Split<M: SplitMemory> {
+    slots: Slots<M::Table>,
+    /// The available index as last written.
+    avail_idx: u16,
+    /// How many of them `kick_prepare` has not seen.
+    unannounced: u16,
+    /// Are interrupts unwanted? The available ring's flags as last meant.
+    no_interrupt: bool,
+}
+
+impl<M: SplitMemory> Split<M> {
+    /// Writes the flags that go with `no_interrupt`; with event index the
+    /// flags mean nothing (2.7.7.1).
+    fn write_flags(&self, common: &Common<M>) {
+        if !common.event_idx {
+            let flags = if self.no_interrupt { NO_INTERRUPT } else { 0 };
+            common.memory.write_avail_flags(flags);
+        }
+    }
+
+    fn want_interrupts(&mut self, common: &Common<M>) {
+        common.rearm();
+        if self.no_interrupt {
+            self.no_interrupt = false;
+            self.write_flags(common);
+        }
+    }
+
+    /// Puts the elements into a table and the table into one descriptor.
+    fn add_indirect<I>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<I>,
+    ) -> Result<(), TableError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
+    {
+        let head = self.slots.first_free();
+        let entries = request.entries;
+        let descriptors = (1..=entries).zip(request.buffers.clone());
+        let table = common.memory.place_table(
+            head,
+            entries,
+            descriptors.map(|(n, buffer)| {
+                let buffer = buffer?;
+                let more = if n < entries { flag::NEXT } else { 0 };
+                Ok(Descriptor {
+                    address: buffer.address,
+                    length: buffer.length,
+                    flags: buffer.flags() | more,
+                    tag: n as u16,
+                })
+            }),
+        )?;
+        common.memory.write_descriptor(
+            head,
+            Descriptor {
+                address: table.address,
+                length: entries * 16,
+                flags: flag::INDIRECT,
+                tag: self.slots.next(head),
+            },
+        );
+        let chain = Chain {
+            head,
+            last: head,
+            count: 1,
+        };
+        self.slots
+            .claim(chain, request.token, request.ctx, table.owned);
+        self.publish(common, head);
+        Ok(())
+    }
+
+    /// Puts the elements into a chain of descriptors.
+    fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>>,
+    {
+        let count = u16::try_from(request.entries).map_err(|_| AddError::NoSpace)?;
+        if count > self.slots.num_free() {
+            return Err(AddError::NoSpace);
+        }
+        let head = self.slots.first_free();
+        let (mut id, mut last) = (head, head);
+        let mut left = count;
+        for buffer in request.buffers {
+            let buffer = buffer.map_err(|_| AddError::Unmapped)?;
+            left -= 1;
+            let next = self.slots.next(id);
+            common.memory.write_descriptor(
+                id,
+                Descriptor {
+                    address: buffer.address,
+                    length: buffer.length,
+                    flags: buffer.flags() | if left > 0 { flag::NEXT } else { 0 },
+                    tag: next,
+                },
+            );
+            (last, id) = (id, next);
+            if left == 0 {
+                break;
+            }
+        }
+        let chain = Chain { head, last, count };
+        self.slots.claim(chain, request.token, request.ctx, None);
+        self.publish(common, head);
+        Ok(())
+    }
+
+    /// Makes the chain at `head` available (2.7.13).
+    fn publish(&mut self, common: &Common<M>, head: u16) {
+        common.memory.write_avail_ring(self.avail_idx, head);
+        self.avail_idx = self.avail_idx.wrapping_add(1);
+        self.unannounced = self.unannounced.wrapping_add(1);
+        // The device reads entry and descriptors once it sees the index.
+        common.memory.write_barrier();
+        common.memory.write_avail_idx(self.avail_idx);
+    }
+}
+
+impl<M: SplitMemory> Ring for Split<M> {
+    type Memory = M;
+
+    const START: u64 = 0;
+    const FORCES_NOTIFY: bool = true;
+
+    fn new(slots: Slots<M::Table>) -> Self {
+        Self {
+            slots,
+            avail_idx: 0,
+            unannounced: 0,
+            no_interrupt: false,
+        }
+    }
+
+    fn start(&mut self, common: &Common<M>, callback: bool) {
+        self.avail_idx = 0;
+        self.unannounced = 0;
+        self.no_interrupt = !callback;
+        if !callback {
+            self.write_flags(common);
+        }
+    }
+
+    fn slots(&self) -> &Slots<M::Table> {
+        &self.slots
+    }
+
+    fn replace_slots(&mut self, slots: Slots<M::Table>) {
+        self.slots = slots;
+    }
+
+    fn add<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
+    {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        if common.indirect && request.entries > 1 && self.slots.num_free() > 0 {
+            match self.add_indirect(common, &request) {
+                Ok(()) => return Ok(()),
+                Err(TableError::Unmapped) => return Err(AddError::Unmapped),
+                Err(TableError::NoMemory) => {}
+            }
+        }
+        self.add_direct(common, request)
+    }
+
+    fn unannounced(&self) -> u16 {
+        self.unannounced
+    }
+
+    fn kick_prepare(&mut self, common: &Common<M>) -> bool {
+        // What was made available, before the device's wish is read: else both
+        // sides could miss each other (2.7.13.4.1).
+        common.memory.full_barrier();
+        let new = self.avail_idx;
+        let old = new.wrapping_sub(self.unannounced);
+        self.unannounced = 0;
+        if common.event_idx {
+            notification::passed(common.memory.avail_event(), new, old)
+        } else {
+            common.memory.used_flags() & NO_NOTIFY == 0
+        }
+    }
+
+    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
+        if common.is_broken() {
+            return Ok(None);
+        }
+        let at = common.used.get_own();
+        if !Self::is_used_at(common, at) {
+            return Ok(None);
+        }
+        // The entry is there once the index says so.
+        common.memory.read_barrier();
+        let (id, length) = common.memory.used_element(at as u16);
+        let bad = |cause| {
+            common.set_broken(true);
+            Err(BadUsed { cause, id, length })
+        };
+        if id >= u32::from(self.slots.size()) {
+            return bad(BadId::OutOfRange);
+        }
+        let Some(released) = self.slots.release(id as u16) else {
+            return bad(BadId::NotAHead);
+        };
+        common.used.set(at + 1);
+        if !self.no_interrupt {
+            common.memory.publish_used_event((at + 1) as u16);
+        }
+        Ok(Some(Used {
+            token: released.token,
+            length,
+            ctx: released.ctx,
+        }))
+    }
+
+    fn disable_cb(&mut self, common: &Common<M>) {
+        if self.no_interrupt {
+            return;
+        }
+        self.no_interrupt = true;
+        if common.event_triggered.get() {
+            return;
+        }
+        if common.event_idx {
+            // An event that is far ahead for most of a lap, as C has it.
+            common.memory.write_used_event(0);
+        } else {
+            self.write_flags(common);
+        }
+    }
+
+    fn enable_cb_prepare(&mut self, common: &Common<M>) {
+        self.want_interrupts(common);
+        common.memory.write_used_event(common.used.get_own() as u16);
+    }
+
+    fn enable_cb_delayed(&mut self, common: &Common<M>) -> bool {
+        if common.is_broken() {
+            return true;
+        }
+        self.want_interrupts(common);
+        let used = common.used.get_own() as u16;
+        let wait = notification::delayed(self.avail_idx.wrapping_sub(used));
+        common.memory.publish_used_event(used.wrapping_add(wait));
+        common.memory.used_idx().wrapping_sub(used) <= wait
+    }
+
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Token> {
+        let id = self.slots.first_in_flight()?;
+        let released = self.slots.release(id)?;
+        common.was_used.set(true);
+        self.avail_idx = self.avail_idx.wrapping_sub(1);
+        common.memory.write_avail_idx(self.avail_idx);
+        Some(released.token)
+    }
+
+    fn next_offset(&self) -> u16 {
+        self.avail_idx
+    }
+
+    fn clear(common: &Common<M>) {
+        common.memory.clear();
+    }
+
+    fn is_used_at(common: &Common<M>, at: u64) -> bool {
+        at as u16 != common.memory.used_idx()
+    }
+
+    fn token(_: &Common<M>, at: u64) -> u32 {
+        at as u32
+    }
+
+    fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
+        token != common.memory.used_idx()
+    }
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A split ring's memory (virtio 1.3, 2.7): three areas, each field in the
+//! queue's byte order.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use super::tables::{Table, Tables};
+use super::{Barriers, Order};
+use crate::ring::Unmapped;
+use crate::ring::memory::{Descriptor, Memory, Placed, SplitMemory, TableError};
+
+/// 2.7.5, in the ring.
+#[repr(C)]
+struct RingDescriptor {
+    address: AtomicU64,
+    length: AtomicU32,
+    flags: AtomicU16,
+    next: AtomicU16,
+}
+
+/// The same in an indirect table.
+#[repr(C)]
+struct TableDescriptor {
+    address: u64,
+    length: u32,
+    flags: u16,
+    next: u16,
+}
+
+impl TableDescriptor {
+    fn new<O: Order>(descriptor: Descriptor) -> Self {
+        Self {
+            address: O::u64(descriptor.address),
+            length: O::u32(descriptor.length),
+            flags: O::u16(descriptor.flags),
+            next: O::u16(descriptor.tag),
+        }
+    }
+}
+
+/// 2.7.6, without the entries and `used_event` behind them.
+#[repr(C)]
+struct AvailHead {
+    flags: AtomicU16,
+    index: AtomicU16,
+}
+
+/// 2.7.8, without the entries and `avail_event` behind them.
+#[repr(C)]
+struct UsedHead {
+    flags: AtomicU16,
+    index: AtomicU16,
+}
+
+/// 2.7.8
+#[repr(C)]
+struct UsedElement {
+    id: AtomicU32,
+    length: AtomicU32,
+}
+
+/// Where a split ring lies.
+#[derive(Clone, Copy)]
+pub struct SplitAreas {
+    /// Descriptor area: written by the driver, read by the device. 16-aligned.
+    pub desc: NonNull<u8>,
+    /// Driver area: the available ring. 2-aligned.
+    pub avail: NonNull<u8>,
+    /// Device area: the used ring, written by the device. 4-aligned.
+    pub used: NonNull<u8>,
+}
+
+/// A split ring's memory.
+pub struct SplitShared<O, B> {
+    desc: NonNull<RingDescriptor>,
+    avail: NonNull<AvailHead>,
+    used: NonNull<UsedHead>,
+    /// Size - 1; the size is a power of two.
+    mask: u16,
+    tables: Tables,
+    kind: PhantomData<(O, B)>,
+}
+
+// SAFETY: the areas are used through atomics only; see `new` for their life.
+unsafe impl<O, B> Send for SplitShared<O, B> {}
+// SAFETY: as above.
+unsafe impl<O, B> Sync for SplitShared<O, B> {}
+
+impl<O, B> SplitShared<O, B> {
+    /// # Safety
+    /// The areas are aligned as said, as large as a ring of `size` needs (a
+    /// power of two, at most 2^15), live as long as the value, and are
+    /// otherwise accessed only as by a device: field by field.
+    pub unsafe fn new(areas: SplitAreas, size: u16, tables: Tables) -> Self {
+        Self {
+            desc: areas.desc.cast(),
+            avail: areas.avail.cast(),
+            used: areas.used.cast(),
+            mask: size - 1,
+            tables,
+            kind: PhantomData,
+        }
+    }
+
+    fn avail(&self) -> &AvailHead {
+        // SAFETY: `new`.
+        unsafe { self.avail.as_ref() }
+    }
+
+    fn used(&self) -> &UsedHead {
+        // SAFETY: `new`.
+        unsafe { self.used.as_ref() }
+    }
+
+    /// `used_event` lies behind the available ring's entries (2.7.6).
+    fn used_event(&self) -> &AtomicU16 {
+        // SAFETY: `new`: head, `mask` + 1 entries of two bytes, the event.
+        unsafe {
+            &*self
+                .avail
+                .add(1)
+                .cast::<AtomicU16>()
+                .as_ptr()
+                .add(self.mask as usize + 1)
+        }
+    }
+
+    /// `avail_event` lies behind the used ring's entries (2.7.8).
+    fn event_of_device(&self) -> &AtomicU16 {
+        // SAFETY: `new`: head, `mask` + 1 entries of eight bytes, the event.
+        unsafe {
+            let elements = self.used.add(1).cast::<UsedElement>();
+            elements.add(self.mask as usize + 1).cast().as_ref()
+        }
+    }
+}
+
+impl<O: Order, B: Barriers> Memory for SplitShared<O, B> {
+    type Table = Table;
+    type Number = AtomicU64;
+    type Flag = AtomicBool;
+
+    fn size(&self) -> u16 {
+        self.mask + 1
+    }
+
+    #[inline]
+    fn full_barrier(&self) {
+        B::full();
+    }
+
+    #[inline]
+    fn read_barrier(&self) {
+        B::read();
+    }
+
+    #[inline]
+    fn write_barrier(&self) {
+        B::write();
+    }
+
+    fn place_table(
+        &self,
+        id: u16,
+        entries: u32,
+        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+    ) -> Result<Placed<Table>, TableError> {
+        self.tables
+            .place(id, entries, descriptors, TableDescriptor::new::<O>)
+    }
+}
+
+impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
+    #[inline]
+    fn write_descriptor(&self, i: u16, descriptor: Descriptor) {
+        // SAFETY: `new`: there are `mask` + 1 descriptors.
+        let raw = unsafe { self.desc.add(usize::from(i & self.mask)).as_ref() };
+        raw.address.store(O::u64(descriptor.address), Relaxed);
+        raw.length.store(O::u32(descriptor.length), Relaxed);
+        raw.flags.store(O::u16(descriptor.flags), Relaxed);
+        raw.next.store(O::u16(descriptor.tag), Relaxed);
+    }
+
+    #[inline]
+    fn write_avail_ring(&self, index: u16, head: u16) {
+        // SAFETY: `new`: behind the head are `mask` + 1 entries.
+        let entry = unsafe {
+            let entries = self.avail.add(1).cast::<AtomicU16>();
+            entries.add(usize::from(index & self.mask)).as_ref()
+        };
+        entry.store(O::u16(head), Relaxed);
+    }
+
+    #[inline]
+    fn write_avail_idx(&self, index: u16) {
+        self.avail().index.store(O::u16(index), Relaxed);
+    }
+
+    fn write_avail_flags(&self, flags: u16) {
+        self.avail().flags.store(O::u16(flags), Relaxed);
+    }
+
+    fn write_used_event(&self, index: u16) {
+        self.used_event().store(O::u16(index), Relaxed);
+    }
+
+    #[inline]
+    fn publish_used_event(&self, index: u16) {
+        super::barrier::store_full::<B>(self.used_event(), O::u16(index));
+    }
+
+    #[inline]
+    fn used_idx(&self) -> u16 {
+        O::u16(self.used().index.load(Relaxed))
+    }
+
+    #[inline]
+    fn used_flags(&self) -> u16 {
+        O::u16(self.used().flags.load(Relaxed))
+    }
+
+    #[inline]
+    fn used_element(&self, index: u16) -> (u32, u32) {
+        // SAFETY: `new`: behind the head are `mask` + 1 entries.
+        let element = unsafe {
+            let elements = self.used.add(1).cast::<UsedElement>();
+            elements.add(usize::from(index & self.mask)).as_ref()
+        };
+        // Two loads, as the device makes two stores: one load of both would
+        // wait for the stores to reach the cache.
+        (
+            O::u32(element.id.load(Relaxed)),
+            O::u32(element.length.load(Relaxed)),
+        )
+    }
+
+    #[inline]
+    fn avail_event(&self) -> u16 {
+        O::u16(self.event_of_device().load(Relaxed))
+    }
+
+    fn clear(&self) {
+        self.avail().flags.store(0, Relaxed);
+        self.avail().index.store(0, Relaxed);
+        self.used_event().store(0, Relaxed);
+        self.used().flags.store(0, Relaxed);
+        self.used().index.store(0, Relaxed);
+        self.event_of_device().store(0, Relaxed);
+    }
+}

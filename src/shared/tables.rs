@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Memory for indirect tables (virtio 1.3, 2.7.5.3 and 2.8.7).
+//!
+//! A queue has a pool with one place for each id: a chain in flight has an id
+//! of its own, so the place is free whenever a table for it is written, and
+//! nothing has to be allocated or freed. A table that is too long for its
+//! place comes from the heap; where the program says so with `__kmalloc_fake`,
+//! every table lies there instead.
+
+use core::ptr::NonNull;
+
+use crate::host;
+use crate::ring::Unmapped;
+use crate::ring::memory::{Descriptor, Placed, TableError};
+
+/// Both layouts' descriptors.
+const DESCRIPTOR: usize = 16;
+
+/// Entries for which a queue's own pool has room at each id.
+const POOL_ENTRIES: u32 = 16;
+
+/// A table outside of the pool; gives its memory back when dropped.
+pub struct Table(NonNull<u8>);
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: `Tables::place` got it from the heap or from the program,
+        // and `host::free_table` tells one from the other.
+        unsafe { host::free_table(self.0) }
+    }
+}
+
+enum Pool {
+    /// There is none, and no heap either: tables have nowhere to be.
+    None,
+    /// Ours, and the heap for what does not fit.
+    Owned(host::Block),
+    /// Memory lent by the program; the heap would be out of the device's reach.
+    Lent(NonNull<u8>),
+}
+
+/// Where a queue's indirect tables go.
+pub struct Tables {
+    pool: Pool,
+    /// Entries at each place in the pool.
+    entries: u32,
+    /// Size of the ring rounded up to a power of two, less 1.
+    mask: u16,
+}
+
+impl Tables {
+    /// No room: chains are written into the ring.
+    pub fn none() -> Self {
+        Self {
+            pool: Pool::None,
+            entries: 0,
+            mask: 0,
+        }
+    }
+
+    /// A pool of our own for a ring of `size`. None when there is no memory.
+    pub fn owned(size: u16) -> Option<Self> {
+        let block = host::Block::new(Self::owned_bytes(size))?;
+        Some(Self {
+            pool: Pool::Owned(block),
+            entries: POOL_ENTRIES,
+            mask: size.next_power_of_two() - 1,
+        })
+    }
+
+    /// How large [`Self::owned`]'s pool is.
+    pub fn owned_bytes(size: u16) -> usize {
+        usize::from(size.next_power_of_two()) * POOL_ENTRIES as usize * DESCRIPTOR
+    }
+
+    /// A pool in `length` bytes at `base`, for a ring of `size`.
+    ///
+    /// # Safety
+    /// The range is 16-aligned, lives as long as the value, and is otherwise
+    /// accessed only as by a device.
+    pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16) -> Self {
+        let places = usize::from(size.next_power_of_two());
+        let entries = length / (places * DESCRIPTOR);
+        Self {
+            pool: Pool::Lent(base),
+            entries: u32::try_from(entries).unwrap_or(u32::MAX),
+            mask: (places - 1) as u16,
+        }
+    }
+
+    /// Memory for a table: where, and whether it has to be given back.
+    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, bool)> {
+        if let Some(fake) = host::kmalloc_fake() {
+            return Some((fake, true));
+        }
+        let pool = match &self.pool {
+            Pool::None => return None,
+            Pool::Owned(block) => block.base(),
+            Pool::Lent(base) => *base,
+        };
+        if entries <= self.entries {
+            let place = usize::from(id & self.mask) * self.entries as usize * DESCRIPTOR;
+            // SAFETY: the pool has `mask` + 1 places of `entries` entries.
+            return Some((unsafe { pool.add(place) }, false));
+        }
+        match self.pool {
+            Pool::Owned(_) => host::allocate(entries as usize * DESCRIPTOR).map(|p| (p, true)),
+            _ => None,
+        }
+    }
+
+    /// Writes a table of `entries` descriptors for the chain `id`, each as
+    /// `raw` makes it.
+    #[inline]
+    pub fn place<D>(
+        &self,
+        id: u16,
+        entries: u32,
+        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        raw: impl Fn(Descriptor) -> D,
+    ) -> Result<Placed<Table>, TableError> {
+        const { assert!(size_of::<D>() == DESCRIPTOR) };
+        let (base, give_back) = self.find(id, entries).ok_or(TableError::NoMemory)?;
+        let placed = Placed {
+            address: base.as_ptr() as u64,
+            owned: give_back.then(|| Table(base)),
+        };
+        let mut at = base.cast::<D>();
+        for descriptor in descriptors.take(entries as usize) {
+            // Plain stores: the device learns of the table when it is whole,
+            // and nothing is ever read back. The program's memory need not be
+            // aligned, vringh_test's is not.
+            // SAFETY: `find` gave room for `entries` descriptors.
+            unsafe {
+                at.write_unaligned(raw(descriptor?));
+                at = at.add(1);
+            }
+        }
+        Ok(placed)
+    }
+}

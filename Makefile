@@ -12,7 +12,10 @@ OUT := target/release
 # An installed copy, for the tests and for make compare.
 STAGE := $(CURDIR)/target/stage
 
-.PHONY: all library header install stage test compare clean
+# For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
+ARGS ?=
+
+.PHONY: all library header install stage test test-rust test-c test-upstream compare clean
 
 all: library $(OUT)/virtio_ring.o
 
@@ -55,6 +58,28 @@ space := $() $()
 
 stage:
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
+
+test: test-rust test-c test-upstream
+
+# Formatting, lints, unit and integration tests.
+test-rust: all
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace
+
+# C programs of ours against an installed copy.
+test-c: stage
+	c_tests/run '$(STAGE)'
+
+# A short form of make compare.
+test-upstream:
+	$(MAKE) compare ARGS=--short
+
+# Upstream's tests, on C's ring and on ours.
+compare: stage
+	tools/setup pkg-config xz-utils
+	$(CARGO) build --release -p vhost-test-device -p compare
+	target/release/compare $(ARGS)
 
 clean:
 	$(CARGO) clean

@@ -22,7 +22,7 @@ use crate::abi::{
     virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::host::{self, SpinGuard};
-use crate::queue::{AddCall, Area, Place, Spec, create, ops};
+use crate::queue::{Area, Place, Spec, create, ops};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
 /// addresses are mapped to themselves.
@@ -65,7 +65,7 @@ pub unsafe extern "C" fn virtqueue_add_outbuf(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add)(vq, AddCall::Outbuf, sg, num, data, null_mut()) }
+    unsafe { (ops(vq).add_outbuf)(vq, sg, num, data) }
 }
 
 /// Adds a buffer that the device writes; else as `virtqueue_add_outbuf`.
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add)(vq, AddCall::Inbuf, sg, num, data, null_mut()) }
+    unsafe { (ops(vq).add_inbuf)(vq, sg, num, data) }
 }
 
 /// Adds a buffer that the device writes, with a second pointer for
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add)(vq, AddCall::InbufCtx, sg, num, data, ctx) }
+    unsafe { (ops(vq).add_inbuf_ctx)(vq, sg, num, data, ctx) }
 }
 
 /// First half of `virtqueue_kick`: does the device want to be notified of what

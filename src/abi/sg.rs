@@ -84,6 +84,17 @@ impl SgList {
         }
     }
 
+    /// The only entry of a list of one.
+    #[inline]
+    pub fn single(mut self) -> Option<Buffer> {
+        // SAFETY: `new`.
+        let sg = unsafe { self.current.as_ref() }?;
+        if sg.page_link & END == 0 {
+            return None;
+        }
+        self.next()?.ok()
+    }
+
     /// Does the list have exactly this many entries? Looks no further than
     /// needed.
     pub fn has_length(mut self, announced: u32) -> bool {

@@ -24,20 +24,15 @@ use crate::ring::Common;
 
 pub use create::{Spec, create};
 pub use place::{Ground, Place, Setup};
-pub use transfer::AddCall;
 
 /// The functions of one kind of queue. Each does what the exported function
 /// of its name does; all take a live queue of this kind.
 #[allow(missing_docs)]
 pub struct Ops {
-    pub add: unsafe fn(
-        *mut virtqueue,
-        AddCall,
-        *const scatterlist,
-        c_uint,
-        *mut c_void,
-        *mut c_void,
-    ) -> c_int,
+    pub add_outbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
+    pub add_inbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
+    pub add_inbuf_ctx:
+        unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
     pub add_sgs:
         unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
     pub kick_prepare: unsafe fn(*mut virtqueue) -> bool,
@@ -266,7 +261,9 @@ unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
 /// The table for one kind of ring.
 const fn table<R: Setup>() -> Ops {
     Ops {
-        add: transfer::add::<R>,
+        add_outbuf: transfer::add_outbuf::<R>,
+        add_inbuf: transfer::add_inbuf::<R>,
+        add_inbuf_ctx: transfer::add_inbuf_ctx::<R>,
         add_sgs: transfer::add_sgs::<R>,
         kick_prepare: transfer::kick_prepare::<R>,
         notify: transfer::notify::<R>,

@@ -8,11 +8,11 @@ use core::ptr::NonNull;
 use super::{Handle, Setup};
 use crate::abi::{Direction, SgList, SgLists, scatterlist, virtqueue};
 use crate::host;
-use crate::ring::{AddError, BadId, BadUsed, Buffer, Request, Unmapped};
+use crate::ring::{AddError, BadId, Buffer, Request, Unmapped};
 
 /// Which of the functions for one list was called.
 #[derive(Clone, Copy)]
-pub enum AddCall {
+enum AddCall {
     /// `virtqueue_add_outbuf`
     Outbuf,
     /// `virtqueue_add_inbuf`
@@ -47,7 +47,12 @@ fn invalid<R: Setup>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> 
     -libc::EINVAL
 }
 
-pub unsafe fn add<R: Setup>(
+/// The part of the functions for one list that has to be fast: one entry.
+///
+/// # Safety
+/// As the exported functions.
+#[inline(always)]
+unsafe fn add<R: Setup>(
     vq: *mut virtqueue,
     call: AddCall,
     sg: *const scatterlist,
@@ -57,14 +62,79 @@ pub unsafe fn add<R: Setup>(
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller's list.
+    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
+    let plain = num == 1 && (ctx.is_null() || !queue.common().indirect());
+    match (NonNull::new(data), list.single()) {
+        (Some(token), Some(buffer)) if plain => {
+            // SAFETY: the caller serialises.
+            let driver = unsafe { queue.driver() };
+            if driver.add_one(queue.common(), buffer, token, ctx).is_ok() {
+                queue.show_free(driver.num_free());
+                // SAFETY: as the caller.
+                return unsafe { added::<R>(vq, driver.unannounced()) };
+            }
+        }
+        _ => {}
+    }
+    // SAFETY: as the caller.
+    unsafe { add_list::<R>(vq, call, sg, num, data, ctx) }
+}
+
+pub unsafe fn add_outbuf<R: Setup>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: as the exported function.
+    unsafe { add::<R>(vq, AddCall::Outbuf, sg, num, data, core::ptr::null_mut()) }
+}
+
+pub unsafe fn add_inbuf<R: Setup>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: as the exported function.
+    unsafe { add::<R>(vq, AddCall::Inbuf, sg, num, data, core::ptr::null_mut()) }
+}
+
+pub unsafe fn add_inbuf_ctx<R: Setup>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+) -> c_int {
+    // SAFETY: as the exported function.
+    unsafe { add::<R>(vq, AddCall::InbufCtx, sg, num, data, ctx) }
+}
+
+/// Any list, right or wrong.
+///
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_list<R: Setup>(
+    vq: *mut virtqueue,
+    call: AddCall,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller's list.
+    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
     let Some(token) = NonNull::new(data) else {
         return invalid(&queue, call.function(), format_args!("{NO_DATA}"));
     };
     if num == 0 {
         return invalid(&queue, call.function(), format_args!("{NO_ENTRIES}"));
     }
-    // SAFETY: the caller's list.
-    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
     if !list.has_length(num) {
         let length = list.length();
         return invalid(
@@ -149,15 +219,8 @@ where
         (result, driver.unannounced())
     };
     match result {
-        Ok(()) => {
-            // One more, and the device's event could not be told from all of
-            // what was added.
-            if R::FORCES_NOTIFY && unannounced == u16::MAX {
-                // SAFETY: a live queue of this kind.
-                unsafe { kick::<R>(queue.public()) };
-            }
-            0
-        }
+        // SAFETY: as the caller.
+        Ok(()) => unsafe { added::<R>(queue.public(), unannounced) },
         Err(AddError::NoSpace) => {
             if R::FORCES_NOTIFY && out {
                 // The device should make room; C ignores the answer, too.
@@ -168,6 +231,32 @@ where
         Err(AddError::Broken) => -libc::EIO,
         Err(AddError::Unmapped) => R::UNMAPPED,
     }
+}
+
+/// Ends an add that went well.
+///
+/// # Safety
+/// As the exported functions.
+#[inline]
+unsafe fn added<R: Setup>(vq: *mut virtqueue, unannounced: u16) -> c_int {
+    if R::FORCES_NOTIFY && unannounced == u16::MAX {
+        // SAFETY: as the caller.
+        return unsafe { kick_early::<R>(vq) };
+    }
+    0
+}
+
+/// After one more add, the device's event could not be told from all of what
+/// was added.
+///
+/// # Safety
+/// As the exported functions.
+#[cold]
+#[inline(never)]
+unsafe fn kick_early<R: Setup>(vq: *mut virtqueue) -> c_int {
+    // SAFETY: as the caller.
+    unsafe { kick::<R>(vq) };
+    0
 }
 
 fn call_notify<R: Setup>(queue: &Handle<R>) -> bool {
@@ -226,30 +315,43 @@ pub unsafe fn get_buf<R: Setup>(
                     ctx.write(used.ctx);
                 }
             }
-            used.token.as_ptr()
+            let data = used.token.as_ptr();
+            match used.table {
+                None => data,
+                Some(table) => drop_table(table, data),
+            }
         }
         Err(bad) => {
             // C has read the length by now.
             // SAFETY: the caller's variable.
             unsafe { len.write(bad.length) };
-            report(&queue, bad);
-            core::ptr::null_mut()
+            report::<R>(vq, bad.cause, bad.id)
         }
     }
 }
 
+/// Gives a table back. Last of all, so that nothing has to be kept across it.
+#[inline(never)]
+fn drop_table<T>(table: T, data: *mut c_void) -> *mut c_void {
+    drop(table);
+    data
+}
+
 /// Reports a bad used entry; from the queue's name on, the text is C's.
 #[cold]
-fn report<R: Setup>(queue: &Handle<R>, bad: BadUsed) {
-    let what = match bad.cause {
+#[inline(never)]
+fn report<R: Setup>(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
+    // SAFETY: `get_buf`'s queue.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    let what = match cause {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
     };
     host::line(format_args!(
-        "virtio_ring: virtqueue_get_buf: {}:id {} {what}",
+        "virtio_ring: virtqueue_get_buf: {}:id {id} {what}",
         queue.name(),
-        bad.id
     ));
+    core::ptr::null_mut()
 }
 
 pub unsafe fn next_offset<R: Setup>(vq: *mut virtqueue) -> u16 {

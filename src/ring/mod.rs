@@ -91,14 +91,15 @@ pub enum AddError {
 }
 
 /// A buffer that the device has used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Used {
+pub struct Used<T> {
     /// What was given with it.
     pub token: Token,
     /// Bytes that the device says it wrote; not checked.
     pub length: u32,
     /// What was given with it, on queues without indirect descriptors.
     pub ctx: *mut c_void,
+    /// The indirect table's memory, for the caller to drop.
+    pub table: Option<T>,
 }
 
 /// A used entry that cannot be true. The queue is broken when this is said.
@@ -268,6 +269,15 @@ pub trait Ring: Sized {
     where
         I: Iterator<Item = Result<Buffer, Unmapped>> + Clone;
 
+    /// Makes a buffer of one element available; else as [`Self::add`].
+    fn add_one(
+        &mut self,
+        common: &Common<Self::Memory>,
+        buffer: Buffer,
+        token: Token,
+        ctx: *mut c_void,
+    ) -> Result<(), AddError>;
+
     /// Free descriptors.
     fn num_free(&self) -> u16 {
         self.slots().num_free()
@@ -286,7 +296,10 @@ pub trait Ring: Sized {
     fn kick_prepare(&mut self, common: &Common<Self::Memory>) -> bool;
 
     /// Takes the next used buffer.
-    fn get_buf(&mut self, common: &Common<Self::Memory>) -> Result<Option<Used>, BadUsed>;
+    fn get_buf(
+        &mut self,
+        common: &Common<Self::Memory>,
+    ) -> Result<Option<Used<<Self::Memory as Memory>::Table>>, BadUsed>;
 
     /// Asks the device not to interrupt; a hint.
     fn disable_cb(&mut self, common: &Common<Self::Memory>);

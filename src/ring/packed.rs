@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The packed ring (virtio 1.3, 2.8).
 
+use core::ffi::c_void;
+
 use super::memory::{Descriptor, Flag, PackedMemory, TableError};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{packed_advance, packed_slot, packed_token, packed_wrap};
@@ -241,6 +243,36 @@ impl<M: PackedMemory> Ring for Packed<M> {
         self.add_direct(common, request)
     }
 
+    #[inline]
+    fn add_one(
+        &mut self,
+        common: &Common<M>,
+        buffer: Buffer,
+        token: Token,
+        ctx: *mut c_void,
+    ) -> Result<(), AddError> {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        if self.slots.num_free() == 0 {
+            return Err(AddError::NoSpace);
+        }
+        let head = self.next_avail;
+        let (id, _) = self.slots.claim_first(token, ctx);
+        common.memory.write_descriptor(
+            head.slot,
+            Descriptor {
+                address: buffer.address,
+                length: buffer.length,
+                flags: 0,
+                tag: id,
+            },
+        );
+        self.next_avail.step(self.slots.size());
+        self.publish(common, head.slot, head.flags | buffer.flags(), 1);
+        Ok(())
+    }
+
     fn unannounced(&self) -> u16 {
         self.unannounced
     }
@@ -265,7 +297,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         notification::passed(event, new, old)
     }
 
-    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
+    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used<M::Table>>, BadUsed> {
         if common.is_broken() {
             return Ok(None);
         }
@@ -296,6 +328,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             token: released.token,
             length,
             ctx: released.ctx,
+            table: released.table,
         }))
     }
 

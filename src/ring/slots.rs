@@ -38,13 +38,15 @@ pub struct Chain {
 }
 
 /// What was in flight under an id.
-pub struct Released {
+pub struct Released<T> {
     /// The driver's token.
     pub token: Token,
     /// The driver's context.
     pub ctx: *mut c_void,
     /// How many ids became free.
     pub count: u16,
+    /// The indirect table's memory, if it has to be given back.
+    pub table: Option<T>,
 }
 
 /// The descriptors of one ring.
@@ -115,17 +117,37 @@ impl<T> Slots<T> {
         slot.count = chain.count;
     }
 
+    /// Takes the top of the free list as a chain of one: its id, and the one
+    /// that is on top now.
+    #[inline]
+    pub fn claim_first(&mut self, token: Token, ctx: *mut c_void) -> (u16, u16) {
+        let head = self.free_head;
+        let slot = self.slots.at_mut(head);
+        slot.token = Some(token);
+        slot.ctx = ctx;
+        slot.last = head;
+        slot.count = 1;
+        self.free_head = slot.next;
+        self.num_free -= 1;
+        (head, self.free_head)
+    }
+
     /// Puts the chain of `id` on top of the free list. None if nothing is in
     /// flight under this id.
-    pub fn release(&mut self, id: u16) -> Option<Released> {
+    pub fn release(&mut self, id: u16) -> Option<Released<T>> {
         let slot = self.slots.at_mut(id);
         let token = slot.token.take()?;
-        slot.table = None;
+        let table = slot.table.take();
         let (ctx, last, count) = (slot.ctx, slot.last, slot.count);
         self.slots.at_mut(last).next = self.free_head;
         self.free_head = id;
         self.num_free += count;
-        Some(Released { token, ctx, count })
+        Some(Released {
+            token,
+            ctx,
+            count,
+            table,
+        })
     }
 
     /// The lowest id in flight.

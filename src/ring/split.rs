@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The split ring (virtio 1.3, 2.7).
 
+use core::ffi::c_void;
+
 use super::memory::{Descriptor, Flag, SplitMemory, TableError};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::slots::{Chain, Slots};
@@ -177,6 +179,34 @@ impl<M: SplitMemory> Ring for Split<M> {
         self.add_direct(common, request)
     }
 
+    #[inline]
+    fn add_one(
+        &mut self,
+        common: &Common<M>,
+        buffer: Buffer,
+        token: Token,
+        ctx: *mut c_void,
+    ) -> Result<(), AddError> {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        if self.slots.num_free() == 0 {
+            return Err(AddError::NoSpace);
+        }
+        let (head, next) = self.slots.claim_first(token, ctx);
+        common.memory.write_descriptor(
+            head,
+            Descriptor {
+                address: buffer.address,
+                length: buffer.length,
+                flags: buffer.flags(),
+                tag: next,
+            },
+        );
+        self.publish(common, head);
+        Ok(())
+    }
+
     fn unannounced(&self) -> u16 {
         self.unannounced
     }
@@ -195,7 +225,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
     }
 
-    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
+    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used<M::Table>>, BadUsed> {
         if common.is_broken() {
             return Ok(None);
         }
@@ -224,6 +254,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             token: released.token,
             length,
             ctx: released.ctx,
+            table: released.table,
         }))
     }
 

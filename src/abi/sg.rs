@@ -23,6 +23,13 @@ pub struct scatterlist {
     pub dma_address: u64,
 }
 
+impl scatterlist {
+    /// Physical address of the part.
+    fn address(&self) -> u64 {
+        (self.page_link & !(CHAIN | END)) + u64::from(self.offset)
+    }
+}
+
 const _: () = {
     assert!(offset_of!(scatterlist, page_link) == 0);
     assert!(offset_of!(scatterlist, offset) == 8);
@@ -95,6 +102,32 @@ impl SgList {
         self.next()?.ok()
     }
 
+    /// The list as an array, if its `announced` entries follow one another in
+    /// memory, there are no more of them, and the queue maps them.
+    #[inline]
+    pub fn as_array<'a>(self, announced: u32) -> Option<SgArray<'a>> {
+        if self.premapped || self.current.is_null() || announced == 0 {
+            return None;
+        }
+        let last = announced as usize - 1;
+        for i in 0..last {
+            // SAFETY: `new`: no entry before was the last or a link.
+            if unsafe { (*self.current.add(i)).page_link } & (CHAIN | END) != 0 {
+                return None;
+            }
+        }
+        // SAFETY: as above.
+        if unsafe { (*self.current.add(last)).page_link } & (CHAIN | END) != END {
+            return None;
+        }
+        Some(SgArray {
+            // SAFETY: `announced` entries were just seen, and `new`.
+            entries: unsafe { core::slice::from_raw_parts(self.current, announced as usize) }
+                .iter(),
+            direction: self.direction,
+        })
+    }
+
     /// Does the list have exactly this many entries? Looks no further than
     /// needed.
     pub fn has_length(mut self, announced: u32) -> bool {
@@ -131,10 +164,31 @@ impl Iterator for SgList {
         let address = if self.premapped {
             sg.dma_address
         } else {
-            (sg.page_link & !(CHAIN | END)) + u64::from(sg.offset)
+            sg.address()
         };
         Some(Ok(Buffer {
             address,
+            length: sg.length,
+            device_writes: self.direction == Direction::In,
+        }))
+    }
+}
+
+/// A list whose entries follow one another in memory.
+#[derive(Clone)]
+pub struct SgArray<'a> {
+    entries: core::slice::Iter<'a, scatterlist>,
+    direction: Direction,
+}
+
+impl Iterator for SgArray<'_> {
+    type Item = Result<Buffer, Unmapped>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let sg = self.entries.next()?;
+        Some(Ok(Buffer {
+            address: sg.address(),
             length: sg.length,
             device_writes: self.direction == Direction::In,
         }))

@@ -78,6 +78,46 @@ unsafe fn add<R: Setup>(
         _ => {}
     }
     // SAFETY: as the caller.
+    unsafe { add_array::<R>(vq, call, sg, num, data, ctx) }
+}
+
+/// The part for lists whose entries follow one another.
+///
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_array<R: Setup>(
+    vq: *mut virtqueue,
+    call: AddCall,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller's list.
+    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
+    let plain = ctx.is_null() || !queue.common().indirect();
+    match (NonNull::new(data), list.as_array(num)) {
+        (Some(token), Some(buffers)) if plain => {
+            let request = Request {
+                buffers,
+                entries: num,
+                token,
+                ctx,
+            };
+            // SAFETY: the caller serialises.
+            let driver = unsafe { queue.driver() };
+            if driver.add(queue.common(), request).is_ok() {
+                queue.show_free(driver.num_free());
+                // SAFETY: as the caller.
+                return unsafe { added::<R>(vq, driver.unannounced()) };
+            }
+        }
+        _ => {}
+    }
+    // SAFETY: as the caller.
     unsafe { add_list::<R>(vq, call, sg, num, data, ctx) }
 }
 

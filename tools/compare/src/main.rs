@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Upstream's tests side by side: the kernel's tools/virtio, built with the
+//! kernel's own ring and with ours, and run in turns.  Called by `make compare`
+//! in the project's root, with everything that it compares already built.
+
+mod artefacts;
+mod builds;
+mod command;
+mod heading;
+mod matrix;
+mod measure;
+mod options;
+mod run;
+mod table;
+mod trees;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::builds::{C_LEVELS, Programs};
+use crate::matrix::{Action, Kernel, Row};
+use crate::measure::{Measured, Settings};
+use crate::options::{Options, Request};
+use crate::trees::Tree;
+
+fn main() -> ExitCode {
+    let options = match options::parse(lexopt::Parser::from_env()) {
+        Ok(Request::Help) => {
+            print!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Request::Compare(options)) => options,
+        Err(error) => {
+            eprintln!("compare: {error:#} (--help shows the options)");
+            return ExitCode::from(2);
+        }
+    };
+    match compare(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("compare: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every row passed.
+fn compare(options: &Options) -> Result<bool> {
+    let root = env::current_dir()?;
+    // Everything that can be refused is, before anything takes time.
+    rows(&Kernel::ALL, options)?;
+    artefacts::check_ring(&root)?;
+    kill_the_test_with_us()?;
+
+    let trees = trees::find(&root, &options.kernels)?;
+    let kernels: Vec<Kernel> = trees.iter().map(|tree| tree.kernel).collect();
+    let rows = rows(&kernels, options)?;
+    let settings = settings(&root, options, &rows)?;
+
+    let kernels = build_all(trees, &root)?;
+    let measured = run_all(&rows, &kernels, &settings);
+    println!("{}\n", heading::heading(&kernels, settings.c_levels));
+    println!("{}", table::table(&measured));
+    print!("{}", table::failures(&measured));
+    let failed = measured.iter().filter(|m| !m.ok()).count();
+    println!("\n{} rows, {failed} failed", measured.len());
+    Ok(failed == 0)
+}
+
+fn rows(kernels: &[Kernel], options: &Options) -> Result<Vec<Row>> {
+    let rows = matrix::rows(kernels, options.short, &options.only);
+    ensure!(!rows.is_empty(), "no row matches {:?}", options.only);
+    Ok(rows)
+}
+
+fn settings(root: &Path, options: &Options, rows: &[Row]) -> Result<Settings> {
+    let on_device = |r: &Row| r.test.needs_device() && r.action == Action::Run;
+    if rows.iter().any(on_device) {
+        artefacts::check_device(root, options.real_device)?;
+    }
+    let work = root.join(artefacts::WORK);
+    fs::create_dir_all(&work)?;
+    Ok(Settings {
+        runs: options.runs,
+        limit: options.time_limit,
+        // The short form asks whether it works, and not how fast.
+        c_levels: if options.short {
+            &C_LEVELS[..1]
+        } else {
+            &C_LEVELS
+        },
+        preload: (!options.real_device).then(|| root.join(artefacts::DEVICE_LIBRARY)),
+        log: work.join("run.log"),
+    })
+}
+
+fn build_all(trees: Vec<Tree>, root: &Path) -> Result<Vec<(Tree, Programs)>> {
+    let build = |tree: Tree| {
+        let kernel = tree.kernel;
+        eprintln!("compare: building {kernel}'s tests");
+        let dir = root.join(artefacts::WORK).join(kernel.version());
+        let programs = builds::build(&tree, root, &dir);
+        programs
+            .map(|p| (tree, p))
+            .with_context(|| format!("building {kernel}'s tests"))
+    };
+    trees.into_iter().map(build).collect()
+}
+
+fn run_all(rows: &[Row], kernels: &[(Tree, Programs)], settings: &Settings) -> Vec<Measured> {
+    let count = rows.len();
+    let mut measured = Vec::new();
+    for (tree, programs) in kernels {
+        for row in rows.iter().filter(|r| r.kernel == tree.kernel) {
+            let number = measured.len() + 1;
+            eprintln!("compare: row {number} of {count}: {row}");
+            let result = measure::measure(row, programs, settings);
+            for (side, failure) in result.failures() {
+                eprintln!("compare: {}", table::failure_line(&result, side, failure));
+            }
+            measured.push(result);
+        }
+    }
+    measured
+}
+
+/// The tests run in process groups of their own, which a Ctrl-C does not reach.
+fn kill_the_test_with_us() -> Result<()> {
+    ctrlc::set_handler(|| {
+        run::kill_running();
+        std::process::exit(130);
+    })
+    .context("cannot handle signals")
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Which tests are run, with which options, on which build of which kernel.
+
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kernel {
+    V6_1,
+    V6_12,
+}
+
+impl Kernel {
+    pub const ALL: [Kernel; 2] = [Kernel::V6_1, Kernel::V6_12];
+
+    pub fn version(self) -> &'static str {
+        match self {
+            Kernel::V6_1 => "6.1",
+            Kernel::V6_12 => "6.12",
+        }
+    }
+
+    /// The test programs that this kernel's own Makefile has.
+    pub fn tests(self) -> &'static [Test] {
+        match self {
+            Kernel::V6_1 => &[Test::Virtio, Test::Vringh],
+            Kernel::V6_12 => &[Test::Virtio, Test::Vringh, Test::VhostNet],
+        }
+    }
+}
+
+/// How the ring gets into the test program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// A shared object.
+    Dynamic,
+    /// A static library.
+    Static,
+    /// One object, `virtio_ring.o`, linked by the kernel's own Makefile.
+    Object,
+}
+
+impl Way {
+    pub const ALL: [Way; 3] = [Way::Dynamic, Way::Static, Way::Object];
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Test {
+    Virtio,
+    /// virtio_test inside our virtio_test_wrap.c.
+    VirtioWrap,
+    Vringh,
+    VhostNet,
+}
+
+impl Test {
+    /// The name of the program, and of its main object.
+    pub fn program(self) -> &'static str {
+        match self {
+            Test::Virtio => "virtio_test",
+            Test::VirtioWrap => "virtio_test_wrap",
+            Test::Vringh => "vringh_test",
+            Test::VhostNet => "vhost_net_test",
+        }
+    }
+
+    /// Whose test it is.
+    pub fn upstream(self) -> &'static str {
+        match self {
+            Test::VirtioWrap => Test::Virtio.program(),
+            _ => self.program(),
+        }
+    }
+
+    pub fn needs_device(self) -> bool {
+        matches!(self, Test::Virtio | Test::VirtioWrap)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Run,
+    /// Build and link only.
+    Link,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub kernel: Kernel,
+    pub way: Way,
+    pub test: Test,
+    pub action: Action,
+    pub options: Vec<&'static str>,
+}
+
+impl Row {
+    fn run(kernel: Kernel, way: Way, test: Test, options: &'static str) -> Row {
+        Row {
+            kernel,
+            way,
+            test,
+            action: Action::Run,
+            options: options.split_whitespace().collect(),
+        }
+    }
+
+    fn link(kernel: Kernel, way: Way, test: Test) -> Row {
+        Row {
+            kernel,
+            way,
+            test,
+            action: Action::Link,
+            options: Vec::new(),
+        }
+    }
+
+    /// The options as the table shows them.
+    pub fn label(&self) -> String {
+        match (self.action, self.options.is_empty(), self.test) {
+            (Action::Link, ..) => "(build)".into(),
+            (Action::Run, true, Test::Vringh) => "plain".into(),
+            (Action::Run, true, _) => "default".into(),
+            (Action::Run, false, _) => self.options.join(" "),
+        }
+    }
+
+    /// What `--only` looks in.
+    fn title(&self) -> String {
+        format!("{} {}", self.test.upstream(), self.label())
+    }
+
+    fn wanted(&self, only: &[String]) -> bool {
+        only.is_empty() || only.iter().any(|p| self.title().contains(p.as_str()))
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.kernel, self.way, self.title())
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.version())
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Way::Dynamic => "dynamic",
+            Way::Static => "static",
+            Way::Object => "object",
+        })
+    }
+}
+
+/// What vringh_test's main() can tell apart.  It ignores `--slow-range` with
+/// `--fast-vringh`, which reads the ring by itself.
+const VRINGH: [&str; 15] = [
+    "",
+    "--indirect",
+    "--eventidx",
+    "--virtio-1",
+    "--indirect --eventidx",
+    "--indirect --virtio-1",
+    "--eventidx --virtio-1",
+    "--indirect --eventidx --virtio-1",
+    "--slow-range",
+    "--slow-range --indirect --eventidx --virtio-1",
+    "--parallel",
+    "--parallel --eventidx",
+    "--parallel --indirect --eventidx --virtio-1",
+    "--parallel --fast-vringh",
+    "--parallel --fast-vringh --eventidx",
+];
+
+/// virtio_test resets its queue each time that the number of buffers has about
+/// doubled, so N = 1 resets most often (some 20 times).
+const VIRTIO: [&str; 8] = [
+    "",
+    "--no-event-idx",
+    "--no-indirect",
+    "--delayed-interrupt",
+    "--batch=random",
+    "--batch=256",
+    "--reset=1",
+    "--reset=1 --batch=random",
+];
+
+const WRAP: [&str; 8] = [
+    "--wrap-counters",
+    "--no-event-idx --wrap-counters",
+    "--no-indirect --wrap-counters",
+    "--delayed-interrupt --wrap-counters",
+    "--batch=random --wrap-counters",
+    "--batch=256 --wrap-counters",
+    "--reset=1 --wrap-counters",
+    "--reset=1 --batch=random --wrap-counters",
+];
+
+/// The whole matrix or its short form, narrowed to kernels and patterns.
+pub fn rows(kernels: &[Kernel], short: bool, only: &[String]) -> Vec<Row> {
+    let all = kernels.iter().flat_map(|&kernel| match short {
+        true => short_form(kernel),
+        false => full_form(kernel),
+    });
+    all.filter(|row| row.wanted(only)).collect()
+}
+
+fn full_form(kernel: Kernel) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut add = |way, test, lists: &[&'static str]| {
+        rows.extend(lists.iter().map(|o| Row::run(kernel, way, test, o)));
+    };
+    add(Way::Dynamic, Test::Vringh, &VRINGH);
+    add(Way::Dynamic, Test::Virtio, &VIRTIO);
+    add(Way::Dynamic, Test::VirtioWrap, &WRAP);
+    for way in [Way::Static, Way::Object] {
+        add(way, Test::Vringh, &["", "--parallel"]);
+        add(way, Test::Virtio, &["", "--reset=1"]);
+    }
+    rows.extend(link_rows(kernel));
+    rows
+}
+
+fn short_form(kernel: Kernel) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut add = |way, test, lists: &[&'static str]| {
+        rows.extend(lists.iter().map(|o| Row::run(kernel, way, test, o)));
+    };
+    let vringh = [
+        "",
+        "--indirect --eventidx --virtio-1",
+        "--slow-range --indirect --eventidx --virtio-1",
+        "--parallel --eventidx",
+        "--parallel --fast-vringh --eventidx",
+    ];
+    add(Way::Dynamic, Test::Vringh, &vringh);
+    let virtio = ["", "--no-event-idx", "--reset=1 --batch=random"];
+    add(Way::Dynamic, Test::Virtio, &virtio);
+    let wrap = [
+        "--wrap-counters",
+        "--reset=1 --batch=random --wrap-counters",
+    ];
+    add(Way::Dynamic, Test::VirtioWrap, &wrap);
+    add(Way::Static, Test::Vringh, &[""]);
+    add(Way::Object, Test::Vringh, &[""]);
+    rows.extend(link_rows(kernel));
+    rows
+}
+
+/// vhost_net_test needs a device of the kernel's and is only linked; what the
+/// kernel's own Makefile makes of its programs is shown in any case.
+fn link_rows(kernel: Kernel) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for way in Way::ALL {
+        for &test in kernel.tests() {
+            if way == Way::Object || test == Test::VhostNet {
+                rows.push(Row::link(kernel, way, test));
+            }
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(patterns: &[&str]) -> Vec<Row> {
+        let patterns: Vec<String> = patterns.iter().map(|p| p.to_string()).collect();
+        rows(&Kernel::ALL, false, &patterns)
+    }
+
+    #[test]
+    fn patterns_look_at_test_and_options() {
+        for row in only(&["vringh_test --parallel"]) {
+            assert_eq!(row.test, Test::Vringh);
+            assert_eq!(row.options[0], "--parallel");
+        }
+        assert_eq!(only(&["vringh_test plain"]).len(), 6);
+        assert_eq!(only(&["no such row"]).len(), 0);
+    }
+
+    #[test]
+    fn patterns_add_up() {
+        let both = only(&["--batch=256", "--slow-range"]).len();
+        assert_eq!(
+            both,
+            only(&["--batch=256"]).len() + only(&["--slow-range"]).len()
+        );
+    }
+
+    #[test]
+    fn kernels_narrow() {
+        let one = rows(&[Kernel::V6_1], false, &[]);
+        assert!(one.iter().all(|r| r.kernel == Kernel::V6_1));
+        // Only the newer kernel has it.
+        assert!(one.iter().all(|r| r.test != Test::VhostNet));
+        let other = rows(&[Kernel::V6_12], false, &[]);
+        assert_eq!(other.iter().filter(|r| r.test == Test::VhostNet).count(), 3);
+    }
+
+    #[test]
+    fn each_option_of_virtio_test_is_there_with_wrap_counters() {
+        for (plain, wrap) in VIRTIO.iter().zip(WRAP) {
+            assert_eq!(format!("{plain} --wrap-counters").trim_start(), wrap);
+        }
+    }
+
+    #[test]
+    fn short_form_is_part_of_the_full_one_and_has_every_way() {
+        let full = rows(&Kernel::ALL, false, &[]);
+        let short = rows(&Kernel::ALL, true, &[]);
+        assert!(short.len() < full.len() / 2);
+        assert!(short.iter().all(|row| full.contains(row)));
+        for way in Way::ALL {
+            let runs = |row: &Row| row.way == way && row.action == Action::Run;
+            assert!(short.iter().any(runs), "{way}");
+        }
+    }
+
+    #[test]
+    fn no_row_is_there_twice() {
+        let full = rows(&Kernel::ALL, false, &[]);
+        for (i, row) in full.iter().enumerate() {
+            assert!(!full[..i].contains(row), "{row}");
+        }
+    }
+}

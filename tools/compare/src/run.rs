@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Runs one test program, with a time limit.
+//!
+//! A fault in a ring mostly shows as a test that waits for ever, so every run
+//! is a process group of its own that can be killed as a whole: vringh_test
+//! forks, and a guest without its host may spin.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use wait_timeout::ChildExt;
+
+/// How much of a failing run's output is shown.
+const TAIL_LINES: usize = 20;
+/// vringh_test --parallel maps this file, whoever runs it.
+const VRINGH_FILE: &str = "/tmp/vringh_test-file";
+
+/// The process group that runs now, 0 for none.
+static RUNNING: AtomicI32 = AtomicI32::new(0);
+
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// A word for the table.
+    pub why: String,
+    /// The end of what the program said.
+    pub tail: String,
+}
+
+pub type Outcome = Result<Duration, Failure>;
+
+pub struct Run<'a> {
+    pub program: &'a Path,
+    pub options: &'a [&'static str],
+    pub preload: Option<&'a Path>,
+    pub limit: Duration,
+    /// Where its output goes meanwhile.
+    pub log: PathBuf,
+}
+
+impl Run<'_> {
+    pub fn outcome(&self) -> Outcome {
+        match self.run() {
+            Ok((None, time)) => Ok(time),
+            Ok((Some(why), time)) => Err(Failure {
+                why,
+                tail: format!("{}\n(after {:.1} s)", self.tail(), time.as_secs_f64()),
+            }),
+            Err(error) => Err(Failure {
+                why: "cannot run".into(),
+                tail: format!("{error:#}"),
+            }),
+        }
+    }
+
+    /// Why it failed, if it did, and how long it took.
+    fn run(&self) -> Result<(Option<String>, Duration)> {
+        let _file = self.lock_shared_file()?;
+        let mut command = self.command()?;
+        let start = Instant::now();
+        let mut child = command
+            .spawn()
+            .with_context(|| self.program.display().to_string())?;
+        let group = child.id() as i32;
+        RUNNING.store(group, Ordering::SeqCst);
+        let status = child.wait_timeout(self.limit)?;
+        let time = start.elapsed();
+        let why = match status {
+            Some(status) if status.success() => None,
+            Some(status) => Some(describe(status)),
+            None => Some("hang".into()),
+        };
+        if why.is_some() {
+            kill_group(group);
+        }
+        if status.is_none() {
+            child.wait()?;
+        }
+        RUNNING.store(0, Ordering::SeqCst);
+        Ok((why, time))
+    }
+
+    fn command(&self) -> Result<Command> {
+        // A file and not a pipe: nobody has to read while the program runs.
+        let log = File::create(&self.log)?;
+        let mut command = Command::new(self.program);
+        command.args(self.options);
+        command.stdin(Stdio::null());
+        command.stdout(log.try_clone()?).stderr(log);
+        // Rows are to mean what they say, and programs to find what they were
+        // linked with.
+        for name in [
+            "LD_LIBRARY_PATH",
+            "LD_PRELOAD",
+            "VIRTIO_RING_ABI",
+            "VIRTIO_RING_WRAP_COUNTERS",
+        ] {
+            command.env_remove(name);
+        }
+        if let Some(library) = self.preload {
+            command.env("LD_PRELOAD", library);
+        }
+        command.process_group(0);
+        Ok(command)
+    }
+
+    /// Two tests at once would write into each other's ring.
+    fn lock_shared_file(&self) -> Result<Option<Flock<File>>> {
+        if !self.options.contains(&"--parallel") {
+            return Ok(None);
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(VRINGH_FILE)
+            .with_context(|| format!("{VRINGH_FILE}, which vringh_test --parallel maps"))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        Ok(Some(lock))
+    }
+
+    fn tail(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        last_lines(&String::from_utf8_lossy(&text), TAIL_LINES)
+    }
+}
+
+/// For the end of ourselves: nobody else knows that group.
+pub fn kill_running() {
+    match RUNNING.load(Ordering::SeqCst) {
+        0 => {}
+        group => kill_group(group),
+    }
+}
+
+fn kill_group(group: i32) {
+    // It fails when the whole group has ended, which is as good.
+    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => match Signal::try_from(signal) {
+            Ok(name) => name.to_string(),
+            Err(_) => format!("signal {signal}"),
+        },
+        (None, None) => status.to_string(),
+    }
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell script, which gets `name` for a log of its own.
+    fn shell(name: &str, script: &'static str) -> Outcome {
+        let log = std::env::temp_dir().join(format!("compare-{name}-{}", std::process::id()));
+        let outcome = Run {
+            program: Path::new("/bin/sh"),
+            options: &["-c", script],
+            preload: None,
+            limit: Duration::from_millis(300),
+            log: log.clone(),
+        }
+        .outcome();
+        fs::remove_file(log).unwrap();
+        outcome
+    }
+
+    /// Why it failed, and what the script said.
+    fn failure(name: &str, script: &'static str) -> (String, String) {
+        let failure = shell(name, script).unwrap_err();
+        let (said, after) = failure.tail.rsplit_once('\n').unwrap();
+        assert!(after.starts_with("(after "), "{after}");
+        (failure.why, said.into())
+    }
+
+    #[test]
+    fn success_has_a_time() {
+        assert!(shell("ok", "exit 0").is_ok());
+    }
+
+    #[test]
+    fn hang_is_killed_with_its_children() {
+        let start = Instant::now();
+        let (why, tail) = failure("hang", "sleep 50 & echo $!; wait");
+        assert_eq!(why, "hang");
+        assert!(start.elapsed() < Duration::from_secs(10));
+        let child = Path::new("/proc").join(tail.trim());
+        let gone = || {
+            let stat = fs::read_to_string(child.join("stat")).unwrap_or_default();
+            // A zombie that its new parent has not waited for yet is as good.
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        while !gone() && start.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(gone(), "the child of a killed run lives");
+    }
+
+    #[test]
+    fn failures_say_how_and_keep_what_was_said() {
+        let expected = ("exit 3".into(), "one\ntwo".into());
+        assert_eq!(failure("exit", "echo one; echo two >&2; exit 3"), expected);
+        assert_eq!(failure("abort", "kill -ABRT $$").0, "SIGABRT");
+    }
+
+    #[test]
+    fn tail_is_the_end() {
+        assert_eq!(last_lines("a\nb\nc\n", 2), "b\nc");
+        assert_eq!(last_lines("a", 2), "a");
+        assert_eq!(last_lines("", 2), "");
+    }
+}

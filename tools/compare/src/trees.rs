@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Kernel trees: where they are, which they are, and copies to build in.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::matrix::Kernel;
+
+const SCRIPT: &str = "tools/kernel-tree";
+/// Where the script records what it has fetched.
+const PACKAGE: &str = ".debian-package";
+const TESTS: &str = "tools/virtio";
+/// What the tests include and compile besides their own folder.  usr/include
+/// is only in a tree that has been configured.
+const SHARED: [&str; 5] = [
+    "tools/include",
+    "drivers/virtio",
+    "drivers/vhost",
+    "include",
+    "usr/include",
+];
+
+pub struct Tree {
+    pub kernel: Kernel,
+    pub path: PathBuf,
+    /// Package and version, for the report.
+    pub origin: String,
+}
+
+/// The trees of the kernels asked for (none: all there are).  KERNEL_SRC, if it
+/// is set, is the only one there is.
+pub fn find(root: &Path, asked: &[Kernel]) -> Result<Vec<Tree>> {
+    if std::env::var_os("KERNEL_SRC").is_some_and(|v| !v.is_empty()) {
+        // The script checks it; the version makes no difference to it then.
+        let path = ask_script(root, Kernel::V6_12)?;
+        let tree = own_tree(path)?;
+        ensure!(
+            asked.is_empty() || asked.contains(&tree.kernel),
+            "KERNEL_SRC holds {}, which --kernel leaves out",
+            tree.kernel
+        );
+        return Ok(vec![tree]);
+    }
+    let wanted = |k: &&Kernel| asked.is_empty() || asked.contains(k);
+    Kernel::ALL
+        .iter()
+        .filter(wanted)
+        .map(|&k| fetch(root, k))
+        .collect()
+}
+
+fn fetch(root: &Path, kernel: Kernel) -> Result<Tree> {
+    let path = ask_script(root, kernel)?;
+    let origin = fs::read_to_string(path.join(PACKAGE))
+        .with_context(|| format!("{}/{PACKAGE}", path.display()))?;
+    Ok(Tree {
+        kernel,
+        origin: format!("Debian's {}", origin.trim()),
+        path,
+    })
+}
+
+fn own_tree(path: PathBuf) -> Result<Tree> {
+    let ring = fs::read_to_string(path.join("drivers/virtio/virtio_ring.c"))?;
+    let makefile = fs::read_to_string(path.join("Makefile")).unwrap_or_default();
+    let version = makefile_version(&makefile).unwrap_or_else(|| "unknown version".into());
+    Ok(Tree {
+        kernel: identify(&ring),
+        origin: format!("KERNEL_SRC ({version})"),
+        path,
+    })
+}
+
+/// By contents, since a partial tree may lack its top-level Makefile: resetting
+/// a queue came between the two.
+fn identify(ring_source: &str) -> Kernel {
+    if ring_source.contains("int virtqueue_reset(") {
+        Kernel::V6_12
+    } else {
+        Kernel::V6_1
+    }
+}
+
+fn makefile_version(makefile: &str) -> Option<String> {
+    let value = |name: &str| {
+        let line = makefile.lines().find(|l| l.starts_with(name))?;
+        Some(line.split_once('=')?.1.trim())
+    };
+    let (major, minor) = (value("VERSION")?, value("PATCHLEVEL")?);
+    Some(format!("{major}.{minor}.{}", value("SUBLEVEL")?))
+}
+
+fn ask_script(root: &Path, kernel: Kernel) -> Result<PathBuf> {
+    let output = Command::new(root.join(SCRIPT))
+        .arg(kernel.version())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {SCRIPT}"))?;
+    // It has said why on stderr.
+    ensure!(output.status.success(), "no {kernel} tree");
+    match String::from_utf8(output.stdout)?.trim_end() {
+        "" => bail!("{SCRIPT} printed no folder"),
+        path => Ok(path.into()),
+    }
+}
+
+/// A tree to build in: the tests' own folder is copied, because their Makefile
+/// builds in place; the rest is only read, and linked to.  Answers the folder to
+/// run make in.
+pub fn copy(tree: &Path, into: &Path) -> Result<PathBuf> {
+    for part in SHARED {
+        let (from, to) = (tree.join(part), into.join(part));
+        if from.exists() {
+            fs::create_dir_all(to.parent().context("no parent")?)?;
+            symlink(from, to)?;
+        }
+    }
+    let tests = into.join(TESTS);
+    copy_sources(&tree.join(TESTS), &tests)?;
+    Ok(tests)
+}
+
+/// Sources only: objects that somebody has built in the tree are not wanted.
+fn copy_sources(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().context("no name")?);
+        if path.is_dir() {
+            copy_sources(&path, &target)?;
+        } else if is_source(&path) {
+            fs::copy(&path, &target).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_source(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str());
+    matches!(extension, Some("c" | "h")) || path.file_name().is_some_and(|n| n == "Makefile")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trees_are_told_apart_by_contents() {
+        let new = "int virtqueue_reset(struct virtqueue *_vq,\n";
+        assert_eq!(identify(new), Kernel::V6_12);
+        let old = "static inline int virtqueue_reset_nothing;\n";
+        assert_eq!(identify(old), Kernel::V6_1);
+    }
+
+    #[test]
+    fn version_comes_from_the_makefile() {
+        let makefile = "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n";
+        assert_eq!(makefile_version(makefile).as_deref(), Some("6.12.117"));
+        assert_eq!(makefile_version(""), None);
+    }
+
+    #[test]
+    fn only_sources_are_copied() {
+        for name in ["virtio_test.c", "asm/barrier.h", "Makefile"] {
+            assert!(is_source(Path::new(name)), "{name}");
+        }
+        for name in [
+            "virtio_ring.o",
+            "virtio_test.d",
+            "virtio_test",
+            ".gitignore",
+        ] {
+            assert!(!is_source(Path::new(name)), "{name}");
+        }
+    }
+}

@@ -15,7 +15,6 @@
 #![allow(unused_variables)]
 
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
-use core::ptr::null_mut;
 
 use crate::abi::{
     DeviceRef, Layout, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
@@ -133,14 +132,14 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).get_buf)(vq, len, ctx) }
+    unsafe { (ops(vq).get_buf_ctx)(vq, len, ctx) }
 }
 
 /// Takes the next used buffer; see `virtqueue_get_buf_ctx`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).get_buf)(vq, len, null_mut()) }
+    unsafe { (ops(vq).get_buf)(vq, len) }
 }
 
 /// Asks the device not to interrupt; a hint, some may still come.

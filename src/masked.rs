@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 pub struct Masked<T> {
     entries: Box<[T]>,
     mask: usize,
+    size: u32,
 }
 
 impl<T> Masked<T> {
@@ -23,7 +24,25 @@ impl<T> Masked<T> {
         Some(Self {
             entries: entries.into_boxed_slice(),
             mask: length - 1,
+            size: size.into(),
         })
+    }
+
+    /// How many entries were asked for.
+    #[inline]
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Entry `i`, if it is one of those that were asked for.
+    #[inline]
+    pub fn get_mut(&mut self, i: u32) -> Option<&mut T> {
+        if i >= self.size {
+            return None;
+        }
+        // SAFETY: `new` made at least `size` entries, and their number is
+        // fixed.
+        Some(unsafe { self.entries.get_unchecked_mut(i as usize) })
     }
 
     /// Entry `i`.

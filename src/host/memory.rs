@@ -45,6 +45,15 @@ pub fn allocate(size: usize) -> Option<NonNull<u8>> {
     NonNull::new(unsafe { libc::malloc(size) }.cast())
 }
 
+/// Gives back what [`allocate`] gave.
+///
+/// # Safety
+/// `memory` is given back once.
+pub unsafe fn free(memory: NonNull<u8>) {
+    // SAFETY: the caller.
+    unsafe { libc::free(memory.as_ptr().cast()) }
+}
+
 /// Where the program wants indirect tables, if it does. Looked up at each use:
 /// vringh_test sets and clears it as it goes.
 #[inline]
@@ -58,11 +67,11 @@ pub fn kmalloc_fake() -> Option<NonNull<u8>> {
     NonNull::new(unsafe { variable.read_volatile() }.cast())
 }
 
-/// Gives a table back that came from [`allocate`] or [`kmalloc_fake`]: to the
-/// heap, unless it lies where the program says that nothing is freed.
+/// Gives a table back that lay at [`kmalloc_fake`]: to the heap, unless it lies
+/// where the program says that nothing is freed.
 ///
 /// # Safety
-/// `table` came from one of the two and is given back once.
+/// The program expects that.
 pub unsafe fn free_table(table: NonNull<u8>) {
     let symbols = symbols();
     if !symbols.kfree_ignore_start.is_null() && !symbols.kfree_ignore_end.is_null() {
@@ -77,8 +86,8 @@ pub unsafe fn free_table(table: NonNull<u8>) {
             return;
         }
     }
-    // SAFETY: from malloc, ours or the program's; the caller gives it up.
-    unsafe { libc::free(table.as_ptr().cast()) }
+    // SAFETY: outside of that range it is from malloc.
+    unsafe { free(table) }
 }
 
 /// The allocator of the shared library: the C library's.

@@ -9,6 +9,6 @@ mod settings;
 mod symbols;
 
 pub use lock::SpinGuard;
-pub use memory::{Block, Malloc, allocate, free_table, kmalloc_fake};
+pub use memory::{Block, Malloc, allocate, free, free_table, kmalloc_fake};
 pub use message::{QueueName, line};
 pub use settings::{layout, wrap_counters};

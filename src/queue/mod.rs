@@ -14,7 +14,7 @@ mod transfer;
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
 
 use crate::abi::{
     DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
@@ -38,7 +38,8 @@ pub struct Ops {
     pub kick_prepare: unsafe fn(*mut virtqueue) -> bool,
     pub notify: unsafe fn(*mut virtqueue) -> bool,
     pub kick: unsafe fn(*mut virtqueue) -> bool,
-    pub get_buf: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
+    pub get_buf: unsafe fn(*mut virtqueue, *mut c_uint) -> *mut c_void,
+    pub get_buf_ctx: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub disable_cb: unsafe fn(*mut virtqueue),
     pub enable_cb_prepare: unsafe fn(*mut virtqueue) -> c_uint,
     pub enable_cb_prepare64: unsafe fn(*mut virtqueue) -> u64,
@@ -88,7 +89,8 @@ impl Area {
 #[repr(C)]
 struct Head {
     public: virtqueue,
-    ops: &'static Ops,
+    /// Changes when the queue is told to be premapped.
+    ops: AtomicPtr<Ops>,
 }
 
 /// One queue. What adding and taking back touch comes first.
@@ -123,8 +125,9 @@ struct Cold {
 /// `vq` is a live queue of this library's.
 #[inline]
 pub unsafe fn ops(vq: *const virtqueue) -> &'static Ops {
-    // SAFETY: the caller's queue starts with a `Head`, its table never changes.
-    unsafe { (&raw const (*vq.cast::<Head>()).ops).read() }
+    // SAFETY: the caller's queue starts with a `Head`, whose table is one of
+    // our static ones.
+    unsafe { &*(*vq.cast::<Head>()).ops.load(Relaxed) }
 }
 
 /// A queue of a known kind.
@@ -188,9 +191,9 @@ impl<R: Setup> Handle<R> {
 
     /// Shows the program how many descriptors are free.
     #[inline]
-    fn show_free(&self, free: u16) {
+    fn show_free(&self, free: u32) {
         // SAFETY: `new`.
-        unsafe { (&raw mut (*self.public()).num_free).write(free.into()) };
+        unsafe { (&raw mut (*self.public()).num_free).write(free) };
     }
 
     /// Says on stderr what is wrong with a call.
@@ -269,6 +272,7 @@ const fn table<R: Setup>() -> Ops {
         notify: transfer::notify::<R>,
         kick: transfer::kick::<R>,
         get_buf: transfer::get_buf::<R>,
+        get_buf_ctx: transfer::get_buf_ctx::<R>,
         disable_cb: poll::disable_cb::<R>,
         enable_cb_prepare: poll::enable_cb_prepare::<R>,
         enable_cb_prepare64: poll::enable_cb_prepare64::<R>,
@@ -290,5 +294,15 @@ const fn table<R: Setup>() -> Ops {
         address: address::<R>,
         vring: vring_of::<R>,
         delete: create::delete::<R>,
+    }
+}
+
+/// The same once elements are mapped by the driver.
+const fn premapped_table<R: Setup>() -> Ops {
+    Ops {
+        add_outbuf: transfer::add_outbuf_premapped::<R>,
+        add_inbuf: transfer::add_inbuf_premapped::<R>,
+        add_inbuf_ctx: transfer::add_inbuf_ctx_premapped::<R>,
+        ..table::<R>()
     }
 }

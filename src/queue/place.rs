@@ -8,8 +8,11 @@ use core::ptr::NonNull;
 
 use crate::abi::{split_layout, vring};
 use crate::host;
+use crate::ring::memory::Memory;
 use crate::ring::{MAX_SIZE, Packed, Ring, Split};
-use crate::shared::{Barriers, Order, PackedAreas, PackedShared, SplitAreas, SplitShared, Tables};
+use crate::shared::{
+    Barriers, Order, PackedAreas, PackedShared, SplitAreas, SplitShared, Table, Tables,
+};
 
 /// Who gives the memory.
 #[derive(Clone, Copy)]
@@ -152,6 +155,9 @@ pub trait Setup: Ring + 'static {
     /// C's error when an element can't be mapped.
     const UNMAPPED: c_int;
 
+    /// Gives the memory of a table back whose buffer is no longer in flight.
+    fn retire(table: <Self::Memory as Memory>::Table);
+
     /// Finds memory for a ring of `num` descriptors, zeroed if it is not the
     /// program's. `align` is the used ring's (split).
     fn lay(
@@ -183,6 +189,10 @@ fn checked_size(num: u32) -> Result<u16, Refusal> {
 impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B>> {
     const HAS_VRING: bool = true;
     const UNMAPPED: c_int = -libc::ENOMEM;
+
+    fn retire(table: Table) {
+        table.retire();
+    }
 
     fn lay(
         place: Place,
@@ -277,6 +287,10 @@ const LINE: usize = 64;
 impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
     const HAS_VRING: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
+
+    fn retire(table: Table) {
+        table.retire();
+    }
 
     fn lay(
         place: Place,

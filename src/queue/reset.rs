@@ -4,7 +4,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Handle, Setup};
+use super::{Handle, Ops, Setup, premapped_table};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::ring::Slots;
 use crate::ring::memory::Memory;
@@ -14,9 +14,14 @@ pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    let token = driver.detach_unused_buf(queue.common());
+    let Some(used) = driver.detach_unused_buf(queue.common()) else {
+        return core::ptr::null_mut();
+    };
     queue.show_free(driver.num_free());
-    token.map_or(core::ptr::null_mut(), |token| token.as_ptr())
+    if let Some(table) = used.table {
+        R::retire(table);
+    }
+    used.token.as_ptr()
 }
 
 /// Has the device stop the queue and gives back what is in flight. On success,
@@ -165,8 +170,8 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let slots = unsafe { queue.driver() }.slots();
-    if slots.num_free() != slots.size() {
-        let in_flight = slots.size() - slots.num_free();
+    if slots.num_free() != u32::from(slots.size()) {
+        let in_flight = u32::from(slots.size()) - slots.num_free();
         queue.complain(
             "virtqueue_set_dma_premapped",
             format_args!("{in_flight} descriptors are in flight"),
@@ -174,6 +179,13 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
         return -libc::EINVAL;
     }
     // SAFETY: a live queue.
-    unsafe { (*queue.0).premapped.store(true, Relaxed) };
+    unsafe {
+        (*queue.0).premapped.store(true, Relaxed);
+        let ops: &'static Ops = const { &premapped_table::<R>() };
+        (*queue.0)
+            .head
+            .ops
+            .store(core::ptr::from_ref(ops).cast_mut(), Relaxed);
+    }
     0
 }

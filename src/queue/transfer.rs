@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 use super::{Handle, Setup};
 use crate::abi::{Direction, SgList, SgLists, scatterlist, virtqueue};
 use crate::host;
+use crate::ring::memory::Memory;
 use crate::ring::{AddError, BadId, Buffer, Request, Unmapped};
 
 /// Which of the functions for one list was called.
@@ -54,16 +55,16 @@ fn invalid<R: Setup>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> 
 #[inline(always)]
 unsafe fn add<R: Setup>(
     vq: *mut virtqueue,
-    call: AddCall,
     sg: *const scatterlist,
     num: c_uint,
     data: *mut c_void,
     ctx: *mut c_void,
+    call: AddCall,
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller's list.
-    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
+    let list = unsafe { SgList::new(sg, call.direction(), false) };
     let plain = num == 1 && (ctx.is_null() || !queue.common().indirect());
     match (NonNull::new(data), list.single()) {
         (Some(token), Some(buffer)) if plain => {
@@ -78,7 +79,7 @@ unsafe fn add<R: Setup>(
         _ => {}
     }
     // SAFETY: as the caller.
-    unsafe { add_array::<R>(vq, call, sg, num, data, ctx) }
+    unsafe { add_array::<R>(vq, sg, num, data, ctx, call) }
 }
 
 /// The part for lists whose entries follow one another.
@@ -88,16 +89,16 @@ unsafe fn add<R: Setup>(
 #[inline(never)]
 unsafe fn add_array<R: Setup>(
     vq: *mut virtqueue,
-    call: AddCall,
     sg: *const scatterlist,
     num: c_uint,
     data: *mut c_void,
     ctx: *mut c_void,
+    call: AddCall,
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller's list.
-    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
+    let list = unsafe { SgList::new(sg, call.direction(), false) };
     let plain = ctx.is_null() || !queue.common().indirect();
     match (NonNull::new(data), list.as_array(num)) {
         (Some(token), Some(buffers)) if plain => {
@@ -118,38 +119,45 @@ unsafe fn add_array<R: Setup>(
         _ => {}
     }
     // SAFETY: as the caller.
-    unsafe { add_list::<R>(vq, call, sg, num, data, ctx) }
+    unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
 }
 
-pub unsafe fn add_outbuf<R: Setup>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    num: c_uint,
-    data: *mut c_void,
-) -> c_int {
-    // SAFETY: as the exported function.
-    unsafe { add::<R>(vq, AddCall::Outbuf, sg, num, data, core::ptr::null_mut()) }
+/// The functions for one list: on a premapped queue every list takes the way
+/// that looks at it from all sides.
+macro_rules! add_functions {
+    ($($fast:ident, $premapped:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
+        pub unsafe fn $fast<R: Setup>(
+            vq: *mut virtqueue,
+            sg: *const scatterlist,
+            num: c_uint,
+            data: *mut c_void,
+            $($ctx: *mut c_void,)?
+        ) -> c_int {
+            let ctx = add_functions!(@ctx $($ctx)?);
+            // SAFETY: as the exported function.
+            unsafe { add::<R>(vq, sg, num, data, ctx, AddCall::$call) }
+        }
+
+        pub unsafe fn $premapped<R: Setup>(
+            vq: *mut virtqueue,
+            sg: *const scatterlist,
+            num: c_uint,
+            data: *mut c_void,
+            $($ctx: *mut c_void,)?
+        ) -> c_int {
+            let ctx = add_functions!(@ctx $($ctx)?);
+            // SAFETY: as the exported function.
+            unsafe { add_list::<R>(vq, sg, num, data, ctx, AddCall::$call) }
+        }
+    )+};
+    (@ctx) => { core::ptr::null_mut() };
+    (@ctx $ctx:ident) => { $ctx };
 }
 
-pub unsafe fn add_inbuf<R: Setup>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    num: c_uint,
-    data: *mut c_void,
-) -> c_int {
-    // SAFETY: as the exported function.
-    unsafe { add::<R>(vq, AddCall::Inbuf, sg, num, data, core::ptr::null_mut()) }
-}
-
-pub unsafe fn add_inbuf_ctx<R: Setup>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    num: c_uint,
-    data: *mut c_void,
-    ctx: *mut c_void,
-) -> c_int {
-    // SAFETY: as the exported function.
-    unsafe { add::<R>(vq, AddCall::InbufCtx, sg, num, data, ctx) }
+add_functions! {
+    add_outbuf, add_outbuf_premapped: Outbuf;
+    add_inbuf, add_inbuf_premapped: Inbuf;
+    add_inbuf_ctx, add_inbuf_ctx_premapped: InbufCtx, ctx;
 }
 
 /// Any list, right or wrong.
@@ -159,11 +167,11 @@ pub unsafe fn add_inbuf_ctx<R: Setup>(
 #[inline(never)]
 unsafe fn add_list<R: Setup>(
     vq: *mut virtqueue,
-    call: AddCall,
     sg: *const scatterlist,
     num: c_uint,
     data: *mut c_void,
     ctx: *mut c_void,
+    call: AddCall,
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
@@ -335,7 +343,24 @@ pub unsafe fn kick<R: Setup>(vq: *mut virtqueue) -> bool {
     unsafe { !kick_prepare::<R>(vq) || notify::<R>(vq) }
 }
 
-pub unsafe fn get_buf<R: Setup>(
+pub unsafe fn get_buf<R: Setup>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
+    // SAFETY: as the exported function.
+    unsafe { take::<R>(vq, len, core::ptr::null_mut()) }
+}
+
+pub unsafe fn get_buf_ctx<R: Setup>(
+    vq: *mut virtqueue,
+    len: *mut c_uint,
+    ctx: *mut *mut c_void,
+) -> *mut c_void {
+    // SAFETY: as the exported function.
+    unsafe { take::<R>(vq, len, ctx) }
+}
+
+/// # Safety
+/// As the exported functions; `ctx` may be NULL.
+#[inline(always)]
+unsafe fn take<R: Setup>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
@@ -358,7 +383,7 @@ pub unsafe fn get_buf<R: Setup>(
             let data = used.token.as_ptr();
             match used.table {
                 None => data,
-                Some(table) => drop_table(table, data),
+                Some(table) => retire::<R>(table, data),
             }
         }
         Err(bad) => {
@@ -372,8 +397,8 @@ pub unsafe fn get_buf<R: Setup>(
 
 /// Gives a table back. Last of all, so that nothing has to be kept across it.
 #[inline(never)]
-fn drop_table<T>(table: T, data: *mut c_void) -> *mut c_void {
-    drop(table);
+fn retire<R: Setup>(table: <R::Memory as Memory>::Table, data: *mut c_void) -> *mut c_void {
+    R::retire(table);
     data
 }
 

@@ -21,7 +21,7 @@ mod split;
 
 pub use packed::Packed;
 pub use position::Position;
-pub use slots::Slots;
+pub use slots::{Released, Slots};
 pub use split::Split;
 
 use core::ffi::c_void;
@@ -279,14 +279,16 @@ pub trait Ring: Sized {
     ) -> Result<(), AddError>;
 
     /// Free descriptors.
-    fn num_free(&self) -> u16 {
+    fn num_free(&self) -> u32 {
         self.slots().num_free()
     }
 
     /// Was anything ever added to the queue?
     fn was_used(&self, common: &Common<Self::Memory>) -> bool {
         let slots = self.slots();
-        common.was_used.get() || common.used.has_moved() || slots.num_free() != slots.size()
+        common.was_used.get()
+            || common.used.has_moved()
+            || slots.num_free() != u32::from(slots.size())
     }
 
     /// How much was added since the last `kick_prepare`, modulo 2^16.
@@ -313,7 +315,10 @@ pub trait Ring: Sized {
     fn enable_cb_delayed(&mut self, common: &Common<Self::Memory>) -> bool;
 
     /// Takes back a buffer of a stopped device's, the lowest id first.
-    fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<Token>;
+    fn detach_unused_buf(
+        &mut self,
+        common: &Common<Self::Memory>,
+    ) -> Option<Released<<Self::Memory as Memory>::Table>>;
 
     /// What a notification carries: where the driver will write next
     /// (virtio 1.3, 2.9).

@@ -6,8 +6,8 @@ use core::ffi::c_void;
 use super::memory::{Descriptor, Flag, PackedMemory, TableError};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{packed_advance, packed_slot, packed_token, packed_wrap};
-use super::slots::{Chain, Slots};
-use super::{AddError, BadId, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
+use super::slots::{Chain, Released, Slots};
+use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
 
 /// Descriptor flags that tell whose it is (2.8.1): available when they differ,
 /// used when both equal the used wrap counter.
@@ -112,7 +112,7 @@ impl<M: PackedMemory> Packed<M> {
         I: Iterator<Item = Result<Buffer, Unmapped>>,
     {
         let count = u16::try_from(request.entries).map_err(|_| AddError::NoSpace)?;
-        if count > self.slots.num_free() {
+        if u32::from(count) > self.slots.num_free() {
             return Err(AddError::NoSpace);
         }
         let id = self.slots.first_free();
@@ -297,6 +297,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         notification::passed(event, new, old)
     }
 
+    #[inline(always)]
     fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used<M::Table>>, BadUsed> {
         if common.is_broken() {
             return Ok(None);
@@ -308,16 +309,13 @@ impl<M: PackedMemory> Ring for Packed<M> {
         // Id and length are there once the flags say so.
         common.memory.read_barrier();
         let (id, length) = common.memory.used_element(packed_slot(at));
-        let bad = |cause| {
-            common.set_broken(true);
-            let id = u32::from(id);
-            Err(BadUsed { cause, id, length })
-        };
-        if id >= self.slots.size() {
-            return bad(BadId::OutOfRange);
-        }
-        let Some(released) = self.slots.release(id) else {
-            return bad(BadId::NotAHead);
+        let id = u32::from(id);
+        let released = match self.slots.release(id) {
+            Ok(released) => released,
+            Err(cause) => {
+                common.set_broken(true);
+                return Err(BadUsed { cause, id, length });
+            }
         };
         let next = packed_advance(at, released.count, self.slots.size());
         common.used.set(next);
@@ -361,7 +359,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common.rearm();
         let at = common.used.get_own();
         if common.event_idx {
-            let in_flight = self.slots.size() - self.slots.num_free();
+            let in_flight = self.slots.size() - self.slots.num_free() as u16;
             let wait = notification::delayed(in_flight);
             let event = packed_advance(at, wait, self.slots.size());
             common.memory.write_driver_off_wrap(event as u16);
@@ -372,11 +370,11 @@ impl<M: PackedMemory> Ring for Packed<M> {
         !Self::is_used_at(common, at)
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Token> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released<M::Table>> {
         let id = self.slots.first_in_flight()?;
-        let released = self.slots.release(id)?;
+        let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);
-        Some(released.token)
+        Some(released)
     }
 
     fn next_offset(&self) -> u16 {
@@ -392,6 +390,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common.memory.clear();
     }
 
+    #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
         is_used(&common.memory, packed_slot(at), packed_wrap(at))
     }

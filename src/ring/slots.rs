@@ -8,22 +8,22 @@
 
 use core::ffi::c_void;
 
-use super::Token;
+use super::{BadId, Token};
 use crate::masked::Masked;
 
-struct Slot<T> {
+struct Slot {
     /// Set while a buffer is in flight under this id.
     token: Option<Token>,
     /// The driver's, on queues without indirect descriptors.
     ctx: *mut c_void,
-    /// Memory of the indirect table, if it has to be given back.
-    table: Option<T>,
     /// The next free id, or the next of the chain.
     next: u16,
     /// The last id of the chain.
     last: u16,
     /// How many ids the chain has.
     count: u16,
+    /// Is there something in `tables` for this id?
+    has_table: bool,
 }
 
 /// A chain of ids that a buffer takes.
@@ -51,12 +51,12 @@ pub struct Released<T> {
 
 /// The descriptors of one ring.
 pub struct Slots<T> {
-    slots: Masked<Slot<T>>,
-    /// How many there are.
-    size: u16,
+    slots: Masked<Slot>,
+    num_free: u32,
     /// Top of the free list; stale while nothing is free.
     free_head: u16,
-    num_free: u16,
+    /// Memory of indirect tables that has to be given back. Seldom any.
+    tables: Masked<Option<T>>,
 }
 
 impl<T> Slots<T> {
@@ -68,29 +68,29 @@ impl<T> Slots<T> {
             Slot {
                 token: None,
                 ctx: core::ptr::null_mut(),
-                table: None,
                 // The last one's is never followed; C leaves 0 there, and a
                 // split descriptor shows it.
                 next: if id < u32::from(size) { id as u16 } else { 0 },
                 last: 0,
                 count: 0,
+                has_table: false,
             }
         })?;
         Some(Self {
             slots,
-            size,
+            num_free: size.into(),
             free_head: 0,
-            num_free: size,
+            tables: Masked::new(size, || None)?,
         })
     }
 
     /// How many there are.
     pub fn size(&self) -> u16 {
-        self.size
+        self.slots.size() as u16
     }
 
     /// How many are free.
-    pub fn num_free(&self) -> u16 {
+    pub fn num_free(&self) -> u32 {
         self.num_free
     }
 
@@ -108,13 +108,16 @@ impl<T> Slots<T> {
     /// with [`Self::first_free`] and [`Self::next`].
     pub fn claim(&mut self, chain: Chain, token: Token, ctx: *mut c_void, table: Option<T>) {
         self.free_head = self.slots.at(chain.last).next;
-        self.num_free -= chain.count;
+        self.num_free -= u32::from(chain.count);
         let slot = self.slots.at_mut(chain.head);
         slot.token = Some(token);
         slot.ctx = ctx;
-        slot.table = table;
         slot.last = chain.last;
         slot.count = chain.count;
+        if table.is_some() {
+            slot.has_table = true;
+            *self.tables.at_mut(chain.head) = table;
+        }
     }
 
     /// Takes the top of the free list as a chain of one: its id, and the one
@@ -132,17 +135,23 @@ impl<T> Slots<T> {
         (head, self.free_head)
     }
 
-    /// Puts the chain of `id` on top of the free list. None if nothing is in
-    /// flight under this id.
-    pub fn release(&mut self, id: u16) -> Option<Released<T>> {
-        let slot = self.slots.at_mut(id);
-        let token = slot.token.take()?;
-        let table = slot.table.take();
+    /// Puts the chain of `id` on top of the free list.
+    #[inline(always)]
+    pub fn release(&mut self, id: u32) -> Result<Released<T>, BadId> {
+        let slot = self.slots.get_mut(id).ok_or(BadId::OutOfRange)?;
+        let token = slot.token.take().ok_or(BadId::NotAHead)?;
+        let head = id as u16;
         let (ctx, last, count) = (slot.ctx, slot.last, slot.count);
+        let has_table = core::mem::take(&mut slot.has_table);
         self.slots.at_mut(last).next = self.free_head;
-        self.free_head = id;
-        self.num_free += count;
-        Some(Released {
+        self.free_head = head;
+        self.num_free += u32::from(count);
+        let table = if has_table {
+            self.tables.at_mut(head).take()
+        } else {
+            None
+        };
+        Ok(Released {
             token,
             ctx,
             count,
@@ -152,6 +161,6 @@ impl<T> Slots<T> {
 
     /// The lowest id in flight.
     pub fn first_in_flight(&self) -> Option<u16> {
-        (0..self.size).find(|&id| self.slots.at(id).token.is_some())
+        (0..self.size()).find(|&id| self.slots.at(id).token.is_some())
     }
 }

@@ -5,8 +5,8 @@ use core::ffi::c_void;
 
 use super::memory::{Descriptor, Flag, SplitMemory, TableError};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
-use super::slots::{Chain, Slots};
-use super::{AddError, BadId, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
+use super::slots::{Chain, Released, Slots};
+use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory> {
@@ -89,7 +89,7 @@ impl<M: SplitMemory> Split<M> {
         I: Iterator<Item = Result<Buffer, Unmapped>>,
     {
         let count = u16::try_from(request.entries).map_err(|_| AddError::NoSpace)?;
-        if count > self.slots.num_free() {
+        if u32::from(count) > self.slots.num_free() {
             return Err(AddError::NoSpace);
         }
         let head = self.slots.first_free();
@@ -225,6 +225,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
     }
 
+    #[inline(always)]
     fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used<M::Table>>, BadUsed> {
         if common.is_broken() {
             return Ok(None);
@@ -236,15 +237,12 @@ impl<M: SplitMemory> Ring for Split<M> {
         // The entry is there once the index says so.
         common.memory.read_barrier();
         let (id, length) = common.memory.used_element(at as u16);
-        let bad = |cause| {
-            common.set_broken(true);
-            Err(BadUsed { cause, id, length })
-        };
-        if id >= u32::from(self.slots.size()) {
-            return bad(BadId::OutOfRange);
-        }
-        let Some(released) = self.slots.release(id as u16) else {
-            return bad(BadId::NotAHead);
+        let released = match self.slots.release(id) {
+            Ok(released) => released,
+            Err(cause) => {
+                common.set_broken(true);
+                return Err(BadUsed { cause, id, length });
+            }
         };
         common.used.set(at + 1);
         if !self.no_interrupt {
@@ -290,13 +288,13 @@ impl<M: SplitMemory> Ring for Split<M> {
         common.memory.used_idx().wrapping_sub(used) <= wait
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Token> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released<M::Table>> {
         let id = self.slots.first_in_flight()?;
-        let released = self.slots.release(id)?;
+        let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);
         self.avail_idx = self.avail_idx.wrapping_sub(1);
         common.memory.write_avail_idx(self.avail_idx);
-        Some(released.token)
+        Some(released)
     }
 
     fn next_offset(&self) -> u16 {
@@ -307,6 +305,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         common.memory.clear();
     }
 
+    #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
         at as u16 != common.memory.used_idx()
     }

@@ -16,4 +16,4 @@ pub use barrier::{Barriers, Strong, Weak};
 pub use order::{Big, Little, Order};
 pub use packed::{PackedAreas, PackedShared};
 pub use split::{SplitAreas, SplitShared};
-pub use tables::Tables;
+pub use tables::{Table, Tables};

@@ -19,14 +19,32 @@ const DESCRIPTOR: usize = 16;
 /// Entries for which a queue's own pool has room at each id.
 const POOL_ENTRIES: u32 = 16;
 
-/// A table outside of the pool; gives its memory back when dropped.
-pub struct Table(NonNull<u8>);
+/// A table outside of the pool.
+///
+/// Dropped with its queue, one from the heap is freed and one of the program's
+/// is left alone; [`Table::retire`] is for tables that were used.
+pub struct Table {
+    base: NonNull<u8>,
+    programs: bool,
+}
+
+impl Table {
+    /// Gives the memory back as C does: to the heap, unless it lies where the
+    /// program says that nothing is freed.
+    pub fn retire(self) {
+        if self.programs {
+            // SAFETY: the program lent it for this buffer, which is done.
+            unsafe { host::free_table(self.base) }
+        }
+    }
+}
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // SAFETY: `Tables::place` got it from the heap or from the program,
-        // and `host::free_table` tells one from the other.
-        unsafe { host::free_table(self.0) }
+        if !self.programs {
+            // SAFETY: `Tables::find` allocated it.
+            unsafe { host::free(self.base) }
+        }
     }
 }
 
@@ -88,10 +106,11 @@ impl Tables {
         }
     }
 
-    /// Memory for a table: where, and whether it has to be given back.
-    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, bool)> {
+    /// Memory for a table: where, and its owner if it is not in the pool.
+    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, Option<Table>)> {
+        let outside = |base, programs| (base, Some(Table { base, programs }));
         if let Some(fake) = host::kmalloc_fake() {
-            return Some((fake, true));
+            return Some(outside(fake, true));
         }
         let pool = match &self.pool {
             Pool::None => return None,
@@ -101,10 +120,12 @@ impl Tables {
         if entries <= self.entries {
             let place = usize::from(id & self.mask) * self.entries as usize * DESCRIPTOR;
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
-            return Some((unsafe { pool.add(place) }, false));
+            return Some((unsafe { pool.add(place) }, None));
         }
         match self.pool {
-            Pool::Owned(_) => host::allocate(entries as usize * DESCRIPTOR).map(|p| (p, true)),
+            Pool::Owned(_) => {
+                host::allocate(entries as usize * DESCRIPTOR).map(|base| outside(base, false))
+            }
             _ => None,
         }
     }
@@ -120,10 +141,10 @@ impl Tables {
         raw: impl Fn(Descriptor) -> D,
     ) -> Result<Placed<Table>, TableError> {
         const { assert!(size_of::<D>() == DESCRIPTOR) };
-        let (base, give_back) = self.find(id, entries).ok_or(TableError::NoMemory)?;
+        let (base, owned) = self.find(id, entries).ok_or(TableError::NoMemory)?;
         let placed = Placed {
             address: base.as_ptr() as u64,
-            owned: give_back.then(|| Table(base)),
+            owned,
         };
         let mut at = base.cast::<D>();
         for descriptor in descriptors.take(entries as usize) {

@@ -50,7 +50,7 @@ pub unsafe extern "C" fn virtqueue_add_sgs(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add_sgs)(vq, sgs.cast_const().cast(), out_sgs, in_sgs, data) }
+    unsafe { ((*ops(vq)).add_sgs)(vq, sgs.cast_const().cast(), out_sgs, in_sgs, data) }
 }
 
 /// Adds a buffer that the device reads: one list of `num` entries. -EINVAL also
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn virtqueue_add_outbuf(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add_outbuf)(vq, sg, num, data) }
+    unsafe { ((*ops(vq)).add_outbuf)(vq, sg, num, data) }
 }
 
 /// Adds a buffer that the device writes; else as `virtqueue_add_outbuf`.
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add_inbuf)(vq, sg, num, data) }
+    unsafe { ((*ops(vq)).add_inbuf)(vq, sg, num, data) }
 }
 
 /// Adds a buffer that the device writes, with a second pointer for
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).add_inbuf_ctx)(vq, sg, num, data, ctx) }
+    unsafe { ((*ops(vq)).add_inbuf_ctx)(vq, sg, num, data, ctx) }
 }
 
 /// First half of `virtqueue_kick`: does the device want to be notified of what
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).kick_prepare)(vq) }
+    unsafe { ((*ops(vq)).kick_prepare)(vq) }
 }
 
 /// Second half of `virtqueue_kick`: calls the queue's notify function. False if
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).notify)(vq) }
+    unsafe { ((*ops(vq)).notify)(vq) }
 }
 
 /// Tells the device of what was added, if it wants to know. False if the queue is
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).kick)(vq) }
+    unsafe { ((*ops(vq)).kick)(vq) }
 }
 
 /// Takes the next used buffer: its `data`, and in `*len` how many bytes the
@@ -132,21 +132,21 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).get_buf_ctx)(vq, len, ctx) }
+    unsafe { ((*ops(vq)).get_buf_ctx)(vq, len, ctx) }
 }
 
 /// Takes the next used buffer; see `virtqueue_get_buf_ctx`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).get_buf)(vq, len) }
+    unsafe { ((*ops(vq)).get_buf)(vq, len) }
 }
 
 /// Asks the device not to interrupt; a hint, some may still come.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).disable_cb)(vq) }
+    unsafe { ((*ops(vq)).disable_cb)(vq) }
 }
 
 /// Asks the device to interrupt again, and returns a token that says what has been
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_uint {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).enable_cb_prepare)(vq) }
+    unsafe { ((*ops(vq)).enable_cb_prepare)(vq) }
 }
 
 /// Is there a used buffer that the holder of the token has not seen? From any
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_ui
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uint) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).poll)(vq, last_used_idx) }
+    unsafe { ((*ops(vq)).poll)(vq, last_used_idx) }
 }
 
 /// Asks the device to interrupt again. False if there is a used buffer already;
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uin
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).enable_cb)(vq) }
+    unsafe { ((*ops(vq)).enable_cb)(vq) }
 }
 
 /// Asks the device to interrupt when three quarters of what is in flight is used.
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).enable_cb_delayed)(vq) }
+    unsafe { ((*ops(vq)).enable_cb_delayed)(vq) }
 }
 
 /// Takes back a buffer that was not used, and its `data`; NULL when there is none
@@ -190,21 +190,21 @@ pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).detach_unused_buf)(vq) }
+    unsafe { ((*ops(vq)).detach_unused_buf)(vq) }
 }
 
 /// Queue size in descriptors. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_vring_size(vq: *const virtqueue) -> c_uint {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).size)(vq) }
+    unsafe { ((*ops(vq)).size)(vq) }
 }
 
 /// Has the queue given up on its device? From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_is_broken(vq: *const virtqueue) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).is_broken)(vq) }
+    unsafe { ((*ops(vq)).is_broken)(vq) }
 }
 
 /// Address of the descriptor area, for the device. 0, and a line on stderr, for
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn virtqueue_is_broken(vq: *const virtqueue) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_addr_t {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).address)(vq, Area::Desc) }
+    unsafe { ((*ops(vq)).address)(vq, Area::Desc) }
 }
 
 /// Address of the driver area (available ring, or driver event suppression
@@ -220,7 +220,7 @@ pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_ad
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_addr_t {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).address)(vq, Area::Avail) }
+    unsafe { ((*ops(vq)).address)(vq, Area::Avail) }
 }
 
 /// Address of the device area (used ring, or device event suppression structure);
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_a
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_addr_t {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).address)(vq, Area::Used) }
+    unsafe { ((*ops(vq)).address)(vq, Area::Used) }
 }
 
 /// Where the parts of a split ring are; NULL for a packed one. The answer is as
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_ad
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_vring(vq: *const virtqueue) -> *const vring {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).vring)(vq) }
+    unsafe { ((*ops(vq)).vring)(vq) }
 }
 
 /// To be called when the device has interrupted: calls the queue's callback if
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn virtqueue_get_vring(vq: *const virtqueue) -> *const vri
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_interrupt(irq: c_int, vq: *mut c_void) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq.cast()).interrupt)(vq.cast()) }
+    unsafe { ((*ops(vq.cast())).interrupt)(vq.cast()) }
 }
 
 /// Creates a queue and its ring: packed if the device has that feature, else
@@ -400,7 +400,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).delete)(vq) }
+    unsafe { ((*ops(vq)).delete)(vq) }
 }
 
 /// Clears the transport's feature bits (28 to 41) that this ring does not
@@ -429,7 +429,7 @@ unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
     unsafe {
         let device = DeviceRef::new(vdev, host::layout());
         let _guard = SpinGuard::new(device.lock());
-        device.for_each_queue(|vq| (ops(vq).set_broken)(vq, broken));
+        device.for_each_queue(|vq| ((*ops(vq)).set_broken)(vq, broken));
     }
 }
 
@@ -452,14 +452,14 @@ pub unsafe extern "C" fn __virtio_unbreak_device(dev: *mut virtio_device) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtqueue_break(vq: *mut virtqueue) {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).set_broken)(vq, true) }
+    unsafe { ((*ops(vq)).set_broken)(vq, true) }
 }
 
 /// Mends a queue: for probing and restoring its device only. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).set_broken)(vq, false) }
+    unsafe { ((*ops(vq)).set_broken)(vq, false) }
 }
 
 /// Counts wraps in the upper half of `virtqueue_enable_cb_prepare`'s tokens from
@@ -472,7 +472,7 @@ pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).use_wrap_counter)(vq) }
+    unsafe { ((*ops(vq)).use_wrap_counter)(vq) }
 }
 
 /// From now on the driver maps elements itself and says their addresses in the
@@ -480,7 +480,7 @@ pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).set_premapped)(vq) }
+    unsafe { ((*ops(vq)).set_premapped)(vq) }
 }
 
 /// Stops the queue with the device's `disable_vq_and_reset`, gives each buffer in
@@ -497,7 +497,7 @@ pub unsafe extern "C" fn virtqueue_reset(
     recycle_done: vq_recycle_done_t,
 ) -> c_int {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).reset)(vq, recycle, recycle_done) }
+    unsafe { ((*ops(vq)).reset)(vq, recycle, recycle_done) }
 }
 
 /// The device that maps for this queue: the one given at creation if the device
@@ -505,7 +505,7 @@ pub unsafe extern "C" fn virtqueue_reset(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).dma_dev)(vq) }
+    unsafe { ((*ops(vq)).dma_dev)(vq) }
 }
 
 /// Gives the queue another size, as `virtqueue_reset` with a new ring.
@@ -530,7 +530,7 @@ pub unsafe extern "C" fn virtqueue_resize(
         None
     };
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).resize)(vq, num, recycle, done) }
+    unsafe { ((*ops(vq)).resize)(vq, num, recycle, done) }
 }
 
 /// What a notification to the device carries: queue number in the lower half,
@@ -539,7 +539,7 @@ pub unsafe extern "C" fn virtqueue_resize(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_notification_data(vq: *mut virtqueue) -> u32 {
     // SAFETY: the caller's queue.
-    unsafe { u32::from((ops(vq).next_offset)(vq)) << 16 | (&raw const (*vq).index).read() }
+    unsafe { u32::from(((*ops(vq)).next_offset)(vq)) << 16 | (&raw const (*vq).index).read() }
 }
 
 /// Address of a buffer for the device: the same.
@@ -649,7 +649,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u64 {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).enable_cb_prepare64)(vq) }
+    unsafe { ((*ops(vq)).enable_cb_prepare64)(vq) }
 }
 
 /// Extension: `virtqueue_poll` for a token of `virtqueue_enable_cb_prepare64`. From
@@ -657,5 +657,5 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u6
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_poll64(vq: *mut virtqueue, token: u64) -> bool {
     // SAFETY: the caller's queue.
-    unsafe { (ops(vq).poll64)(vq, token) }
+    unsafe { ((*ops(vq)).poll64)(vq, token) }
 }

@@ -105,7 +105,7 @@ impl SgList {
     /// The list as an array, if its `announced` entries follow one another in
     /// memory, there are no more of them, and the queue maps them.
     #[inline]
-    pub fn as_array<'a>(self, announced: u32) -> Option<SgArray<'a>> {
+    pub fn as_array<'a, const IN: bool>(self, announced: u32) -> Option<SgArray<'a, IN>> {
         if self.premapped || self.current.is_null() || announced == 0 {
             return None;
         }
@@ -120,12 +120,9 @@ impl SgList {
         if unsafe { (*self.current.add(last)).page_link } & (CHAIN | END) != END {
             return None;
         }
-        Some(SgArray {
-            // SAFETY: `announced` entries were just seen, and `new`.
-            entries: unsafe { core::slice::from_raw_parts(self.current, announced as usize) }
-                .iter(),
-            direction: self.direction,
-        })
+        // SAFETY: `announced` entries were just seen, and `new`.
+        let entries = unsafe { core::slice::from_raw_parts(self.current, last + 1) };
+        Some(SgArray(entries.iter()))
     }
 
     /// Does the list have exactly this many entries? Looks no further than
@@ -174,23 +171,21 @@ impl Iterator for SgList {
     }
 }
 
-/// A list whose entries follow one another in memory.
+/// A list whose entries follow one another in memory, written by the device if
+/// `IN`.
 #[derive(Clone)]
-pub struct SgArray<'a> {
-    entries: core::slice::Iter<'a, scatterlist>,
-    direction: Direction,
-}
+pub struct SgArray<'a, const IN: bool>(core::slice::Iter<'a, scatterlist>);
 
-impl Iterator for SgArray<'_> {
+impl<const IN: bool> Iterator for SgArray<'_, IN> {
     type Item = Result<Buffer, Unmapped>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let sg = self.entries.next()?;
+        let sg = self.0.next()?;
         Some(Ok(Buffer {
             address: sg.address(),
             length: sg.length,
-            device_writes: self.direction == Direction::In,
+            device_writes: IN,
         }))
     }
 }

@@ -5,10 +5,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_uint};
-use core::sync::atomic::{AtomicBool, AtomicPtr};
+use core::sync::atomic::AtomicBool;
 
 use super::place::Refusal;
-use super::{Cold, Handle, Head, Ops, Place, Queue, Setup, table};
+use super::{Cold, Handle, Head, Place, Queue, Setup, functions};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
@@ -118,7 +118,7 @@ fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueue, Refu
                 r#priv: core::ptr::null_mut(),
                 reset: false,
             },
-            ops: AtomicPtr::new(core::ptr::from_ref::<Ops>(const { &table::<R>() }).cast_mut()),
+            ops: functions::<R>(),
         },
         notify: spec.notify,
         driver: UnsafeCell::new(driver),

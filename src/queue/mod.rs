@@ -3,8 +3,8 @@
 //! reads, and the ring behind it.
 //!
 //! C has one type of queue and looks at its kind in each call. Here each kind
-//! of ring is a type of its own, and a queue has a table of its functions
-//! ([`Ops`]): an exported function loads the table and jumps.
+//! of ring is a type of its own, and a queue has its functions ([`Ops`]): an
+//! exported function jumps.
 
 mod create;
 mod place;
@@ -14,7 +14,7 @@ mod transfer;
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::abi::{
     DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
@@ -28,17 +28,18 @@ pub use place::{Ground, Place, Setup};
 /// The functions of one kind of queue. Each does what the exported function
 /// of its name does; all take a live queue of this kind.
 #[allow(missing_docs)]
+#[repr(C)]
 pub struct Ops {
+    pub get_buf: unsafe fn(*mut virtqueue, *mut c_uint) -> *mut c_void,
+    pub kick_prepare: unsafe fn(*mut virtqueue) -> bool,
+    pub kick: unsafe fn(*mut virtqueue) -> bool,
     pub add_outbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
     pub add_inbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
     pub add_inbuf_ctx:
         unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
     pub add_sgs:
         unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
-    pub kick_prepare: unsafe fn(*mut virtqueue) -> bool,
     pub notify: unsafe fn(*mut virtqueue) -> bool,
-    pub kick: unsafe fn(*mut virtqueue) -> bool,
-    pub get_buf: unsafe fn(*mut virtqueue, *mut c_uint) -> *mut c_void,
     pub get_buf_ctx: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub disable_cb: unsafe fn(*mut virtqueue),
     pub enable_cb_prepare: unsafe fn(*mut virtqueue) -> c_uint,
@@ -85,12 +86,13 @@ impl Area {
     }
 }
 
-/// What all kinds of queues start with.
+/// What all kinds of queues start with. The functions are in the queue itself,
+/// the hot ones in the cache line that the public head ends in: a call is one
+/// jump through memory that is touched anyway.
 #[repr(C)]
 struct Head {
     public: virtqueue,
-    /// Changes when the queue is told to be premapped.
-    ops: AtomicPtr<Ops>,
+    ops: Ops,
 }
 
 /// One queue. What adding and taking back touch comes first.
@@ -119,15 +121,15 @@ struct Cold {
     vring: vring,
 }
 
-/// The table of a queue's functions.
+/// A queue's functions. To be read one by one: those that add change when the
+/// queue is told to be premapped.
 ///
 /// # Safety
 /// `vq` is a live queue of this library's.
-#[inline]
-pub unsafe fn ops(vq: *const virtqueue) -> &'static Ops {
-    // SAFETY: the caller's queue starts with a `Head`, whose table is one of
-    // our static ones.
-    unsafe { &*(*vq.cast::<Head>()).ops.load(Relaxed) }
+#[inline(always)]
+pub unsafe fn ops(vq: *const virtqueue) -> *const Ops {
+    // SAFETY: the caller's queue starts with a `Head`.
+    unsafe { &raw const (*vq.cast::<Head>()).ops }
 }
 
 /// A queue of a known kind.
@@ -261,8 +263,8 @@ unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
     }
 }
 
-/// The table for one kind of ring.
-const fn table<R: Setup>() -> Ops {
+/// The functions of one kind of queue.
+const fn functions<R: Setup>() -> Ops {
     Ops {
         add_outbuf: transfer::add_outbuf::<R>,
         add_inbuf: transfer::add_inbuf::<R>,
@@ -294,15 +296,5 @@ const fn table<R: Setup>() -> Ops {
         address: address::<R>,
         vring: vring_of::<R>,
         delete: create::delete::<R>,
-    }
-}
-
-/// The same once elements are mapped by the driver.
-const fn premapped_table<R: Setup>() -> Ops {
-    Ops {
-        add_outbuf: transfer::add_outbuf_premapped::<R>,
-        add_inbuf: transfer::add_inbuf_premapped::<R>,
-        add_inbuf_ctx: transfer::add_inbuf_ctx_premapped::<R>,
-        ..table::<R>()
     }
 }

@@ -4,7 +4,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Handle, Ops, Setup, premapped_table};
+use super::{Handle, Setup, transfer};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::ring::Slots;
 use crate::ring::memory::Memory;
@@ -14,14 +14,16 @@ pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    let Some(used) = driver.detach_unused_buf(queue.common()) else {
+    let Some(buffer) = driver.detach_unused_buf(queue.common()) else {
         return core::ptr::null_mut();
     };
     queue.show_free(driver.num_free());
-    if let Some(table) = used.table {
+    if buffer.has_table
+        && let Some(table) = driver.take_table(buffer.id)
+    {
         R::retire(table);
     }
-    used.token.as_ptr()
+    buffer.token.as_ptr()
 }
 
 /// Has the device stop the queue and gives back what is in flight. On success,
@@ -178,14 +180,12 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
         );
         return -libc::EINVAL;
     }
-    // SAFETY: a live queue.
+    // SAFETY: a live queue; nobody adds to it now.
     unsafe {
         (*queue.0).premapped.store(true, Relaxed);
-        let ops: &'static Ops = const { &premapped_table::<R>() };
-        (*queue.0)
-            .head
-            .ops
-            .store(core::ptr::from_ref(ops).cast_mut(), Relaxed);
+        (*queue.0).head.ops.add_outbuf = transfer::add_outbuf_premapped::<R>;
+        (*queue.0).head.ops.add_inbuf = transfer::add_inbuf_premapped::<R>;
+        (*queue.0).head.ops.add_inbuf_ctx = transfer::add_inbuf_ctx_premapped::<R>;
     }
     0
 }

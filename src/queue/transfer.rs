@@ -8,8 +8,7 @@ use core::ptr::NonNull;
 use super::{Handle, Setup};
 use crate::abi::{Direction, SgList, SgLists, scatterlist, virtqueue};
 use crate::host;
-use crate::ring::memory::Memory;
-use crate::ring::{AddError, BadId, Buffer, Request, Unmapped};
+use crate::ring::{AddError, BadId, Buffer, Request, Token, Unmapped, Used};
 
 /// Which of the functions for one list was called.
 #[derive(Clone, Copy)]
@@ -79,15 +78,59 @@ unsafe fn add<R: Setup>(
         _ => {}
     }
     // SAFETY: as the caller.
-    unsafe { add_array::<R>(vq, sg, num, data, ctx, call) }
+    unsafe {
+        match call.direction() {
+            Direction::Out => add_array::<R, false>(vq, sg, num, data, ctx, call),
+            Direction::In => add_array::<R, true>(vq, sg, num, data, ctx, call),
+        }
+    }
 }
 
-/// The part for lists whose entries follow one another.
+/// The part for lists whose entries follow one another. With and without
+/// indirect descriptors are functions of their own: each has registers enough.
 ///
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_array<R: Setup>(
+unsafe fn add_array<R: Setup, const IN: bool>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    if queue.common().indirect() {
+        // SAFETY: as the caller.
+        return unsafe { add_array_indirect::<R, IN>(vq, sg, num, data, ctx, call) };
+    }
+    // SAFETY: the caller's list.
+    let list = unsafe { SgList::new(sg, call.direction(), false) };
+    if let (Some(token), Some(buffers)) = (NonNull::new(data), list.as_array::<IN>(num)) {
+        let request = Request {
+            buffers,
+            entries: num,
+            token,
+            ctx,
+        };
+        // SAFETY: the caller serialises.
+        let driver = unsafe { queue.driver() };
+        if driver.add_direct(queue.common(), request).is_ok() {
+            queue.show_free(driver.num_free());
+            // SAFETY: as the caller.
+            return unsafe { added::<R>(vq, driver.unannounced()) };
+        }
+    }
+    // SAFETY: as the caller.
+    unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
+}
+
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_array_indirect<R: Setup, const IN: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -99,9 +142,8 @@ unsafe fn add_array<R: Setup>(
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), false) };
-    let plain = ctx.is_null() || !queue.common().indirect();
-    match (NonNull::new(data), list.as_array(num)) {
-        (Some(token), Some(buffers)) if plain => {
+    match (NonNull::new(data), list.as_array::<IN>(num)) {
+        (Some(token), Some(buffers)) if ctx.is_null() => {
             let request = Request {
                 buffers,
                 entries: num,
@@ -110,7 +152,7 @@ unsafe fn add_array<R: Setup>(
             };
             // SAFETY: the caller serialises.
             let driver = unsafe { queue.driver() };
-            if driver.add(queue.common(), request).is_ok() {
+            if driver.add_indirect(queue.common(), &request).is_ok() {
                 queue.show_free(driver.num_free());
                 // SAFETY: as the caller.
                 return unsafe { added::<R>(vq, driver.unannounced()) };
@@ -199,7 +241,7 @@ unsafe fn add_list<R: Setup>(
         );
     }
     let request = Request {
-        buffers: list,
+        buffers: list.take(num as usize),
         entries: num,
         token,
         ctx,
@@ -241,7 +283,7 @@ pub unsafe fn add_sgs<R: Setup>(
         Some(entries) => entries,
     };
     let request = Request {
-        buffers: lists,
+        buffers: lists.take(entries as usize),
         entries,
         token,
         ctx: core::ptr::null_mut(),
@@ -278,6 +320,7 @@ where
         }
         Err(AddError::Broken) => -libc::EIO,
         Err(AddError::Unmapped) => R::UNMAPPED,
+        Err(AddError::NoMemory) => -libc::ENOMEM,
     }
 }
 
@@ -371,20 +414,20 @@ unsafe fn take<R: Setup>(
     let driver = unsafe { queue.driver() };
     match driver.get_buf(queue.common()) {
         Ok(None) => core::ptr::null_mut(),
-        Ok(Some(used)) => {
+        Ok(Some(Used { buffer, length })) => {
             queue.show_free(driver.num_free());
             // SAFETY: the caller's variables; `ctx` may be NULL.
             unsafe {
-                len.write(used.length);
+                len.write(length);
                 if !ctx.is_null() && !queue.common().indirect() {
-                    ctx.write(used.ctx);
+                    ctx.write(buffer.ctx);
                 }
             }
-            let data = used.token.as_ptr();
-            match used.table {
-                None => data,
-                Some(table) => retire::<R>(table, data),
+            if buffer.has_table {
+                // SAFETY: as the caller.
+                return unsafe { retire::<R>(vq, buffer.id, buffer.token) };
             }
+            buffer.token.as_ptr()
         }
         Err(bad) => {
             // C has read the length by now.
@@ -396,10 +439,18 @@ unsafe fn take<R: Setup>(
 }
 
 /// Gives a table back. Last of all, so that nothing has to be kept across it.
+///
+/// # Safety
+/// As the exported functions.
+#[cold]
 #[inline(never)]
-fn retire<R: Setup>(table: <R::Memory as Memory>::Table, data: *mut c_void) -> *mut c_void {
-    R::retire(table);
-    data
+unsafe fn retire<R: Setup>(vq: *mut virtqueue, id: u16, token: Token) -> *mut c_void {
+    // SAFETY: the caller serialises.
+    let table = unsafe { Handle::<R>::new(vq).driver().take_table(id) };
+    if let Some(table) = table {
+        R::retire(table);
+    }
+    token.as_ptr()
 }
 
 /// Reports a bad used entry; from the queue's name on, the text is C's.

@@ -123,17 +123,22 @@ pub trait SplitMemory: Memory {
     fn clear(&self);
 }
 
+/// One descriptor of a packed ring.
+pub trait PackedSlot {
+    /// Writes it but for its flags (`descriptor.flags` is not looked at).
+    fn write(&self, descriptor: Descriptor);
+    /// Writes its flags.
+    fn write_flags(&self, flags: u16);
+    /// Reads its flags. Written by both sides.
+    fn flags(&self) -> u16;
+    /// Reads what the device put into it: id and length.
+    fn used_element(&self) -> (u16, u32);
+}
+
 /// Memory of a packed ring (virtio 1.3, 2.8).
 pub trait PackedMemory: Memory {
-    /// Writes descriptor `i` but for its flags (`descriptor.flags` is not
-    /// looked at).
-    fn write_descriptor(&self, i: u16, descriptor: Descriptor);
-    /// Writes the flags of descriptor `i`.
-    fn write_flags(&self, i: u16, flags: u16);
-    /// Reads the flags of descriptor `i`. Written by both sides.
-    fn flags(&self, i: u16) -> u16;
-    /// Reads what the device put into descriptor `i`: id and length.
-    fn used_element(&self, i: u16) -> (u16, u32);
+    /// The descriptor in slot `i`.
+    fn slot(&self, i: u16) -> impl PackedSlot;
     /// Writes the driver event suppression structure's offset and wrap bit.
     fn write_driver_off_wrap(&self, off_wrap: u16);
     /// The same, followed by a full barrier.

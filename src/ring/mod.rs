@@ -27,7 +27,7 @@ pub use split::Split;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use memory::{Flag, Memory};
+use memory::{Flag, Memory, TableError};
 
 /// Largest queue size (virtio 1.3, 2.7 and 2.8.10.1).
 pub const MAX_SIZE: u32 = 1 << 15;
@@ -69,7 +69,7 @@ pub struct Unmapped;
 /// What one add call puts into the ring.
 #[derive(Clone, Copy)]
 pub struct Request<I> {
-    /// The elements, device-readable ones first.
+    /// The elements, device-readable ones first; exactly `entries` of them.
     pub buffers: I,
     /// How many there are, at least one.
     pub entries: u32,
@@ -88,18 +88,25 @@ pub enum AddError {
     NoSpace,
     /// An element could not be mapped.
     Unmapped,
+    /// There is no memory for an indirect table.
+    NoMemory,
+}
+
+impl From<TableError> for AddError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::NoMemory => Self::NoMemory,
+            TableError::Unmapped => Self::Unmapped,
+        }
+    }
 }
 
 /// A buffer that the device has used.
-pub struct Used<T> {
-    /// What was given with it.
-    pub token: Token,
+pub struct Used {
+    /// What was known of it.
+    pub buffer: Released,
     /// Bytes that the device says it wrote; not checked.
     pub length: u32,
-    /// What was given with it, on queues without indirect descriptors.
-    pub ctx: *mut c_void,
-    /// The indirect table's memory, for the caller to drop.
-    pub table: Option<T>,
 }
 
 /// A used entry that cannot be true. The queue is broken when this is said.
@@ -218,6 +225,10 @@ pub trait Ring: Sized {
     /// unannounced add this ring's? (C's split ring only.)
     const FORCES_NOTIFY: bool;
 
+    /// Is an element that can't be mapped for a table tried again for a chain?
+    /// (C's packed ring does.)
+    const RETRIES_UNMAPPED: bool;
+
     /// A ring that is empty, over `slots` and as many descriptors.
     fn new(slots: Slots<<Self::Memory as Memory>::Table>) -> Self;
 
@@ -261,13 +272,38 @@ pub trait Ring: Sized {
     }
 
     /// Makes a buffer available; the device is not told.
-    fn add<I>(
+    fn add<I>(&mut self, common: &Common<Self::Memory>, request: Request<I>) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
+    {
+        if common.indirect && request.entries > 1 {
+            match self.add_indirect(common, &request) {
+                Err(AddError::NoMemory) => {}
+                Err(AddError::Unmapped) if Self::RETRIES_UNMAPPED => {}
+                result => return result,
+            }
+        }
+        self.add_direct(common, request)
+    }
+
+    /// The same, elements in a table, the table in one descriptor. (By
+    /// reference, so that the other way is still open when there is no memory.)
+    fn add_indirect<I>(
+        &mut self,
+        common: &Common<Self::Memory>,
+        request: &Request<I>,
+    ) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone;
+
+    /// The same, elements in a chain of descriptors.
+    fn add_direct<I>(
         &mut self,
         common: &Common<Self::Memory>,
         request: Request<I>,
     ) -> Result<(), AddError>
     where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone;
+        I: Iterator<Item = Result<Buffer, Unmapped>>;
 
     /// Makes a buffer of one element available; else as [`Self::add`].
     fn add_one(
@@ -298,10 +334,11 @@ pub trait Ring: Sized {
     fn kick_prepare(&mut self, common: &Common<Self::Memory>) -> bool;
 
     /// Takes the next used buffer.
-    fn get_buf(
-        &mut self,
-        common: &Common<Self::Memory>,
-    ) -> Result<Option<Used<<Self::Memory as Memory>::Table>>, BadUsed>;
+    fn get_buf(&mut self, common: &Common<Self::Memory>) -> Result<Option<Used>, BadUsed>;
+
+    /// The memory of the indirect table of a buffer that came back with
+    /// `has_table`, for the caller to give back.
+    fn take_table(&mut self, id: u16) -> Option<<Self::Memory as Memory>::Table>;
 
     /// Asks the device not to interrupt; a hint.
     fn disable_cb(&mut self, common: &Common<Self::Memory>);
@@ -315,10 +352,7 @@ pub trait Ring: Sized {
     fn enable_cb_delayed(&mut self, common: &Common<Self::Memory>) -> bool;
 
     /// Takes back a buffer of a stopped device's, the lowest id first.
-    fn detach_unused_buf(
-        &mut self,
-        common: &Common<Self::Memory>,
-    ) -> Option<Released<<Self::Memory as Memory>::Table>>;
+    fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<Released>;
 
     /// What a notification carries: where the driver will write next
     /// (virtio 1.3, 2.9).

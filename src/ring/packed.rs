@@ -3,9 +3,9 @@
 
 use core::ffi::c_void;
 
-use super::memory::{Descriptor, Flag, PackedMemory, TableError};
+use super::memory::{Descriptor, Flag, PackedMemory, PackedSlot};
 use super::notification::{self, DESC, DISABLE, ENABLE};
-use super::position::{packed_advance, packed_slot, packed_token, packed_wrap};
+use super::position::{cold, packed_advance, packed_slot, packed_token, packed_wrap};
 use super::slots::{Chain, Released, Slots};
 use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
 
@@ -32,6 +32,7 @@ impl Cursor {
     fn step(&mut self, size: u16) {
         self.slot += 1;
         if self.slot >= size {
+            cold();
             self.slot = 0;
             self.flags ^= AVAIL | USED;
         }
@@ -39,6 +40,32 @@ impl Cursor {
 
     fn wrap(self) -> bool {
         self.flags == AVAIL
+    }
+}
+
+/// Writes the descriptors of one chain.
+struct Writer {
+    at: Cursor,
+    id: u16,
+    size: u16,
+}
+
+impl Writer {
+    /// Writes an element, and its flags if there are any to add to; those of a
+    /// chain's first are not written before the others are.
+    #[inline(always)]
+    fn write<M: PackedMemory>(&mut self, common: &Common<M>, buffer: Buffer, flags: Option<u16>) {
+        let slot = common.memory.slot(self.at.slot);
+        if let Some(flags) = flags {
+            slot.write_flags(self.at.flags | buffer.flags() | flags);
+        }
+        slot.write(Descriptor {
+            address: buffer.address,
+            length: buffer.length,
+            flags: 0,
+            tag: self.id,
+        });
+        self.at.step(self.size);
     }
 }
 
@@ -60,111 +87,12 @@ impl<M: PackedMemory> Packed<M> {
         }
     }
 
-    /// Puts the elements into a table and the table into one descriptor.
-    fn add_indirect<I>(
-        &mut self,
-        common: &Common<M>,
-        request: &Request<I>,
-    ) -> Result<(), TableError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
-    {
-        let id = self.slots.first_free();
-        // In a table neither order nor ids have to be said (2.8.7).
-        let table = common.memory.place_table(
-            id,
-            request.entries,
-            request.buffers.clone().map(|buffer| {
-                let buffer = buffer?;
-                Ok(Descriptor {
-                    address: buffer.address,
-                    length: buffer.length,
-                    flags: buffer.flags(),
-                    tag: 0,
-                })
-            }),
-        )?;
-        let head = self.next_avail;
-        common.memory.write_descriptor(
-            head.slot,
-            Descriptor {
-                address: table.address,
-                length: request.entries * 16,
-                flags: 0,
-                tag: id,
-            },
-        );
-        self.next_avail.step(self.slots.size());
-        let chain = Chain {
-            head: id,
-            last: id,
-            count: 1,
-        };
-        self.slots
-            .claim(chain, request.token, request.ctx, table.owned);
-        self.publish(common, head.slot, flag::INDIRECT | head.flags, 1);
-        Ok(())
-    }
-
-    /// Puts the elements into descriptors that follow one another.
-    fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>>,
-    {
-        let count = u16::try_from(request.entries).map_err(|_| AddError::NoSpace)?;
-        if u32::from(count) > self.slots.num_free() {
-            return Err(AddError::NoSpace);
-        }
-        let id = self.slots.first_free();
-        let head = self.next_avail;
-        let mut head_flags = head.flags;
-        let mut at = head;
-        let (mut last, mut next) = (id, id);
-        let mut left = count;
-        for buffer in request.buffers {
-            let Ok(buffer) = buffer else {
-                self.take_back(common, head, at);
-                return Err(AddError::Unmapped);
-            };
-            left -= 1;
-            let flags = at.flags | buffer.flags() | if left > 0 { flag::NEXT } else { 0 };
-            if left + 1 == count {
-                head_flags = flags;
-            } else {
-                common.memory.write_flags(at.slot, flags);
-            }
-            common.memory.write_descriptor(
-                at.slot,
-                Descriptor {
-                    address: buffer.address,
-                    length: buffer.length,
-                    flags: 0,
-                    tag: id,
-                },
-            );
-            at.step(self.slots.size());
-            (last, next) = (next, self.slots.next(next));
-            if left == 0 {
-                break;
-            }
-        }
-        self.next_avail = at;
-        let chain = Chain {
-            head: id,
-            last,
-            count,
-        };
-        self.slots.claim(chain, request.token, request.ctx, None);
-        self.publish(common, head.slot, head_flags, count);
-        Ok(())
-    }
-
     /// Makes the chain that starts in `slot` available: the first descriptor's
     /// flags come last (2.8.19).
-    fn publish(&mut self, common: &Common<M>, slot: u16, flags: u16, count: u16) {
+    fn publish(&mut self, common: &Common<M>, slot: impl PackedSlot, flags: u16, count: u16) {
         self.unannounced = self.unannounced.wrapping_add(count);
         common.memory.write_barrier();
-        common.memory.write_flags(slot, flags);
+        slot.write_flags(flags);
     }
 
     /// Undoes a chain from `head` up to, not including, `end`. Its descriptors
@@ -175,9 +103,8 @@ impl<M: PackedMemory> Packed<M> {
         let mut at = head;
         while at.slot != end.slot || at.flags != end.flags {
             if at.slot != head.slot {
-                common
-                    .memory
-                    .write_flags(at.slot, at.flags ^ (AVAIL | USED));
+                let slot = common.memory.slot(at.slot);
+                slot.write_flags(at.flags ^ (AVAIL | USED));
             }
             at.step(self.slots.size());
         }
@@ -186,9 +113,9 @@ impl<M: PackedMemory> Packed<M> {
 
 /// Has the device used the descriptor in `slot`, in the lap with this wrap
 /// counter (2.8.1)?
-fn is_used<M: PackedMemory>(memory: &M, slot: u16, wrap: bool) -> bool {
+fn is_used(slot: &impl PackedSlot, wrap: bool) -> bool {
     let both = AVAIL | USED;
-    memory.flags(slot) & both == if wrap { both } else { 0 }
+    slot.flags() & both == if wrap { both } else { 0 }
 }
 
 impl<M: PackedMemory> Ring for Packed<M> {
@@ -197,6 +124,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
     /// Slot 0 with the used wrap counter at 1.
     const START: u64 = 1 << 15;
     const FORCES_NOTIFY: bool = false;
+    const RETRIES_UNMAPPED: bool = true;
 
     fn new(slots: Slots<M::Table>) -> Self {
         Self {
@@ -220,27 +148,115 @@ impl<M: PackedMemory> Ring for Packed<M> {
         &self.slots
     }
 
+    fn take_table(&mut self, id: u16) -> Option<M::Table> {
+        self.slots.take_table(id)
+    }
+
     fn replace_slots(&mut self, slots: Slots<M::Table>) {
         self.slots = slots;
     }
 
-    fn add<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
+    #[inline(always)]
+    fn add_indirect<I>(&mut self, common: &Common<M>, request: &Request<I>) -> Result<(), AddError>
     where
         I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
     {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        // C goes on with a direct chain when the table can't be written for
-        // whatever reason.
-        if common.indirect
-            && request.entries > 1
-            && self.slots.num_free() > 0
-            && self.add_indirect(common, &request).is_ok()
-        {
-            return Ok(());
+        if self.slots.num_free() == 0 {
+            return Err(AddError::NoSpace);
         }
-        self.add_direct(common, request)
+        let id = self.slots.first_free();
+        // In a table neither order nor ids have to be said (2.8.7).
+        let table = common.memory.place_table(
+            id,
+            request.entries,
+            request.buffers.clone().map(|buffer| {
+                let buffer = buffer?;
+                Ok(Descriptor {
+                    address: buffer.address,
+                    length: buffer.length,
+                    flags: buffer.flags(),
+                    tag: 0,
+                })
+            }),
+        )?;
+        let head = self.next_avail;
+        let slot = common.memory.slot(head.slot);
+        slot.write(Descriptor {
+            address: table.address,
+            length: request.entries * 16,
+            flags: 0,
+            tag: id,
+        });
+        self.next_avail.step(self.slots.size());
+        let chain = Chain {
+            head: id,
+            last: id,
+            count: 1,
+            after: self.slots.next(id),
+        };
+        self.slots
+            .claim(chain, request.token, request.ctx, table.owned);
+        self.publish(common, slot, flag::INDIRECT | head.flags, 1);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
+    where
+        I: Iterator<Item = Result<Buffer, Unmapped>>,
+    {
+        let Request { mut buffers, .. } = request;
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        if request.entries > self.slots.num_free() {
+            return Err(AddError::NoSpace);
+        }
+        let id = self.slots.first_free();
+        let head = self.next_avail;
+        let mut writer = Writer {
+            at: head,
+            id,
+            size: self.slots.size(),
+        };
+        let Some(Ok(first)) = buffers.next() else {
+            return Err(AddError::Unmapped);
+        };
+        let mut head_flags = head.flags | first.flags();
+        writer.write(common, first, None);
+        let mut last = id;
+        // Each element is written when the next one is known, or that there is
+        // none: NEXT depends on it.
+        let mut waiting: Option<Buffer> = None;
+        for buffer in buffers {
+            if let Some(waiting) = waiting {
+                writer.write(common, waiting, Some(flag::NEXT));
+            }
+            let Ok(buffer) = buffer else {
+                self.take_back(common, head, writer.at);
+                return Err(AddError::Unmapped);
+            };
+            head_flags |= flag::NEXT;
+            last = self.slots.next(last);
+            waiting = Some(buffer);
+        }
+        if let Some(waiting) = waiting {
+            writer.write(common, waiting, Some(0));
+        }
+        self.next_avail = writer.at;
+        let chain = Chain {
+            head: id,
+            last,
+            count: request.entries as u16,
+            after: self.slots.next(last),
+        };
+        self.slots.claim(chain, request.token, request.ctx, None);
+        let slot = common.memory.slot(head.slot);
+        self.publish(common, slot, head_flags, chain.count);
+        Ok(())
     }
 
     #[inline]
@@ -259,17 +275,15 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }
         let head = self.next_avail;
         let (id, _) = self.slots.claim_first(token, ctx);
-        common.memory.write_descriptor(
-            head.slot,
-            Descriptor {
-                address: buffer.address,
-                length: buffer.length,
-                flags: 0,
-                tag: id,
-            },
-        );
+        let slot = common.memory.slot(head.slot);
+        slot.write(Descriptor {
+            address: buffer.address,
+            length: buffer.length,
+            flags: 0,
+            tag: id,
+        });
         self.next_avail.step(self.slots.size());
-        self.publish(common, head.slot, head.flags | buffer.flags(), 1);
+        self.publish(common, slot, head.flags | buffer.flags(), 1);
         Ok(())
     }
 
@@ -298,17 +312,18 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     #[inline(always)]
-    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used<M::Table>>, BadUsed> {
+    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
         if common.is_broken() {
             return Ok(None);
         }
         let at = common.used.get_own();
-        if !Self::is_used_at(common, at) {
+        let slot = common.memory.slot(packed_slot(at));
+        if !is_used(&slot, packed_wrap(at)) {
             return Ok(None);
         }
         // Id and length are there once the flags say so.
         common.memory.read_barrier();
-        let (id, length) = common.memory.used_element(packed_slot(at));
+        let (id, length) = slot.used_element();
         let id = u32::from(id);
         let released = match self.slots.release(id) {
             Ok(released) => released,
@@ -323,10 +338,8 @@ impl<M: PackedMemory> Ring for Packed<M> {
             common.memory.publish_driver_off_wrap(next as u16);
         }
         Ok(Some(Used {
-            token: released.token,
+            buffer: released,
             length,
-            ctx: released.ctx,
-            table: released.table,
         }))
     }
 
@@ -370,7 +383,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         !Self::is_used_at(common, at)
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released<M::Table>> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);
@@ -392,7 +405,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
-        is_used(&common.memory, packed_slot(at), packed_wrap(at))
+        is_used(&common.memory.slot(packed_slot(at)), packed_wrap(at))
     }
 
     fn token(common: &Common<M>, at: u64) -> u32 {
@@ -403,6 +416,6 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let slot = token & !notification::WRAP;
         // C reads beyond the ring there.
         slot >= common.memory.size()
-            || is_used(&common.memory, slot, token & notification::WRAP != 0)
+            || is_used(&common.memory.slot(slot), token & notification::WRAP != 0)
     }
 }

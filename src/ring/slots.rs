@@ -18,13 +18,15 @@ struct Slot {
     ctx: *mut c_void,
     /// The next free id, or the next of the chain.
     next: u16,
-    /// The last id of the chain.
+    /// The last id of the chain, and [`TABLE`].
     last: u16,
     /// How many ids the chain has.
     count: u16,
-    /// Is there something in `tables` for this id?
-    has_table: bool,
 }
+
+/// In `last`: there is something in `tables` for this id. Ids are below 2^15,
+/// so an index made of such a `last` is the id's: the mask drops the bit.
+const TABLE: u16 = 1 << 15;
 
 /// A chain of ids that a buffer takes.
 #[derive(Clone, Copy)]
@@ -35,18 +37,23 @@ pub struct Chain {
     pub last: u16,
     /// How many.
     pub count: u16,
+    /// The id behind the last in the free list.
+    pub after: u16,
 }
 
 /// What was in flight under an id.
-pub struct Released<T> {
+pub struct Released {
+    /// The id.
+    pub id: u16,
     /// The driver's token.
     pub token: Token,
     /// The driver's context.
     pub ctx: *mut c_void,
     /// How many ids became free.
     pub count: u16,
-    /// The indirect table's memory, if it has to be given back.
-    pub table: Option<T>,
+    /// Is there memory of an indirect table to be given back?
+    /// [`Slots::take_table`] has it.
+    pub has_table: bool,
 }
 
 /// The descriptors of one ring.
@@ -73,7 +80,6 @@ impl<T> Slots<T> {
                 next: if id < u32::from(size) { id as u16 } else { 0 },
                 last: 0,
                 count: 0,
-                has_table: false,
             }
         })?;
         Some(Self {
@@ -107,7 +113,7 @@ impl<T> Slots<T> {
     /// Takes `chain` off the top of the free list, where the caller found it
     /// with [`Self::first_free`] and [`Self::next`].
     pub fn claim(&mut self, chain: Chain, token: Token, ctx: *mut c_void, table: Option<T>) {
-        self.free_head = self.slots.at(chain.last).next;
+        self.free_head = chain.after;
         self.num_free -= u32::from(chain.count);
         let slot = self.slots.at_mut(chain.head);
         slot.token = Some(token);
@@ -115,7 +121,7 @@ impl<T> Slots<T> {
         slot.last = chain.last;
         slot.count = chain.count;
         if table.is_some() {
-            slot.has_table = true;
+            slot.last |= TABLE;
             *self.tables.at_mut(chain.head) = table;
         }
     }
@@ -137,26 +143,26 @@ impl<T> Slots<T> {
 
     /// Puts the chain of `id` on top of the free list.
     #[inline(always)]
-    pub fn release(&mut self, id: u32) -> Result<Released<T>, BadId> {
+    pub fn release(&mut self, id: u32) -> Result<Released, BadId> {
         let slot = self.slots.get_mut(id).ok_or(BadId::OutOfRange)?;
         let token = slot.token.take().ok_or(BadId::NotAHead)?;
         let head = id as u16;
         let (ctx, last, count) = (slot.ctx, slot.last, slot.count);
-        let has_table = core::mem::take(&mut slot.has_table);
         self.slots.at_mut(last).next = self.free_head;
         self.free_head = head;
         self.num_free += u32::from(count);
-        let table = if has_table {
-            self.tables.at_mut(head).take()
-        } else {
-            None
-        };
         Ok(Released {
+            id: head,
             token,
             ctx,
             count,
-            table,
+            has_table: last & TABLE != 0,
         })
+    }
+
+    /// The memory of the table that a released buffer had.
+    pub fn take_table(&mut self, id: u16) -> Option<T> {
+        self.tables.at_mut(id).take()
     }
 
     /// The lowest id in flight.

@@ -3,7 +3,7 @@
 
 use core::ffi::c_void;
 
-use super::memory::{Descriptor, Flag, SplitMemory, TableError};
+use super::memory::{Descriptor, Flag, SplitMemory};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::slots::{Chain, Released, Slots};
 use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
@@ -37,15 +37,81 @@ impl<M: SplitMemory> Split<M> {
         }
     }
 
-    /// Puts the elements into a table and the table into one descriptor.
-    fn add_indirect<I>(
-        &mut self,
-        common: &Common<M>,
-        request: &Request<I>,
-    ) -> Result<(), TableError>
+    /// Writes an element into descriptor `id`; the id that follows.
+    #[inline(always)]
+    fn write(&self, common: &Common<M>, id: u16, buffer: Buffer, next_flag: u16) -> u16 {
+        let next = self.slots.next(id);
+        common.memory.write_descriptor(
+            id,
+            Descriptor {
+                address: buffer.address,
+                length: buffer.length,
+                flags: buffer.flags() | next_flag,
+                tag: next,
+            },
+        );
+        next
+    }
+
+    /// Makes the chain at `head` available (2.7.13).
+    fn publish(&mut self, common: &Common<M>, head: u16) {
+        common.memory.write_avail_ring(self.avail_idx, head);
+        self.avail_idx = self.avail_idx.wrapping_add(1);
+        self.unannounced = self.unannounced.wrapping_add(1);
+        // The device reads entry and descriptors once it sees the index.
+        common.memory.write_barrier();
+        common.memory.write_avail_idx(self.avail_idx);
+    }
+}
+
+impl<M: SplitMemory> Ring for Split<M> {
+    type Memory = M;
+
+    const START: u64 = 0;
+    const FORCES_NOTIFY: bool = true;
+    const RETRIES_UNMAPPED: bool = false;
+
+    fn new(slots: Slots<M::Table>) -> Self {
+        Self {
+            slots,
+            avail_idx: 0,
+            unannounced: 0,
+            no_interrupt: false,
+        }
+    }
+
+    fn start(&mut self, common: &Common<M>, callback: bool) {
+        self.avail_idx = 0;
+        self.unannounced = 0;
+        self.no_interrupt = !callback;
+        if !callback {
+            self.write_flags(common);
+        }
+    }
+
+    fn slots(&self) -> &Slots<M::Table> {
+        &self.slots
+    }
+
+    fn take_table(&mut self, id: u16) -> Option<M::Table> {
+        self.slots.take_table(id)
+    }
+
+    fn replace_slots(&mut self, slots: Slots<M::Table>) {
+        self.slots = slots;
+    }
+
+    #[inline(always)]
+    fn add_indirect<I>(&mut self, common: &Common<M>, request: &Request<I>) -> Result<(), AddError>
     where
         I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
     {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        if self.slots.num_free() == 0 {
+            return Err(AddError::NoSpace);
+        }
         let head = self.slots.first_free();
         let entries = request.entries;
         let descriptors = (1..=entries).zip(request.buffers.clone());
@@ -76,6 +142,7 @@ impl<M: SplitMemory> Split<M> {
             head,
             last: head,
             count: 1,
+            after: self.slots.next(head),
         };
         self.slots
             .claim(chain, request.token, request.ctx, table.owned);
@@ -83,100 +150,39 @@ impl<M: SplitMemory> Split<M> {
         Ok(())
     }
 
-    /// Puts the elements into a chain of descriptors.
+    #[inline(always)]
     fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
     where
         I: Iterator<Item = Result<Buffer, Unmapped>>,
     {
-        let count = u16::try_from(request.entries).map_err(|_| AddError::NoSpace)?;
-        if u32::from(count) > self.slots.num_free() {
-            return Err(AddError::NoSpace);
-        }
-        let head = self.slots.first_free();
-        let (mut id, mut last) = (head, head);
-        let mut left = count;
-        for buffer in request.buffers {
-            let buffer = buffer.map_err(|_| AddError::Unmapped)?;
-            left -= 1;
-            let next = self.slots.next(id);
-            common.memory.write_descriptor(
-                id,
-                Descriptor {
-                    address: buffer.address,
-                    length: buffer.length,
-                    flags: buffer.flags() | if left > 0 { flag::NEXT } else { 0 },
-                    tag: next,
-                },
-            );
-            (last, id) = (id, next);
-            if left == 0 {
-                break;
-            }
-        }
-        let chain = Chain { head, last, count };
-        self.slots.claim(chain, request.token, request.ctx, None);
-        self.publish(common, head);
-        Ok(())
-    }
-
-    /// Makes the chain at `head` available (2.7.13).
-    fn publish(&mut self, common: &Common<M>, head: u16) {
-        common.memory.write_avail_ring(self.avail_idx, head);
-        self.avail_idx = self.avail_idx.wrapping_add(1);
-        self.unannounced = self.unannounced.wrapping_add(1);
-        // The device reads entry and descriptors once it sees the index.
-        common.memory.write_barrier();
-        common.memory.write_avail_idx(self.avail_idx);
-    }
-}
-
-impl<M: SplitMemory> Ring for Split<M> {
-    type Memory = M;
-
-    const START: u64 = 0;
-    const FORCES_NOTIFY: bool = true;
-
-    fn new(slots: Slots<M::Table>) -> Self {
-        Self {
-            slots,
-            avail_idx: 0,
-            unannounced: 0,
-            no_interrupt: false,
-        }
-    }
-
-    fn start(&mut self, common: &Common<M>, callback: bool) {
-        self.avail_idx = 0;
-        self.unannounced = 0;
-        self.no_interrupt = !callback;
-        if !callback {
-            self.write_flags(common);
-        }
-    }
-
-    fn slots(&self) -> &Slots<M::Table> {
-        &self.slots
-    }
-
-    fn replace_slots(&mut self, slots: Slots<M::Table>) {
-        self.slots = slots;
-    }
-
-    fn add<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
-    {
+        let Request { mut buffers, .. } = request;
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        if common.indirect && request.entries > 1 && self.slots.num_free() > 0 {
-            match self.add_indirect(common, &request) {
-                Ok(()) => return Ok(()),
-                Err(TableError::Unmapped) => return Err(AddError::Unmapped),
-                Err(TableError::NoMemory) => {}
-            }
+        if request.entries > self.slots.num_free() {
+            return Err(AddError::NoSpace);
         }
-        self.add_direct(common, request)
+        let head = self.slots.first_free();
+        let mut id = head;
+        // Each element is written when the next one is known, or that there is
+        // none: NEXT depends on it.
+        let mut buffer = match buffers.next() {
+            Some(Ok(buffer)) => buffer,
+            _ => return Err(AddError::Unmapped),
+        };
+        for following in buffers {
+            id = self.write(common, id, buffer, flag::NEXT);
+            buffer = following.map_err(|_| AddError::Unmapped)?;
+        }
+        let chain = Chain {
+            head,
+            last: id,
+            count: request.entries as u16,
+            after: self.write(common, id, buffer, 0),
+        };
+        self.slots.claim(chain, request.token, request.ctx, None);
+        self.publish(common, head);
+        Ok(())
     }
 
     #[inline]
@@ -226,7 +232,7 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     #[inline(always)]
-    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used<M::Table>>, BadUsed> {
+    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
         if common.is_broken() {
             return Ok(None);
         }
@@ -249,10 +255,8 @@ impl<M: SplitMemory> Ring for Split<M> {
             common.memory.publish_used_event((at + 1) as u16);
         }
         Ok(Some(Used {
-            token: released.token,
+            buffer: released,
             length,
-            ctx: released.ctx,
-            table: released.table,
         }))
     }
 
@@ -288,7 +292,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         common.memory.used_idx().wrapping_sub(used) <= wait
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released<M::Table>> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);

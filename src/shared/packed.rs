@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 use super::tables::{Table, Tables};
 use super::{Barriers, Little, Order};
 use crate::ring::Unmapped;
-use crate::ring::memory::{Descriptor, Memory, PackedMemory, Placed, TableError};
+use crate::ring::memory::{Descriptor, Memory, PackedMemory, PackedSlot, Placed, TableError};
 
 /// 2.8.13, in the ring.
 #[repr(C)]
@@ -18,6 +18,33 @@ struct RingDescriptor {
     length: AtomicU32,
     id: AtomicU16,
     flags: AtomicU16,
+}
+
+impl PackedSlot for &RingDescriptor {
+    #[inline]
+    fn write(&self, descriptor: Descriptor) {
+        self.address.store(Little::u64(descriptor.address), Relaxed);
+        self.length.store(Little::u32(descriptor.length), Relaxed);
+        self.id.store(Little::u16(descriptor.tag), Relaxed);
+    }
+
+    #[inline]
+    fn write_flags(&self, flags: u16) {
+        self.flags.store(Little::u16(flags), Relaxed);
+    }
+
+    #[inline]
+    fn flags(&self) -> u16 {
+        Little::u16(self.flags.load(Relaxed))
+    }
+
+    #[inline]
+    fn used_element(&self) -> (u16, u32) {
+        (
+            Little::u16(self.id.load(Relaxed)),
+            Little::u32(self.length.load(Relaxed)),
+        )
+    }
 }
 
 /// The same in an indirect table.
@@ -67,7 +94,7 @@ pub struct PackedShared<B> {
     device: NonNull<AtomicU32>,
     /// The size rounded up to a power of two, less 1: an index is masked with
     /// it, so that it stays within the room.
-    mask: u16,
+    mask: u32,
     size: u16,
     tables: Tables,
     kind: PhantomData<B>,
@@ -88,17 +115,11 @@ impl<B> PackedShared<B> {
             desc: areas.desc.cast(),
             driver: areas.driver.cast(),
             device: areas.device.cast(),
-            mask: size.next_power_of_two() - 1,
+            mask: u32::from(size.next_power_of_two() - 1),
             size,
             tables,
             kind: PhantomData,
         }
-    }
-
-    #[inline]
-    fn descriptor(&self, i: u16) -> &RingDescriptor {
-        // SAFETY: `new`: there is room for `mask` + 1 descriptors.
-        unsafe { self.desc.add(usize::from(i & self.mask)).as_ref() }
     }
 
     fn driver(&self) -> &DriverEvent {
@@ -149,30 +170,9 @@ impl<B: Barriers> Memory for PackedShared<B> {
 
 impl<B: Barriers> PackedMemory for PackedShared<B> {
     #[inline]
-    fn write_descriptor(&self, i: u16, descriptor: Descriptor) {
-        let raw = self.descriptor(i);
-        raw.address.store(Little::u64(descriptor.address), Relaxed);
-        raw.length.store(Little::u32(descriptor.length), Relaxed);
-        raw.id.store(Little::u16(descriptor.tag), Relaxed);
-    }
-
-    #[inline]
-    fn write_flags(&self, i: u16, flags: u16) {
-        self.descriptor(i).flags.store(Little::u16(flags), Relaxed);
-    }
-
-    #[inline]
-    fn flags(&self, i: u16) -> u16 {
-        Little::u16(self.descriptor(i).flags.load(Relaxed))
-    }
-
-    #[inline]
-    fn used_element(&self, i: u16) -> (u16, u32) {
-        let raw = self.descriptor(i);
-        (
-            Little::u16(raw.id.load(Relaxed)),
-            Little::u32(raw.length.load(Relaxed)),
-        )
+    fn slot(&self, i: u16) -> impl PackedSlot {
+        // SAFETY: `new`: there is room for `mask` + 1 descriptors.
+        unsafe { &*self.desc.add((u32::from(i) & self.mask) as usize).as_ptr() }
     }
 
     fn write_driver_off_wrap(&self, off_wrap: u16) {
@@ -196,8 +196,8 @@ impl<B: Barriers> PackedMemory for PackedShared<B> {
 
     fn clear(&self) {
         for i in 0..self.size {
-            self.write_descriptor(i, Descriptor::default());
-            self.write_flags(i, 0);
+            self.slot(i).write(Descriptor::default());
+            self.slot(i).write_flags(0);
         }
         self.driver().off_wrap.store(0, Relaxed);
         self.driver().flags.store(0, Relaxed);

@@ -78,7 +78,7 @@ pub struct SplitShared<O, B> {
     avail: NonNull<AvailHead>,
     used: NonNull<UsedHead>,
     /// Size - 1; the size is a power of two.
-    mask: u16,
+    mask: u32,
     tables: Tables,
     kind: PhantomData<(O, B)>,
 }
@@ -98,7 +98,7 @@ impl<O, B> SplitShared<O, B> {
             desc: areas.desc.cast(),
             avail: areas.avail.cast(),
             used: areas.used.cast(),
-            mask: size - 1,
+            mask: u32::from(size - 1),
             tables,
             kind: PhantomData,
         }
@@ -143,7 +143,7 @@ impl<O: Order, B: Barriers> Memory for SplitShared<O, B> {
     type Flag = AtomicBool;
 
     fn size(&self) -> u16 {
-        self.mask + 1
+        (self.mask + 1) as u16
     }
 
     #[inline]
@@ -176,7 +176,7 @@ impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
     #[inline]
     fn write_descriptor(&self, i: u16, descriptor: Descriptor) {
         // SAFETY: `new`: there are `mask` + 1 descriptors.
-        let raw = unsafe { self.desc.add(usize::from(i & self.mask)).as_ref() };
+        let raw = unsafe { self.desc.add((u32::from(i) & self.mask) as usize).as_ref() };
         raw.address.store(O::u64(descriptor.address), Relaxed);
         raw.length.store(O::u32(descriptor.length), Relaxed);
         raw.flags.store(O::u16(descriptor.flags), Relaxed);
@@ -188,7 +188,9 @@ impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
         // SAFETY: `new`: behind the head are `mask` + 1 entries.
         let entry = unsafe {
             let entries = self.avail.add(1).cast::<AtomicU16>();
-            entries.add(usize::from(index & self.mask)).as_ref()
+            entries
+                .add((u32::from(index) & self.mask) as usize)
+                .as_ref()
         };
         entry.store(O::u16(head), Relaxed);
     }
@@ -226,7 +228,9 @@ impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
         // SAFETY: `new`: behind the head are `mask` + 1 entries.
         let element = unsafe {
             let elements = self.used.add(1).cast::<UsedElement>();
-            elements.add(usize::from(index & self.mask)).as_ref()
+            elements
+                .add((u32::from(index) & self.mask) as usize)
+                .as_ref()
         };
         // Two loads, as the device makes two stores: one load of both would
         // wait for the stores to reach the cache.

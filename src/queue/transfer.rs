@@ -79,15 +79,17 @@ unsafe fn add<R: Setup>(
     }
     // SAFETY: as the caller.
     unsafe {
-        match call.direction() {
-            Direction::Out => add_array::<R, false>(vq, sg, num, data, ctx, call),
-            Direction::In => add_array::<R, true>(vq, sg, num, data, ctx, call),
+        match (queue.common().indirect(), call.direction()) {
+            (false, Direction::Out) => add_array::<R, false>(vq, sg, num, data, ctx, call),
+            (false, Direction::In) => add_array::<R, true>(vq, sg, num, data, ctx, call),
+            (true, Direction::Out) => add_table::<R, false>(vq, sg, num, data, ctx, call),
+            (true, Direction::In) => add_table::<R, true>(vq, sg, num, data, ctx, call),
         }
     }
 }
 
-/// The part for lists whose entries follow one another. With and without
-/// indirect descriptors are functions of their own: each has registers enough.
+/// The part for lists whose entries follow one another, on queues without
+/// indirect descriptors.
 ///
 /// # Safety
 /// As the exported functions.
@@ -102,10 +104,6 @@ unsafe fn add_array<R: Setup, const IN: bool>(
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    if queue.common().indirect() {
-        // SAFETY: as the caller.
-        return unsafe { add_array_indirect::<R, IN>(vq, sg, num, data, ctx, call) };
-    }
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), false) };
     if let (Some(token), Some(buffers)) = (NonNull::new(data), list.as_array::<IN>(num)) {
@@ -127,10 +125,13 @@ unsafe fn add_array<R: Setup, const IN: bool>(
     unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
 }
 
+/// The part for lists whose entries follow one another, on queues with indirect
+/// descriptors.
+///
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_array_indirect<R: Setup, const IN: bool>(
+unsafe fn add_table<R: Setup, const IN: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,

@@ -114,12 +114,13 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         let head = self.slots.first_free();
         let entries = request.entries;
-        let descriptors = (1..=entries).zip(request.buffers.clone());
+        let mut n = 0;
         let table = common.memory.place_table(
             head,
             entries,
-            descriptors.map(|(n, buffer)| {
+            request.buffers.clone().map(|buffer| {
                 let buffer = buffer?;
+                n += 1;
                 let more = if n < entries { flag::NEXT } else { 0 };
                 Ok(Descriptor {
                     address: buffer.address,

@@ -48,31 +48,27 @@ impl Drop for Table {
     }
 }
 
-enum Pool {
-    /// There is none, and no heap either: tables have nowhere to be.
-    None,
-    /// Ours, and the heap for what does not fit.
-    Owned(host::Block),
-    /// Memory lent by the program; the heap would be out of the device's reach.
-    Lent(NonNull<u8>),
-}
-
 /// Where a queue's indirect tables go.
 pub struct Tables {
-    pool: Pool,
-    /// Entries at each place in the pool.
+    /// First place of the pool.
+    base: NonNull<u8>,
+    /// Entries at each place; 0 without a pool.
     entries: u32,
     /// Size of the ring rounded up to a power of two, less 1.
-    mask: u16,
+    mask: u32,
+    /// Our own pool's memory. What does not fit goes to the heap then; a lent
+    /// range's device could not reach that.
+    block: Option<host::Block>,
 }
 
 impl Tables {
     /// No room: chains are written into the ring.
     pub fn none() -> Self {
         Self {
-            pool: Pool::None,
+            base: NonNull::dangling(),
             entries: 0,
             mask: 0,
+            block: None,
         }
     }
 
@@ -80,9 +76,10 @@ impl Tables {
     pub fn owned(size: u16) -> Option<Self> {
         let block = host::Block::new(Self::owned_bytes(size))?;
         Some(Self {
-            pool: Pool::Owned(block),
+            base: block.base(),
             entries: POOL_ENTRIES,
-            mask: size.next_power_of_two() - 1,
+            mask: u32::from(size.next_power_of_two() - 1),
+            block: Some(block),
         })
     }
 
@@ -94,45 +91,40 @@ impl Tables {
     /// A pool in `length` bytes at `base`, for a ring of `size`.
     ///
     /// # Safety
-    /// The range is 16-aligned, lives as long as the value, and is otherwise
-    /// accessed only as by a device.
+    /// The range lives as long as the value, and is otherwise accessed only as
+    /// by a device.
     pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16) -> Self {
         let places = usize::from(size.next_power_of_two());
         let entries = length / (places * DESCRIPTOR);
         Self {
-            pool: Pool::Lent(base),
+            base,
             entries: u32::try_from(entries).unwrap_or(u32::MAX),
-            mask: (places - 1) as u16,
+            mask: (places - 1) as u32,
+            block: None,
         }
     }
 
     /// Memory for a table: where, and its owner if it is not in the pool.
+    #[inline(always)]
     fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, Option<Table>)> {
-        let outside = |base, programs| (base, Some(Table { base, programs }));
-        if let Some(fake) = host::kmalloc_fake() {
-            return Some(outside(fake, true));
+        if let Some(base) = host::kmalloc_fake() {
+            let programs = true;
+            return Some((base, Some(Table { base, programs })));
         }
-        let pool = match &self.pool {
-            Pool::None => return None,
-            Pool::Owned(block) => block.base(),
-            Pool::Lent(base) => *base,
-        };
         if entries <= self.entries {
-            let place = usize::from(id & self.mask) * self.entries as usize * DESCRIPTOR;
+            let place = (u32::from(id) & self.mask) as usize * self.entries as usize * DESCRIPTOR;
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
-            return Some((unsafe { pool.add(place) }, None));
+            return Some((unsafe { self.base.add(place) }, None));
         }
-        match self.pool {
-            Pool::Owned(_) => {
-                host::allocate(entries as usize * DESCRIPTOR).map(|base| outside(base, false))
-            }
-            _ => None,
-        }
+        self.block.as_ref()?;
+        let base = host::allocate(entries as usize * DESCRIPTOR)?;
+        let programs = false;
+        Some((base, Some(Table { base, programs })))
     }
 
     /// Writes a table of `entries` descriptors for the chain `id`, each as
     /// `raw` makes it.
-    #[inline]
+    #[inline(always)]
     pub fn place<D>(
         &self,
         id: u16,

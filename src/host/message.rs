@@ -17,7 +17,10 @@ impl Write for Line {
         // One byte stays free for the end of the line.
         let room = &mut self.text[self.used..LENGTH - 1];
         let fits = s.len().min(room.len());
-        room[..fits].copy_from_slice(&s.as_bytes()[..fits]);
+        for (to, &from) in room.iter_mut().zip(s.as_bytes()) {
+            // One line, whatever a queue's name or a panic's text has in it.
+            *to = if from < b' ' { b' ' } else { from };
+        }
         self.used += fits;
         Ok(())
     }

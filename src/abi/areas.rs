@@ -27,14 +27,27 @@ const _: () = {
     assert!(size_of::<vring>() == 32);
 };
 
-/// Byte offsets of a contiguous split ring: (available ring, used ring, end).
-///
-/// Virtio 1.3, 2.7 and 2.7.2: a descriptor has 16 bytes; the available ring 6
-/// bytes and 2 for each entry; the used ring starts at the next multiple of
-/// `align`, a power of two, and has 6 bytes and 8 for each entry.
-pub fn split_layout(num: u32, align: usize) -> (usize, usize, usize) {
-    let num = num as usize;
-    let avail = 16 * num;
-    let used = (avail + 6 + 2 * num).next_multiple_of(align);
-    (avail, used, used + 6 + 8 * num)
+impl vring {
+    /// A split ring in one piece, as `vring_init()` lays it out.
+    ///
+    /// Virtio 1.3, 2.7 and 2.7.2: a descriptor has 16 bytes; the available ring
+    /// 6 bytes and 2 for each entry; the used ring starts at the next address
+    /// that is a multiple of `align`, a power of two.
+    pub fn contiguous(base: *mut c_void, num: u32, align: usize) -> Self {
+        let avail = base.wrapping_byte_add(16 * num as usize);
+        let avail_end = avail.wrapping_byte_add(6 + 2 * num as usize);
+        Self {
+            num,
+            desc: base,
+            avail,
+            used: avail_end.map_addr(|end| end.wrapping_add(align - 1) & !(align - 1)),
+        }
+    }
+
+    /// The size of such a ring whose base is a multiple of `align`, in bytes:
+    /// the used ring has 6 bytes and 8 for each entry.
+    pub fn size(num: u32, align: usize) -> usize {
+        let num = num as usize;
+        (16 * num + 6 + 2 * num).next_multiple_of(align) + 6 + 8 * num
+    }
 }

@@ -11,7 +11,7 @@ mod sg;
 mod vdev;
 mod vq;
 
-pub use areas::{split_layout, vring};
+pub use areas::vring;
 pub use dma::{dma_addr_t, dma_data_direction};
 pub use sg::{Direction, SgArray, SgList, SgLists, scatterlist};
 pub use vdev::{

@@ -15,12 +15,12 @@ pub struct Block(NonNull<u8>);
 const PAGE: usize = 4096;
 
 impl Block {
-    /// `size` bytes on a page's boundary, with any content. None when there is
-    /// no memory.
-    pub fn new(size: usize) -> Option<Self> {
+    /// `size` bytes, with any content, on a multiple of a page and of `align`, a
+    /// power of two. None when there is no memory.
+    pub fn new(size: usize, align: usize) -> Option<Self> {
         let mut block: *mut c_void = core::ptr::null_mut();
         // SAFETY: writes the pointer and nothing else.
-        if unsafe { libc::posix_memalign(&mut block, PAGE, size) } != 0 {
+        if unsafe { libc::posix_memalign(&mut block, align.max(PAGE), size) } != 0 {
             return None;
         }
         NonNull::new(block.cast()).map(Self)

@@ -6,7 +6,7 @@ use core::ffi::{c_int, c_void};
 use core::fmt::{self, Display};
 use core::ptr::NonNull;
 
-use crate::abi::{split_layout, vring};
+use crate::abi::vring;
 use crate::host;
 use crate::ring::memory::Memory;
 use crate::ring::{MAX_SIZE, Packed, Ring, Split};
@@ -101,7 +101,7 @@ impl Range {
     /// one, which has all that is left, too.
     fn find(place: Place, needed: usize, align: usize) -> Result<Self, Refusal> {
         let Place::Lent { base, length } = place else {
-            let block = host::Block::new(needed).ok_or(Refusal::NoMemory(needed))?;
+            let block = host::Block::new(needed, align).ok_or(Refusal::NoMemory(needed))?;
             return Ok(Self {
                 base: block.base(),
                 length: needed,
@@ -217,14 +217,18 @@ impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B
         };
         let (vring, block, tables) = match place {
             Place::Parts(vring) => (vring, None, programs_tables()?),
-            Place::Pages(pages) => (contiguous(pages, num, align), None, programs_tables()?),
+            Place::Pages(pages) => (
+                vring::contiguous(pages, num, align),
+                None,
+                programs_tables()?,
+            ),
             Place::Own | Place::Lent { .. } => {
-                let end = split_layout(num, align).2;
+                let end = vring::size(num, align);
                 let range = Range::find(place, end, align.max(16))?;
                 let tables = range.tables(end, size, indirect)?;
                 // SAFETY: `find` gave `end` bytes, nobody uses them yet.
                 unsafe { range.base.write_bytes(0, end) };
-                let vring = contiguous(range.base.as_ptr().cast(), num, align);
+                let vring = vring::contiguous(range.base.as_ptr().cast(), num, align);
                 (vring, range.block, tables)
             }
         };
@@ -253,17 +257,6 @@ impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B
                 result => return result,
             }
         }
-    }
-}
-
-/// A split ring in one piece.
-fn contiguous(base: *mut c_void, num: u32, align: usize) -> vring {
-    let (avail, used, _) = split_layout(num, align);
-    vring {
-        num,
-        desc: base,
-        avail: base.wrapping_byte_add(avail),
-        used: base.wrapping_byte_add(used),
     }
 }
 

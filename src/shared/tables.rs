@@ -74,7 +74,7 @@ impl Tables {
 
     /// A pool of our own for a ring of `size`. None when there is no memory.
     pub fn owned(size: u16) -> Option<Self> {
-        let block = host::Block::new(Self::owned_bytes(size))?;
+        let block = host::Block::new(Self::owned_bytes(size), DESCRIPTOR)?;
         Some(Self {
             base: block.base(),
             entries: POOL_ENTRIES,

@@ -18,6 +18,8 @@ mod packed;
 mod position;
 mod slots;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use packed::Packed;
 pub use position::Position;

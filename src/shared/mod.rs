@@ -11,6 +11,8 @@ mod order;
 mod packed;
 mod split;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use barrier::{Barriers, Strong, Weak};
 pub use order::{Big, Little, Order};

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The ring over plain memory ([`memory`]): what no device can bring about,
+//! and arithmetic far from where a queue starts.
+
+mod memory;
+mod notification;
+mod position;
+mod publication;
+mod requests;
+mod slots;
+mod tables;
+mod tokens;
+mod unmapped;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The free list against a simple model of C's: a list of ids, chains taken
+//! from its front and put back there in their order.
+
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ptr::null_mut;
+
+use super::requests::token;
+use crate::ring::slots::Chain;
+use crate::ring::{BadId, Slots};
+
+/// Numbers that look random: a linear congruence.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// Takes a chain of `count` as the rings do. Every other has a table.
+fn claim(slots: &mut Slots<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
+    if count == 1 && n.is_multiple_of(4) {
+        let (head, next) = slots.claim_first(token(n), null_mut());
+        assert_eq!(next, slots.first_free());
+        return head;
+    }
+    let head = slots.first_free();
+    let mut last = head;
+    for _ in 1..count {
+        last = slots.next(last);
+    }
+    let chain = Chain {
+        head,
+        last,
+        count: count as u16,
+        after: slots.next(last),
+    };
+    let table = has_table(n).then(|| table.clone());
+    slots.claim(chain, token(n), null_mut(), table);
+    head
+}
+
+fn has_table(n: usize) -> bool {
+    n % 2 == 1
+}
+
+/// Gives the chain of buffer `n` back.
+fn release(slots: &mut Slots<Rc<()>>, n: usize, chain: &[u16]) {
+    let Ok(released) = slots.release(chain[0].into()) else {
+        panic!("{} is in flight", chain[0]);
+    };
+    assert_eq!((released.id, released.token), (chain[0], token(n)));
+    assert_eq!(usize::from(released.count), chain.len());
+    assert_eq!(released.has_table, has_table(n));
+    assert_eq!(slots.take_table(chain[0]).is_some(), has_table(n));
+}
+
+fn refused(slots: &mut Slots<Rc<()>>, id: u32) -> BadId {
+    slots.release(id).err().expect("nothing is in flight there")
+}
+
+fn free_list(slots: &Slots<Rc<()>>) -> Vec<u16> {
+    let mut id = slots.first_free();
+    (0..slots.num_free())
+        .map(|_| {
+            let this = id;
+            id = slots.next(id);
+            this
+        })
+        .collect()
+}
+
+/// A queue's life of 4000 adds and completions in any order.
+fn live(size: u16, dice: &mut Dice) {
+    let table = Rc::new(());
+    let mut slots = Slots::new(size).unwrap();
+    let mut free: VecDeque<u16> = (0..size).collect();
+    let mut in_flight: Vec<(usize, Vec<u16>)> = Vec::new();
+    for n in 0..4000 {
+        if !free.is_empty() && dice.below(2) == 0 {
+            let count = 1 + dice.below(free.len().min(6));
+            let chain: Vec<u16> = free.drain(..count).collect();
+            assert_eq!(claim(&mut slots, count, n, &table), chain[0]);
+            in_flight.push((n, chain));
+        } else if !in_flight.is_empty() {
+            let (n, chain) = in_flight.swap_remove(dice.below(in_flight.len()));
+            // A chain's other ids are nobody's.
+            for &id in &chain[1..] {
+                assert_eq!(refused(&mut slots, id.into()), BadId::NotAHead);
+            }
+            release(&mut slots, n, &chain);
+            assert_eq!(refused(&mut slots, chain[0].into()), BadId::NotAHead);
+            chain.iter().rev().for_each(|&id| free.push_front(id));
+        }
+        assert_eq!(slots.num_free() as usize, free.len());
+        assert!(free_list(&slots).iter().eq(&free));
+        let tables = in_flight.iter().filter(|(n, _)| has_table(*n)).count();
+        assert_eq!(Rc::strong_count(&table), 1 + tables);
+        for id in [size.into(), u32::from(size) + 1, 1 << 16, u32::MAX] {
+            assert_eq!(refused(&mut slots, id), BadId::OutOfRange);
+        }
+        let lowest = in_flight.iter().map(|(_, chain)| chain[0]).min();
+        assert_eq!(slots.first_in_flight(), lowest);
+    }
+}
+
+#[test]
+fn free_list_is_a_stack_of_chains() {
+    let mut dice = Dice(11);
+    for size in [1, 2, 3, 7, 8, 100] {
+        live(size, &mut dice);
+    }
+}
+
+#[test]
+fn a_new_list_is_in_order() {
+    for size in [1u16, 2, 3, 255, 256, 32768] {
+        let slots = Slots::<Rc<()>>::new(size).unwrap();
+        assert_eq!((slots.size(), slots.num_free()), (size, size.into()));
+        assert!(free_list(&slots).into_iter().eq(0..size));
+        // C leaves 0 behind the last.
+        assert_eq!(slots.next(size - 1), 0);
+        assert_eq!(slots.first_in_flight(), None);
+    }
+}

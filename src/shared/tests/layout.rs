@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where each field lies, and in which byte order.
+
+use alloc::vec;
+
+use super::bytes::{AVAIL, Bytes, DESC, END, TABLES, USED, field, packed, split};
+use crate::ring::memory::{Descriptor, Memory, PackedMemory, PackedSlot, SplitMemory};
+use crate::shared::{Big, Little, Order, Weak};
+
+const DESCRIPTOR: Descriptor = Descriptor {
+    address: 0x0102_0304_0506_0708,
+    length: 0x1112_1314,
+    flags: 0x2122,
+    tag: 0x3132,
+};
+
+/// 2.7.5 to 2.7.8: every field of a split ring, where it lies and how.
+fn check_split<O: Order>(big: bool) {
+    let bytes = Bytes::new(END);
+    let memory = split::<O, Weak>(&bytes);
+
+    memory.write_descriptor(2, DESCRIPTOR);
+    assert_eq!(bytes.get(DESC + 32), field(big, [1, 2, 3, 4, 5, 6, 7, 8]));
+    assert_eq!(bytes.get(DESC + 40), field(big, [0x11, 0x12, 0x13, 0x14]));
+    assert_eq!(bytes.get(DESC + 44), field(big, [0x21, 0x22]));
+    assert_eq!(bytes.get(DESC + 46), field(big, [0x31, 0x32]));
+    assert_eq!(bytes.get(DESC + 16), [0; 16]);
+    assert_eq!(bytes.get(DESC + 48), [0; 16]);
+
+    memory.write_avail_flags(0x4142);
+    memory.write_avail_idx(0x5152);
+    // Entry 7 of a ring of 4 is at 3.
+    memory.write_avail_ring(7, 0x6162);
+    memory.write_used_event(0x7172);
+    assert_eq!(bytes.get(AVAIL), field(big, [0x41, 0x42]));
+    assert_eq!(bytes.get(AVAIL + 2), field(big, [0x51, 0x52]));
+    assert_eq!(bytes.get(AVAIL + 4), [0; 6]);
+    assert_eq!(bytes.get(AVAIL + 10), field(big, [0x61, 0x62]));
+    assert_eq!(bytes.get(AVAIL + 12), field(big, [0x71, 0x72]));
+    memory.publish_used_event(0x7374);
+    assert_eq!(bytes.get(AVAIL + 12), field(big, [0x73, 0x74]));
+
+    bytes.set(USED, field(big, [0x81, 0x82]));
+    bytes.set(USED + 2, field(big, [0x91, 0x92]));
+    bytes.set(USED + 4 + 8, field(big, [0xa1, 0xa2, 0xa3, 0xa4]));
+    bytes.set(USED + 4 + 12, field(big, [0xb1, 0xb2, 0xb3, 0xb4]));
+    bytes.set(USED + 4 + 32, field(big, [0xc1, 0xc2]));
+    assert_eq!(memory.used_flags(), 0x8182);
+    assert_eq!(memory.used_idx(), 0x9192);
+    assert_eq!(memory.used_element(5), (0xa1a2_a3a4, 0xb1b2_b3b4));
+    assert_eq!(memory.avail_event(), 0xc1c2);
+
+    memory.clear();
+    assert_eq!(bytes.get(AVAIL), [0; 4]);
+    assert_eq!(bytes.get(AVAIL + 12), [0; 2]);
+    assert_eq!(bytes.get(USED), [0; 4]);
+    assert_eq!(bytes.get(USED + 36), [0; 2]);
+}
+
+#[test]
+fn split_little_endian() {
+    check_split::<Little>(false);
+}
+
+#[test]
+fn split_big_endian() {
+    check_split::<Big>(true);
+}
+
+fn check_split_table<O: Order>(big: bool) {
+    let bytes = Bytes::new(END);
+    let memory = split::<O, Weak>(&bytes);
+    let second = Descriptor {
+        address: 0x0a0b,
+        ..DESCRIPTOR
+    };
+    let placed = memory.place_table(2, 2, [Ok(DESCRIPTOR), Ok(second)].into_iter());
+    let placed = placed.unwrap_or_else(|_| panic!("there is room"));
+    // The third chain's place.
+    let table = TABLES + 2 * 4 * 16;
+    assert_eq!(placed.address, bytes.at(table).as_ptr() as u64);
+    assert!(placed.owned.is_none());
+    assert_eq!(bytes.get(table), field(big, [1, 2, 3, 4, 5, 6, 7, 8]));
+    assert_eq!(bytes.get(table + 8), field(big, [0x11, 0x12, 0x13, 0x14]));
+    assert_eq!(bytes.get(table + 12), field(big, [0x21, 0x22]));
+    assert_eq!(bytes.get(table + 14), field(big, [0x31, 0x32]));
+    let address = [0, 0, 0, 0, 0, 0, 0x0a, 0x0b];
+    assert_eq!(bytes.get(table + 16), field(big, address));
+    assert_eq!(bytes.get(table - 16), [0; 16]);
+    assert_eq!(bytes.get(table + 32), [0; 16]);
+}
+
+#[test]
+fn split_tables_have_the_rings_order() {
+    check_split_table::<Little>(false);
+    check_split_table::<Big>(true);
+}
+
+/// 2.8.13 and 2.8.14: every field of a packed ring; always little-endian.
+#[test]
+fn packed_layout() {
+    let bytes = Bytes::new(256);
+    let memory = packed::<Weak>(&bytes, 5);
+    bytes.set(30, [0xf1, 0xf2]);
+    memory.slot(1).write(DESCRIPTOR);
+    assert_eq!(bytes.get(16), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(bytes.get(24), [0x14, 0x13, 0x12, 0x11]);
+    assert_eq!(bytes.get(28), [0x32, 0x31]);
+    // The flags are written by themselves.
+    assert_eq!(bytes.get(30), [0xf1, 0xf2]);
+    memory.slot(1).write_flags(0x2122);
+    assert_eq!(bytes.get(30), [0x22, 0x21]);
+    assert_eq!(memory.slot(1).flags(), 0x2122);
+    assert_eq!(memory.slot(1).used_element(), (0x3132, 0x1112_1314));
+
+    memory.write_driver_off_wrap(0x4142);
+    memory.write_driver_flags(2);
+    assert_eq!(bytes.get(128), [0x42, 0x41, 2, 0]);
+    memory.publish_driver_off_wrap(0x4344);
+    assert_eq!(bytes.get(128), [0x44, 0x43, 2, 0]);
+    bytes.set(192, [0x52, 0x51, 0x62, 0x61]);
+    assert_eq!(memory.device_event(), (0x5152, 0x6162));
+
+    memory.clear();
+    assert_eq!(bytes.get(16), [0; 16]);
+    assert_eq!(bytes.get(128), [0; 4]);
+    assert_eq!(bytes.get(192), [0; 4]);
+}
+
+/// Tables that don't fit their place have nowhere to be in lent memory.
+#[test]
+fn lent_memory_is_not_exceeded() {
+    let bytes = Bytes::new(END);
+    let memory = split::<Little, Weak>(&bytes);
+    let descriptors = |count| vec![Ok(DESCRIPTOR); count].into_iter();
+    assert!(memory.place_table(3, 4, descriptors(4)).is_ok());
+    assert!(memory.place_table(3, 5, descriptors(5)).is_err());
+    assert!(
+        packed::<Weak>(&bytes, 4)
+            .place_table(0, 2, descriptors(2))
+            .is_err()
+    );
+}

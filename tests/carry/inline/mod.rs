@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Driver and device take turns in one thread, so that every answer is known
+//! beforehand: which buffer comes next on either side, how many descriptors
+//! are free, whether a kick must notify and a used buffer interrupt, whether
+//! callbacks can be enabled.
+//!
+//! Driver and device do go to sleep: one that was not woken does nothing, and
+//! a lost notification ends the test.
+
+mod add;
+mod callbacks;
+mod serve;
+
+use std::collections::VecDeque;
+
+use crate::common::device::{Chain, Device, Element};
+use crate::common::host::{Host, Options};
+use crate::common::rng::Rng;
+
+/// What one side has asked of the other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wish {
+    Always,
+    Never,
+    /// As soon as what is at this position is there.
+    At(u64),
+    /// Never, but that can't be said with certainty.
+    Unsaid,
+}
+
+/// A buffer in flight, as the driver knows it.
+#[derive(Clone, Copy)]
+struct Record {
+    serial: u64,
+    descriptors: u32,
+}
+
+struct Carrier<D> {
+    host: Host,
+    device: D,
+    options: Options,
+    rng: Rng,
+    /// Buffers to carry.
+    total: u64,
+
+    // Buffers that were added, taken and given by the device, taken back.
+    added: u64,
+    taken: u64,
+    given: u64,
+    got: u64,
+
+    // Ring positions (see `common::device`) of the same, and where each side
+    // was when the other's wish was last looked at.
+    added_at: u64,
+    announced_at: u64,
+    told_at: u64,
+    got_at: u64,
+
+    /// In flight, by the low half of the token.
+    records: Vec<Option<Record>>,
+    unused_records: Vec<u16>,
+    free_descriptors: u32,
+    /// Taken by the device and not given.
+    held: VecDeque<(Chain, u64)>,
+    /// Given and not taken back.
+    returned: VecDeque<u64>,
+
+    kick_wish: Wish,
+    call_wish: Wish,
+    device_sleeps: bool,
+    driver_sleeps: bool,
+    /// Does the device give chains back in their order?
+    in_order: bool,
+    elements: Vec<Element>,
+}
+
+/// Carries `total` buffers.
+pub fn carry<D: Device>(options: Options, total: u64) {
+    let mut carrier = Carrier::<D>::new(options, total);
+    let mut idle = 0;
+    while carrier.got < total {
+        let before = carrier.progress();
+        carrier.add_some();
+        carrier.run_device();
+        carrier.drain();
+        idle = if carrier.progress() == before {
+            idle + 1
+        } else {
+            0
+        };
+        assert!(idle < 10_000, "stuck: {}", carrier.state());
+    }
+    carrier.finish();
+}
+
+impl<D: Device> Carrier<D> {
+    fn new(options: Options, total: u64) -> Self {
+        let host = Host::new(options);
+        let device = D::new(&host);
+        // The ring's memory is zero at first.
+        let initial = if options.event_idx && !options.packed {
+            Wish::At(0)
+        } else {
+            Wish::Always
+        };
+        Self {
+            host,
+            device,
+            options,
+            rng: Rng::new(u64::from(options.size)),
+            total,
+            added: 0,
+            taken: 0,
+            given: 0,
+            got: 0,
+            added_at: 0,
+            announced_at: 0,
+            told_at: 0,
+            got_at: 0,
+            records: vec![None; options.size.into()],
+            unused_records: (0..options.size).collect(),
+            free_descriptors: options.size.into(),
+            held: VecDeque::new(),
+            returned: VecDeque::new(),
+            kick_wish: initial,
+            call_wish: initial,
+            device_sleeps: false,
+            driver_sleeps: false,
+            in_order: true,
+            elements: Vec::new(),
+        }
+    }
+
+    fn progress(&self) -> u64 {
+        self.added + self.taken + self.given + self.got
+    }
+
+    fn state(&self) -> String {
+        format!(
+            "{:?}: added {}, taken {}, given {}, got {}; device {}, driver {}; wishes {:?}, {:?}",
+            self.options,
+            self.added,
+            self.taken,
+            self.given,
+            self.got,
+            if self.device_sleeps {
+                "asleep"
+            } else {
+                "awake"
+            },
+            if self.driver_sleeps {
+                "asleep"
+            } else {
+                "awake"
+            },
+            self.kick_wish,
+            self.call_wish,
+        )
+    }
+
+    /// How many buffers to handle at a time: few, at times as many as there
+    /// can be.
+    fn burst(&mut self) -> u64 {
+        let size = u64::from(self.options.size);
+        if self.rng.one_in(64) {
+            size
+        } else {
+            1 + self.rng.below(size.min(24))
+        }
+    }
+
+    /// Everything is back.
+    fn finish(mut self) {
+        assert_eq!(self.progress(), 4 * self.total);
+        assert_eq!(self.free_descriptors, self.options.size.into());
+        assert_eq!(self.host.num_free(), self.options.size.into());
+        assert!(self.records.iter().all(Option::is_none));
+        assert_eq!(self.host.get(), None);
+        assert_eq!(self.host.detach(), None);
+        assert!(!self.host.line().is_broken());
+    }
+}

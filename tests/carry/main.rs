@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Queues carry buffers through the test device, and every one of them is
+//! checked on both sides.
+//!
+//! The short form runs with `cargo test`. Ten million buffers for each row:
+//! `VIRTIO_RING_LONG=1 cargo test --release --test carry`.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod inline;
+mod race;
+mod threads;
+
+use common::device::{Device, Packed, Split};
+use common::host::Options;
+
+/// Sizes of the rings; a split ring has those that are powers of two.
+const SIZES: [u16; 6] = [1, 2, 3, 7, 256, 32768];
+
+/// How many buffers each row carries.
+fn buffers(short: u64) -> u64 {
+    match std::env::var_os("VIRTIO_RING_LONG") {
+        Some(on) if on == "1" => 10_000_000,
+        _ => short,
+    }
+}
+
+/// All rows of one layout, with or without indirect tables.
+fn rows(packed: bool, indirect: bool) -> impl Iterator<Item = Options> {
+    let sizes = SIZES
+        .into_iter()
+        .filter(move |size| packed || size.is_power_of_two());
+    sizes.flat_map(move |size| {
+        [false, true].map(|event_idx| Options {
+            packed,
+            size,
+            indirect,
+            event_idx,
+            strong: false,
+        })
+    })
+}
+
+fn carry_inline<D: Device>(packed: bool, indirect: bool) {
+    for options in rows(packed, indirect) {
+        inline::carry::<D>(options, buffers(70_000));
+    }
+}
+
+fn carry_threaded<D: Device + Send>(packed: bool) {
+    for indirect in [false, true] {
+        for options in rows(packed, indirect) {
+            threads::carry::<D>(options, buffers(10_000).min(1_000_000));
+        }
+    }
+}
+
+#[test]
+fn split_chains() {
+    carry_inline::<Split>(false, false);
+}
+
+#[test]
+fn split_tables() {
+    carry_inline::<Split>(false, true);
+}
+
+#[test]
+fn packed_chains() {
+    carry_inline::<Packed>(true, false);
+}
+
+#[test]
+fn packed_tables() {
+    carry_inline::<Packed>(true, true);
+}
+
+#[test]
+fn split_in_two_threads() {
+    carry_threaded::<Split>(false);
+}
+
+#[test]
+fn packed_in_two_threads() {
+    carry_threaded::<Packed>(true);
+}
+
+/// With the barriers for hardware (VIRTIO_F_ORDER_PLATFORM).
+#[test]
+fn strong_barriers() {
+    for event_idx in [false, true] {
+        let options = |packed| Options {
+            packed,
+            size: 256,
+            indirect: false,
+            event_idx,
+            strong: true,
+        };
+        inline::carry::<Split>(options(false), buffers(20_000));
+        inline::carry::<Packed>(options(true), buffers(20_000));
+        threads::carry::<Split>(options(false), 5_000);
+        threads::carry::<Packed>(options(true), 5_000);
+    }
+}
+
+#[test]
+fn no_kick_is_lost() {
+    race::kicks::<Split>(false, buffers(200_000));
+    race::kicks::<Packed>(true, buffers(200_000));
+}
+
+#[test]
+fn no_interrupt_is_lost() {
+    race::interrupts::<Split>(false, buffers(200_000));
+    race::interrupts::<Packed>(true, buffers(200_000));
+}

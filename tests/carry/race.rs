@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! One side goes to sleep just when the other has something for it, again and
+//! again: without full barriers between publishing and looking at the other
+//! side, on both sides, the two miss each other sooner or later (virtio 1.3,
+//! 2.7.13.4.1 and 2.7.14; vm-virtio 18, cloud-hypervisor 2179, hermit 2669).
+//!
+//! Both threads spin, for a window of nanoseconds is never met by threads that
+//! the system has to wake up. An optimised build meets it often, a debug build
+//! hardly ever.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::Instant;
+
+use crate::common::bell::{Bell, PATIENCE};
+use crate::common::device::{Device, Element};
+use crate::common::host::{Bells, Host, Line, Options};
+use crate::common::lists::Style;
+use crate::common::pattern::{self, Shape};
+use crate::common::rng::Rng;
+
+const SHAPE: Shape = Shape {
+    entries: 1,
+    readable: 1,
+};
+
+/// Spins until `ready`, giving way to others if it takes long.
+fn spin(what: &str, mut ready: impl FnMut() -> bool) {
+    let start = Instant::now();
+    for spins in 1u64.. {
+        if ready() {
+            return;
+        }
+        spin_loop();
+        if spins.is_multiple_of(1000) {
+            assert!(start.elapsed() < PATIENCE, "{what}");
+            thread::yield_now();
+        }
+    }
+}
+
+/// Meets the other side a little earlier or later.
+fn dawdle(rng: &mut Rng) {
+    for _ in 0..rng.below(64) {
+        spin_loop();
+    }
+}
+
+fn heard_more(bell: &Bell, heard: u64) -> impl FnMut() -> bool {
+    move || bell.rung() != heard
+}
+
+fn new_queue<D: Device>(packed: bool) -> (Host, D) {
+    let host = Host::new(Options {
+        event_idx: true,
+        ..Options::plain(packed, 2)
+    });
+    let device = D::new(&host);
+    (host, device)
+}
+
+fn add(host: &mut Host, elements: &mut Vec<Element>, serial: u64) {
+    pattern::fill(serial, SHAPE, elements);
+    let token = serial as usize + 1;
+    assert_eq!(host.add(elements, 1, Style::Whole, token), 0);
+    assert!(host.kick());
+}
+
+/// The driver sees a buffer come back and adds the next at once, while the
+/// device is about to sleep.
+pub fn kicks<D: Device + Send>(packed: bool, total: u64) {
+    let (mut host, mut device) = new_queue::<D>(packed);
+    // SAFETY: as in `threads::carry`.
+    let bells: &Bells = unsafe { &*std::ptr::from_ref(host.bells()) };
+    host.disable_cb();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let (mut rng, mut elements) = (Rng::new(1), Vec::new());
+            let mut taken = 0;
+            while taken < total {
+                let heard = bells.kicks.rung();
+                if let Some(chain) = device.take(&mut elements) {
+                    taken += 1;
+                    device.give(chain, 0);
+                    dawdle(&mut rng);
+                } else if device.sleep() {
+                    spin("a kick was lost", heard_more(&bells.kicks, heard));
+                }
+            }
+        });
+        let (mut rng, mut elements) = (Rng::new(2), Vec::new());
+        for serial in 0..total {
+            dawdle(&mut rng);
+            add(&mut host, &mut elements, serial);
+            spin("a buffer was lost", || host.get().is_some());
+        }
+    });
+}
+
+/// The device gives a buffer back while the driver, which has taken all that
+/// there was, is about to sleep. Callbacks are on all the time: the event goes
+/// along with get_buf, or with enable_cb every other time.
+pub fn interrupts<D: Device + Send>(packed: bool, total: u64) {
+    let (mut host, device) = new_queue::<D>(packed);
+    let line = host.line();
+    // SAFETY: as in `threads::carry`.
+    let bells: &Bells = unsafe { &*std::ptr::from_ref(host.bells()) };
+    // A packed queue publishes events once callbacks were off and on.
+    host.disable_cb();
+    assert!(host.enable_cb());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| give_back(device, line, &done));
+        let (mut rng, mut elements) = (Rng::new(2), Vec::new());
+        (0..2).for_each(|serial| add(&mut host, &mut elements, serial));
+        let _guard = SetOnDrop(&done);
+        let (mut added, mut back) = (2, 0);
+        while back < total {
+            let heard = bells.calls.rung();
+            let mut got = 0;
+            while let Some((token, _)) = host.get() {
+                assert_eq!(token as u64, back + 1);
+                (back, got) = (back + 1, got + 1);
+                dawdle(&mut rng);
+            }
+            (added..added + got).for_each(|serial| add(&mut host, &mut elements, serial));
+            added += got;
+            let sleep = !rng.one_in(2) && got == 0 || host.enable_cb();
+            if sleep {
+                spin("an interrupt was lost", heard_more(&bells.calls, heard));
+            }
+        }
+    });
+}
+
+/// A device that never sleeps.
+fn give_back(mut device: impl Device, line: Line, done: &AtomicBool) {
+    let (mut rng, mut elements) = (Rng::new(1), Vec::new());
+    while !done.load(SeqCst) {
+        if let Some(chain) = device.take(&mut elements) {
+            dawdle(&mut rng);
+            device.give(chain, 0);
+            if device.must_interrupt() {
+                line.interrupt();
+            }
+        } else {
+            thread::yield_now();
+        }
+    }
+}
+
+/// Ends the device even if the driver panics.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Used entries that can't be true, and what is left of the queue.
+
+use crate::common::device::{Chain, Device};
+use crate::common::host::Options;
+use crate::on_both;
+use crate::rig::Rig;
+
+/// Kernel, 2020: a poller of a broken queue was told for ever that there is
+/// something to do.
+fn nothing_to_poll<D: Device>(packed: bool) {
+    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
+    let line = rig.host.line();
+    let token = rig.host.enable_cb_prepare();
+    let token64 = rig.host.enable_cb_prepare64();
+    assert!(!line.poll(token) && !line.poll64(token64));
+    rig.add(1);
+    let chain = rig.take();
+    rig.device.give(chain, 0);
+    assert!(line.poll(token) && line.poll64(token64));
+    line.set_broken(true);
+    assert!(!line.poll(token) && !line.poll64(token64));
+    assert_eq!(rig.host.get(), None);
+    line.set_broken(false);
+    assert!(line.poll(token) && line.poll64(token64));
+    rig.get(0, 0);
+}
+
+on_both!(a_broken_queue_has_nothing_to_poll, nothing_to_poll);
+
+/// A queue in the state that the attacks start from: buffer 0 came back,
+/// buffers 1 to 3 are in flight, two descriptors each, the rest was never
+/// used.
+struct Target {
+    size: u16,
+    packed: bool,
+    /// The chain that came back.
+    gone: Chain,
+    /// The one whose turn it is.
+    live: Chain,
+}
+
+/// What is wrong, and the id that the device writes for it.
+type Attack = (&'static str, fn(&Target) -> Option<u32>);
+
+const ATTACKS: [Attack; 11] = [
+    ("the first id that is none", |t| Some(t.size.into())),
+    ("the one behind", |t| Some(u32::from(t.size) + 1)),
+    ("all ones, 16 bits", |_| Some(0xffff)),
+    ("all ones", |t| (!t.packed).then_some(u32::MAX)),
+    ("the sign bit", |t| (!t.packed).then_some(1 << 31)),
+    ("a live id above 16 bits", |t| {
+        (!t.packed).then_some(u32::from(t.live.id) | 1 << 16)
+    }),
+    // virtio-driver: `id % size` takes this for the live one.
+    ("a live id and num", |t| {
+        Some(u32::from(t.live.id) + u32::from(t.size))
+    }),
+    ("a live id and two laps", |t| {
+        Some(u32::from(t.live.id) + 2 * u32::from(t.size))
+    }),
+    ("an id that was never issued", |t| {
+        Some(u32::from(t.size) - 1)
+    }),
+    ("a buffer that came back already", |t| {
+        Some(t.gone.id.into())
+    }),
+    // C chains ids in a new ring one behind the other.
+    ("the middle of a live chain", |t| {
+        Some(u32::from(t.live.id) + 1)
+    }),
+];
+
+fn wrong_ids<D: Device>(packed: bool) {
+    let sizes: &[u16] = if packed { &[9, 16, 20] } else { &[16] };
+    for &size in sizes {
+        for attack in ATTACKS {
+            for valid_first in [false, true] {
+                wrong_id::<D>(Options::plain(packed, size), attack, valid_first);
+            }
+        }
+    }
+}
+
+on_both!(wrong_ids_break_the_queue, wrong_ids);
+
+fn wrong_id<D: Device>(options: Options, (what, id): Attack, valid_first: bool) {
+    let mut rig = Rig::<D>::new(options);
+    (0..4).for_each(|_| rig.add(2));
+    let chains = [rig.take(), rig.take(), rig.take(), rig.take()];
+    rig.device.give(chains[0], 1);
+    rig.get(0, 1);
+    let mut left = vec![2, 3, 4];
+    if valid_first {
+        rig.device.give(chains[3], 1);
+        rig.get(3, 1);
+        left.pop();
+    }
+    let target = Target {
+        size: options.size,
+        packed: options.packed,
+        gone: chains[0],
+        live: chains[1],
+    };
+    let Some(id) = id(&target) else {
+        return;
+    };
+    let what = format!("{what}: {id} of {options:?}");
+    rig.device.give_as(id, 1, chains[1]);
+    // A true entry behind it makes nothing good.
+    rig.device.give(chains[2], 1);
+    assert_eq!(rig.host.get(), None, "{what}");
+    assert_broken(&mut rig, &what, &left);
+}
+
+/// A buffer that the device gives back twice.
+fn replay<D: Device>(packed: bool) {
+    let mut rig = Rig::<D>::new(Options::plain(packed, 8));
+    (0..3).for_each(|_| rig.add(2));
+    let chains = [rig.take(), rig.take(), rig.take()];
+    rig.device.give(chains[1], 1);
+    rig.device.give(chains[1], 1);
+    rig.get(1, 1);
+    assert_eq!(rig.host.get(), None);
+    assert_broken(&mut rig, "replay", &[1, 3]);
+}
+
+on_both!(a_buffer_given_back_twice, replay);
+
+/// The queue is broken, and gives back the tokens in `left`, once each.
+fn assert_broken<D: Device>(rig: &mut Rig<D>, what: &str, left: &[usize]) {
+    let line = rig.host.line();
+    assert!(line.is_broken(), "{what}");
+    assert_eq!(rig.host.get(), None, "{what}");
+    assert_eq!(rig.try_add(1), -libc::EIO, "{what}");
+    assert!(!rig.host.notify(), "{what}");
+    assert!(!line.poll(0xdead_0000), "{what}");
+    let mut tokens: Vec<_> = std::iter::from_fn(|| rig.host.detach()).take(100).collect();
+    tokens.sort();
+    assert_eq!(tokens, left, "{what}");
+    assert_eq!(rig.host.num_free(), rig.size().into(), "{what}");
+}
+
+/// The used index jumps ahead of what there can be: no more comes back than
+/// was added.
+#[test]
+fn a_used_index_that_runs_away() {
+    use crate::common::device::{Area, Split};
+    for ahead in [9, 0x7fff, 0x8000, 0xffff] {
+        let mut rig = Rig::<Split>::new(Options::plain(false, 8));
+        (0..3).for_each(|_| rig.add(1));
+        let chain = rig.take();
+        rig.device.give(chain, 1);
+        let used = rig.host.areas()[2];
+        // SAFETY: the used ring (virtio 1.3, 2.7.8), alive.
+        unsafe { Area::new(used, 4) }.set16(2, ahead);
+        rig.get(0, 1);
+        // The entries behind it are zeros: buffer 0 again.
+        assert_eq!(rig.host.get(), None);
+        assert_broken(&mut rig, "runaway", &[2, 3]);
+    }
+}
+
+/// A notification that fails breaks the queue.
+fn refused<D: Device>(packed: bool) {
+    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
+    rig.add(1);
+    rig.host
+        .bells()
+        .refuse
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(!rig.host.kick());
+    assert_broken(&mut rig, "refused", &[1]);
+}
+
+on_both!(a_notification_that_fails, refused);

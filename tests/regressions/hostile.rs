@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A device that writes into what it was only to read, between add and
+//! get_buf: the driver keeps its own account and notices nothing.
+
+use crate::common::device::{Area, Device, Raw};
+use crate::common::host::Options;
+use crate::on_both;
+use crate::rig::Rig;
+
+const NEXT: u16 = 1;
+const INDIRECT: u16 = 4;
+/// All flags that don't say whose a packed descriptor is.
+const ALL: u16 = 0x7f7f;
+
+/// What is done to a descriptor; `i` is its place, `size` the ring's.
+type Forgery = (&'static str, fn(&Raw, i: u16, size: u16));
+
+const FORGERIES: [Forgery; 10] = [
+    // C follows them for ever.
+    ("NEXT everywhere", |raw, _, _| raw.set_flags(NEXT)),
+    // C counts the same descriptor as free again and again.
+    ("each its own next", |raw, i, _| {
+        raw.set_flags(NEXT);
+        raw.set_tag(i);
+    }),
+    ("all lead to one", |raw, _, _| {
+        raw.set_flags(NEXT);
+        raw.set_tag(0);
+    }),
+    // C leaks the rest of the chain.
+    ("no flags", |raw, _, _| raw.set_flags(0)),
+    ("next beyond the ring", |raw, _, size| {
+        raw.set_flags(NEXT);
+        raw.set_tag(size);
+    }),
+    // C frees the table that is not there.
+    ("INDIRECT everywhere", |raw, i, _| {
+        raw.set_flags(INDIRECT);
+        raw.set_address(0xdead_0000 + u64::from(i));
+    }),
+    ("no table", |raw, _, _| raw.set_address(0)),
+    ("someone else's address", |raw, _, _| {
+        raw.set_address(0xffff_ffff_ffff_fff0)
+    }),
+    ("lengths", |raw, i, _| {
+        raw.set_length(if i % 2 == 0 { u32::MAX } else { 0 })
+    }),
+    ("all ones", |raw, _, _| {
+        raw.set_address(u64::MAX);
+        raw.set_length(u32::MAX);
+        raw.set_flags(ALL);
+        raw.set_tag(u16::MAX);
+    }),
+];
+
+/// Elements of the buffers: one, few, more than a queue keeps room for.
+const ENTRIES: [u32; 3] = [1, 3, 20];
+
+fn forgeries<D: Device>(packed: bool) {
+    for (what, forge) in FORGERIES {
+        for indirect in [false, true] {
+            forgery::<D>(
+                Options {
+                    indirect,
+                    ..Options::plain(packed, 32)
+                },
+                what,
+                forge,
+            );
+        }
+    }
+}
+
+on_both!(forged_descriptors, forgeries);
+
+/// Three rounds of: add, take, forge everything, give back.
+fn forgery<D: Device>(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
+    let mut rig = Rig::<D>::new(options);
+    for round in 0..3 {
+        let first = rig.added;
+        ENTRIES.into_iter().for_each(|entries| rig.add(entries));
+        let free = rig.host.num_free();
+        let expected = if options.indirect { 32 - 3 } else { 32 - 24 };
+        assert_eq!(free, expected, "{what}, round {round}");
+        let chains = ENTRIES.map(|_| rig.take());
+        for i in 0..options.size {
+            forge(&rig.device.descriptor(i), i, options.size);
+        }
+        // The last one first.
+        for i in [2, 1, 0] {
+            rig.device.give(chains[i], 7);
+            let got = rig.host.get();
+            assert_eq!(
+                got,
+                Some((first as usize + i + 1, 7)),
+                "{what}, round {round}"
+            );
+        }
+        assert_eq!(rig.host.num_free(), 32, "{what}, round {round}");
+    }
+    assert!(!rig.host.line().is_broken(), "{what}");
+    assert_eq!(rig.host.detach(), None, "{what}");
+}
+
+/// MigTD 989 and 996: addresses in tables that the device could have changed
+/// were used to unmap and to free.
+fn forged_tables<D: Device>(packed: bool) {
+    for fill in [0, 0x5555_5555_5555_5555, u64::MAX] {
+        let mut rig = Rig::<D>::new(Options {
+            indirect: true,
+            ..Options::plain(packed, 8)
+        });
+        for _ in 0..3 {
+            let first = rig.added;
+            rig.add(3);
+            rig.add(20);
+            let places = [0, 1].map(|i| {
+                let at = rig.device.next_available() + i;
+                place_of::<D>(&rig, at)
+            });
+            let chains = [rig.take(), rig.take()];
+            for table in places {
+                (0..table.length())
+                    .step_by(8)
+                    .for_each(|offset| table.set64(offset, fill));
+            }
+            for (n, chain) in (first..).zip(chains) {
+                rig.device.give(chain, 0);
+                rig.get(n, 0);
+            }
+            rig.assert_idle();
+        }
+    }
+}
+
+on_both!(forged_indirect_tables, forged_tables);
+
+/// The table that was made available at a position, nothing else being in
+/// flight.
+fn place_of<D: Device>(rig: &Rig<D>, at: u64) -> Area {
+    let options = rig.host.options();
+    let i = if options.packed {
+        (at % u64::from(options.size)) as u16
+    } else {
+        let entry = 4 + 2 * (at % u64::from(options.size)) as usize;
+        // SAFETY: the available ring (virtio 1.3, 2.7.6), alive.
+        unsafe { Area::new(rig.host.areas()[1], 6 + 2 * usize::from(options.size)) }.get16(entry)
+    };
+    let raw = rig.device.descriptor(i);
+    // SAFETY: the descriptor describes a table, which is there as long as the
+    // chain is in flight.
+    unsafe { Area::new(raw.address(), raw.length() as usize) }
+}
+
+/// Reverted in the kernel: a used length beyond what the buffers hold is
+/// delivered, as drivers rely on devices that write nonsense there.
+fn too_long<D: Device>(packed: bool) {
+    for indirect in [false, true] {
+        let mut rig = Rig::<D>::new(Options {
+            indirect,
+            ..Options::plain(packed, 8)
+        });
+        for length in [1 << 31, u32::MAX] {
+            for entries in [1, 3] {
+                let n = rig.added;
+                rig.add(entries);
+                let chain = rig.take();
+                rig.device.give(chain, length);
+                rig.get(n, length);
+            }
+        }
+        rig.assert_idle();
+    }
+}
+
+on_both!(lengths_that_are_too_large, too_long);

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What was built is what was meant: names, needed libraries, soname, size.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use object::elf::{DT_NEEDED, DT_SONAME, DynamicTag, FileHeader64};
+use object::read::elf::ElfFile;
+use object::{Endianness, Object, ObjectSymbol, SymbolScope};
+
+type Elf<'data> = ElfFile<'data, FileHeader64<Endianness>>;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Where the libraries are, up to date: `make` knows how.
+static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+    let mut make = Command::new("make");
+    make.args(["-C", ROOT, "all"]);
+    // A make and a cargo of their own, whatever we run under: the Makefile
+    // says where the result goes.
+    for variable in [
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
+        make.env_remove(variable);
+    }
+    let output = make.output().expect("make can't be run");
+    assert!(
+        output.status.success(),
+        "the libraries can't be built, try: make -C {ROOT}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Path::new(ROOT).join("target/release")
+});
+
+fn read(name: &str) -> Vec<u8> {
+    let path = BUILT.join(name);
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}, run: make -C {ROOT}", path.display()))
+}
+
+/// The names in `tools/symbols.txt`.
+fn intended() -> BTreeSet<String> {
+    let list = std::fs::read_to_string(Path::new(ROOT).join("tools/symbols.txt")).unwrap();
+    let lines = list.lines().map(str::trim);
+    let names = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    names.map(String::from).collect()
+}
+
+#[track_caller]
+fn assert_intended<'data>(names: impl Iterator<Item = object::Result<&'data str>>) {
+    let found: BTreeSet<String> = names.map(|name| name.unwrap().into()).collect();
+    let intended = intended();
+    let missing: Vec<_> = intended.difference(&found).collect();
+    let surplus: Vec<_> = found.difference(&intended).collect();
+    assert!(
+        missing.is_empty() && surplus.is_empty(),
+        "not as in tools/symbols.txt: missing {missing:?}, surplus {surplus:?}"
+    );
+}
+
+#[test]
+fn shared_object_exports_what_is_intended() {
+    let file = read("libvirtio_ring.so");
+    let elf = Elf::parse(&*file).unwrap();
+    let exported = elf
+        .dynamic_symbols()
+        .filter(|symbol| symbol.is_definition() && symbol.scope() == SymbolScope::Dynamic);
+    assert_intended(exported.map(|symbol| symbol.name()));
+}
+
+#[test]
+fn relocatable_object_defines_what_is_intended() {
+    let file = read("virtio_ring.o");
+    let elf = Elf::parse(&*file).unwrap();
+    // Hidden ones, too: they would clash with a program's own all the same.
+    let global = elf
+        .symbols()
+        .filter(|symbol| symbol.is_global() && !symbol.is_undefined());
+    assert_intended(global.map(|symbol| symbol.name()));
+}
+
+/// Values of the dynamic table's entries of one kind.
+fn dynamic_strings(file: &[u8], tag: DynamicTag) -> Vec<String> {
+    let elf = Elf::parse(file).unwrap();
+    let table = elf.elf_dynamic_table().unwrap();
+    let entries = table.iter().filter(|entry| entry.tag == tag);
+    entries
+        .map(|entry| String::from_utf8_lossy(table.string(entry).unwrap()).into_owned())
+        .collect()
+}
+
+#[test]
+fn shared_object_needs_libc_only() {
+    let file = read("libvirtio_ring.so");
+    assert_eq!(dynamic_strings(&file, DT_NEEDED), ["libc.so.6"]);
+    assert_eq!(dynamic_strings(&file, DT_SONAME), ["libvirtio_ring.so.1"]);
+}
+
+#[test]
+fn stripped_shared_object_is_small() {
+    const LIMIT: u64 = 96 * 1024;
+    let stripped = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stripped.so");
+    let strip = Command::new("strip")
+        .arg("-o")
+        .args([&stripped, &BUILT.join("libvirtio_ring.so")])
+        .status();
+    assert!(strip.unwrap().success());
+    let size = std::fs::metadata(&stripped).unwrap().len();
+    assert!(size < LIMIT, "{size} bytes, {LIMIT} are too many");
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Interrupts: when the callback is called, and what the driver tells the device
+ * about wanting one (virtio 1.3, 2.7.7, 2.7.10, 2.8.10).
+ */
+#include "bed.h"
+
+#define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+/* Values that the library would not write: still there if nothing was. */
+#define MARK 0x5a5a
+
+static void mark(struct bed *bed)
+{
+	set_driver_flags(&bed->dev, MARK);
+	set_driver_event(&bed->dev, MARK);
+}
+
+static void check_published(const struct bed *bed, unsigned int flags,
+			    unsigned int event)
+{
+	CHECK_EQ(driver_flags(&bed->dev), flags);
+	CHECK_EQ(driver_event(&bed->dev), event);
+}
+
+static void use_one(struct bed *bed)
+{
+	CHECK_EQ(put_in(bed, 0, 1, token(0)), 0);
+	device_use_next(&bed->dev, 0);
+}
+
+/* The used position as a token says it. */
+static unsigned int position(const struct bed *bed, unsigned int used)
+{
+	return bed->dev.packed ? used | WRAP : used;
+}
+
+static bool other_called;
+
+static void other_callback(struct virtqueue *vq)
+{
+	(void)vq;
+	other_called = true;
+}
+
+static void interrupt(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
+	CHECK_EQ(bed.called_back, 0);
+	device_use_next(&bed.dev, 0);
+	CHECK_EQ(vring_interrupt(17, bed.vq), 1);
+	CHECK_EQ(bed.called_back, 1);
+	CHECK_EQ(vring_interrupt(17, bed.vq), 1);
+	CHECK_EQ(bed.called_back, 2);
+	/* The callback is looked up at each interrupt. */
+	bed.vq->callback = other_callback;
+	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	CHECK(other_called);
+	other_called = false;
+	bed.vq->callback = NULL;
+	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	CHECK_EQ(bed.called_back, 2);
+	bed.vq->callback = bed_callback;
+	/* A broken queue's interrupts are handled, and nobody is called. */
+	__virtqueue_break(bed.vq);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	__virtqueue_unbreak(bed.vq);
+	CHECK_GET(&bed, token(0), 0);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
+	__virtqueue_break(bed.vq);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
+	CHECK_EQ(bed.called_back, 2);
+	bed_close(&bed);
+}
+
+static void disable(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	mark(&bed);
+	virtqueue_disable_cb(bed.vq);
+	if (plan.packed)
+		check_published(&bed, VRING_PACKED_EVENT_FLAG_DISABLE, MARK);
+	else if (plan.event)
+		check_published(&bed, MARK, 0);
+	else
+		check_published(&bed, VRING_AVAIL_F_NO_INTERRUPT, MARK);
+	/* Once is enough. */
+	mark(&bed);
+	virtqueue_disable_cb(bed.vq);
+	check_published(&bed, MARK, MARK);
+	bed_close(&bed);
+}
+
+/* Without a callback at creation, it is disabled to begin with. */
+static void disabled_from_the_start(struct plan plan)
+{
+	struct bed bed;
+
+	plan.no_callback = true;
+	bed_open(&bed, plan);
+	mark(&bed);
+	virtqueue_disable_cb(bed.vq);
+	use_one(&bed);
+	CHECK_GET(&bed, token(0), 0);
+	check_published(&bed, MARK, MARK);
+	bed_close(&bed);
+}
+
+static void enable(struct plan plan)
+{
+	unsigned int on = plan.packed && plan.event
+				  ? VRING_PACKED_EVENT_FLAG_DESC : 0;
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	/* It is on already: flags stay, the event is written all the same. */
+	mark(&bed);
+	CHECK(virtqueue_enable_cb(bed.vq));
+	check_published(&bed, MARK,
+			plan.packed && !plan.event ? MARK : position(&bed, 0));
+
+	carry(&bed, 3);
+	virtqueue_disable_cb(bed.vq);
+	mark(&bed);
+	CHECK(virtqueue_enable_cb(bed.vq));
+	if (plan.packed)
+		check_published(&bed, on, plan.event ? position(&bed, 3) : MARK);
+	else
+		check_published(&bed, plan.event ? MARK : 0, 3);
+
+	/* Something to do already: enabled, and false. */
+	virtqueue_disable_cb(bed.vq);
+	use_one(&bed);
+	CHECK(!virtqueue_enable_cb(bed.vq));
+	CHECK_GET(&bed, token(0), 0);
+	CHECK(virtqueue_enable_cb(bed.vq));
+	bed_close(&bed);
+}
+
+/* Each buffer that is taken moves the event on, while callbacks are on. */
+static void taking_moves_event(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	mark(&bed);
+	use_one(&bed);
+	CHECK_GET(&bed, token(0), 0);
+	/* Packed: only once the driver has asked for an event. */
+	check_published(&bed, MARK, plan.packed ? MARK : 1);
+
+	virtqueue_disable_cb(bed.vq);
+	mark(&bed);
+	use_one(&bed);
+	CHECK_GET(&bed, token(0), 0);
+	check_published(&bed, MARK, MARK);
+
+	CHECK(virtqueue_enable_cb(bed.vq));
+	mark(&bed);
+	use_one(&bed);
+	CHECK_GET(&bed, token(0), 0);
+	check_published(&bed, MARK,
+			plan.packed && !plan.event ? MARK : position(&bed, 3));
+	/* Nothing there, nothing written. */
+	mark(&bed);
+	CHECK_GET(&bed, NULL, 0);
+	check_published(&bed, MARK, MARK);
+	bed_close(&bed);
+}
+
+/*
+ * Event index: an interrupt says that the event has gone by, and none will
+ * follow until a new one is published. So nothing needs to be written to turn
+ * callbacks off.
+ */
+static void event_triggered(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	CHECK(virtqueue_enable_cb(bed.vq));
+	use_one(&bed);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	mark(&bed);
+	virtqueue_disable_cb(bed.vq);
+	if (plan.event)
+		check_published(&bed, MARK, MARK);
+	else
+		check_published(&bed, 1, MARK);
+	/* Off is off: the event is not published again by taking. */
+	mark(&bed);
+	CHECK_GET(&bed, token(0), 0);
+	check_published(&bed, MARK, MARK);
+	/* Enabling publishes one, and from then on disabling has to write. */
+	virtqueue_enable_cb_prepare(bed.vq);
+	CHECK_EQ(driver_event(&bed.dev),
+		 plan.packed && !plan.event ? MARK : position(&bed, 1));
+	mark(&bed);
+	virtqueue_disable_cb(bed.vq);
+	if (plan.packed || !plan.event)
+		check_published(&bed, 1, MARK);
+	else
+		check_published(&bed, MARK, 0);
+	bed_close(&bed);
+}
+
+/* The delayed enable publishes an event, too. */
+static void delayed_rearms(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	use_one(&bed);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	CHECK_GET(&bed, token(0), 0);
+	CHECK(virtqueue_enable_cb_delayed(bed.vq));
+	mark(&bed);
+	virtqueue_disable_cb(bed.vq);
+	if (plan.packed || !plan.event)
+		check_published(&bed, 1, MARK);
+	else
+		check_published(&bed, MARK, 0);
+	bed_close(&bed);
+}
+
+/* Three quarters of what is in flight, rounded down. */
+static void delayed(struct plan plan)
+{
+	static const unsigned int in_flight[] = { 0, 1, 2, 3, 4, 5, 8, 15, 16 };
+	struct bed bed;
+	struct chain chain;
+	size_t i;
+	unsigned int n, wait, base = 5;
+
+	for (i = 0; i < sizeof(in_flight) / sizeof(in_flight[0]); i++) {
+		set_case("%u in flight", in_flight[i]);
+		wait = in_flight[i] * 3 / 4;
+		bed_open(&bed, plan);
+		carry(&bed, base);
+		for (n = 0; n < in_flight[i]; n++)
+			CHECK_EQ(put_in(&bed, n, 1, token(n)), 0);
+		virtqueue_disable_cb(bed.vq);
+		mark(&bed);
+		CHECK(virtqueue_enable_cb_delayed(bed.vq));
+		if (plan.packed) {
+			unsigned int slot = base + wait;
+			unsigned int wrap = slot < 16 ? WRAP : 0;
+
+			check_published(&bed, plan.event
+					? VRING_PACKED_EVENT_FLAG_DESC
+					: VRING_PACKED_EVENT_FLAG_ENABLE,
+					plan.event ? slot % 16 | wrap : MARK);
+		} else {
+			check_published(&bed, plan.event ? MARK : 0,
+					base + wait);
+		}
+		/*
+		 * False once more is used than it waits for; the packed ring
+		 * looks no further than the next buffer.
+		 */
+		for (n = 0; n < in_flight[i]; n++) {
+			CHECK(device_pop(&bed.dev, &chain));
+			device_use(&bed.dev, &chain, 0);
+			CHECK_EQ(virtqueue_enable_cb_delayed(bed.vq),
+				 !plan.packed && n + 1 <= wait);
+		}
+		bed_close(&bed);
+	}
+}
+
+/* In flight: the split ring counts buffers, the packed one descriptors. */
+static void delayed_chains(struct plan plan)
+{
+	struct bed bed;
+
+	plan.context = true;
+	bed_open(&bed, plan);
+	CHECK_EQ(put_in(&bed, 0, 4, token(0)), 0);
+	CHECK_EQ(put_in(&bed, 4, 8, token(1)), 0);
+	mark(&bed);
+	CHECK(virtqueue_enable_cb_delayed(bed.vq));
+	if (plan.packed)
+		CHECK_EQ(driver_event(&bed.dev), plan.event ? 9 | WRAP : MARK);
+	else
+		CHECK_EQ(driver_event(&bed.dev), 1);
+	bed_close(&bed);
+}
+
+/*
+ * The two sides together: with what the driver has published, the device
+ * interrupts when it should.
+ */
+static void device_agrees(struct plan plan)
+{
+	struct bed bed;
+	unsigned int i;
+
+	bed_open(&bed, plan);
+	virtqueue_disable_cb(bed.vq);
+	/*
+	 * Off is reliable for the packed ring and by flag. Split's event index
+	 * 0 says "never for most of a lap": the first buffer of all is used at
+	 * it.
+	 */
+	for (i = 0; i < 3; i++) {
+		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
+		CHECK_EQ(device_use_next(&bed.dev, 0),
+			 i == 0 && plan.event && !plan.packed);
+	}
+	for (i = 0; i < 3; i++)
+		CHECK_GET(&bed, token(i), 0);
+	CHECK(virtqueue_enable_cb(bed.vq));
+	for (i = 0; i < 3; i++) {
+		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
+		/* With an event it is the next buffer only, else each. */
+		CHECK_EQ(device_use_next(&bed.dev, 0), i == 0 || !plan.event);
+	}
+	for (i = 0; i < 3; i++)
+		CHECK_GET(&bed, token(i), 0);
+	for (i = 0; i < 8; i++)
+		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
+	CHECK(virtqueue_enable_cb_delayed(bed.vq));
+	for (i = 0; i < 8; i++)
+		CHECK_EQ(device_use_next(&bed.dev, 0), i == 6 || !plan.event);
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(interrupt),
+		TEST_ALL(disable),
+		TEST_ALL(disabled_from_the_start),
+		TEST_ALL(enable),
+		TEST_ALL(taking_moves_event),
+		TEST_ALL(event_triggered),
+		TEST_ALL(delayed_rearms),
+		TEST_ALL(delayed),
+		TEST_ALL(delayed_chains),
+		TEST_ALL(device_agrees),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

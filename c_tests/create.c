@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Making and deleting queues: what a new queue and its ring look like, which
+ * sizes there are, and the list of a device's queues.
+ */
+#include "bed.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A line that vring_new_virtqueue's memory must be on. */
+#define PAGE 4096
+
+static const unsigned int split_sizes[] = { 1, 2, 4, 256, 32768 };
+static const unsigned int packed_sizes[] = { 1, 2, 3, 7, 256, 1000, 32768 };
+
+static bool all_zero(const void *start, size_t length)
+{
+	const char *byte = start;
+
+	while (length--)
+		if (*byte++)
+			return false;
+	return true;
+}
+
+static void check_head(const struct bed *bed, unsigned int num)
+{
+	const struct virtqueue *vq = bed->vq;
+
+	CHECK_PTR(vq->list.prev, &bed->vdev.vqs);
+	CHECK_PTR(vq->list.next, &bed->vdev.vqs);
+	CHECK_PTR(bed->vdev.vqs.next, &vq->list);
+	CHECK_PTR(bed->vdev.vqs.prev, &vq->list);
+	CHECK(vq->callback == bed_callback);
+	CHECK(strcmp(vq->name, "test") == 0);
+	CHECK_PTR(vq->vdev, &bed->vdev);
+	CHECK_EQ(vq->index, 0);
+	CHECK_EQ(vq->num_free, num);
+	CHECK_EQ(vq->num_max, num);
+	CHECK(!vq->reset);
+	CHECK(!virtqueue_is_broken(vq));
+	CHECK_EQ(virtqueue_get_vring_size(vq), num);
+}
+
+static void new_queue(struct plan plan)
+{
+	const unsigned int *sizes = plan.packed ? packed_sizes : split_sizes;
+	size_t count = plan.packed ? sizeof(packed_sizes) / sizeof(int)
+				   : sizeof(split_sizes) / sizeof(int);
+	struct bed bed;
+
+	for (; count--; sizes++) {
+		set_case("size %u", *sizes);
+		plan.num = *sizes;
+		bed_open(&bed, plan);
+		check_head(&bed, *sizes);
+		CHECK_EQ(bed.notified + bed.called_back, 0);
+		CHECK_GET(&bed, NULL, 0);
+		bed_close(&bed);
+	}
+}
+
+/* The ring where vring_init() has it (virtio 1.3, 2.7.2), and all zero. */
+static void split_ring(struct plan plan)
+{
+	static const unsigned int aligns[] = { 4, 64, 4096, 65536 };
+	struct bed bed;
+	struct vring expected;
+	size_t i;
+
+	plan.num = 256;
+	for (i = 0; i < sizeof(aligns) / sizeof(aligns[0]); i++) {
+		const struct vring *vring;
+		dma_addr_t desc;
+
+		set_case("vring_align %u", aligns[i]);
+		plan.align = aligns[i];
+		bed_open(&bed, plan);
+		desc = virtqueue_get_desc_addr(bed.vq);
+		vring_init(&expected, 256, (void *)(uintptr_t)desc, aligns[i]);
+		vring = virtqueue_get_vring(bed.vq);
+		CHECK_EQ(vring->num, 256);
+		CHECK_PTR(vring->desc, expected.desc);
+		CHECK_PTR(vring->avail, expected.avail);
+		CHECK_PTR(vring->used, expected.used);
+		CHECK_EQ(virtqueue_get_avail_addr(bed.vq),
+			 (uintptr_t)expected.avail);
+		CHECK_EQ(virtqueue_get_used_addr(bed.vq),
+			 (uintptr_t)expected.used);
+		CHECK_EQ(desc % 16, 0);
+		CHECK(all_zero(expected.desc, vring_size(256, aligns[i])));
+		bed_close(&bed);
+	}
+}
+
+/* Three areas that don't overlap, aligned as 2.8 wants it, and all zero. */
+static void packed_ring(struct plan plan)
+{
+	struct bed bed;
+	dma_addr_t desc, driver, device;
+
+	plan.num = 100;
+	bed_open(&bed, plan);
+	desc = virtqueue_get_desc_addr(bed.vq);
+	driver = virtqueue_get_avail_addr(bed.vq);
+	device = virtqueue_get_used_addr(bed.vq);
+	CHECK_EQ(desc % 16, 0);
+	CHECK_EQ(driver % 4, 0);
+	CHECK_EQ(device % 4, 0);
+	CHECK(driver + 4 <= desc || driver >= desc + 1600);
+	CHECK(device + 4 <= desc || device >= desc + 1600);
+	CHECK(driver + 4 <= device || device + 4 <= driver);
+	CHECK(all_zero((void *)(uintptr_t)desc, 1600));
+	CHECK(all_zero((void *)(uintptr_t)driver, 4));
+	CHECK(all_zero((void *)(uintptr_t)device, 4));
+	CHECK_PTR(virtqueue_get_vring(bed.vq), NULL);
+	bed_close(&bed);
+}
+
+/* Without a callback, the device is asked not to interrupt from the start. */
+static void no_callback(struct plan plan)
+{
+	struct bed bed;
+	unsigned int flags = 0;
+
+	plan.no_callback = true;
+	bed_open(&bed, plan);
+	if (plan.packed)
+		flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+	else if (!plan.event)
+		flags = VRING_AVAIL_F_NO_INTERRUPT;
+	CHECK_EQ(driver_flags(&bed.dev), flags);
+	CHECK_EQ(driver_event(&bed.dev), 0);
+	CHECK(bed.vq->callback == NULL);
+	bed_close(&bed);
+}
+
+/* Each function that creates a queue of a size. */
+enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW };
+static const char *const creators[] = {
+	"vring_create_virtqueue", "vring_create_virtqueue_dma",
+	"vring_create_virtqueue_in", "vring_new_virtqueue",
+};
+
+static struct virtqueue *make(enum creator creator, struct bed *bed,
+			      unsigned int num, void *pages, size_t length)
+{
+	struct virtio_device *vdev = &bed->vdev;
+
+	switch (creator) {
+	case CREATE:
+		return vring_create_virtqueue(0, num, 64, vdev, true, false,
+					      false, bed_notify, bed_callback,
+					      "test");
+	case CREATE_DMA:
+		return vring_create_virtqueue_dma(0, num, 64, vdev, true,
+						  false, false, bed_notify,
+						  bed_callback, "test", NULL);
+	case CREATE_IN:
+		return vring_create_virtqueue_in(0, num, 64, vdev, true, false,
+						 false, pages, length,
+						 bed_notify, bed_callback,
+						 "test");
+	case NEW:
+		return vring_new_virtqueue(0, num, 64, vdev, true, false,
+					   pages, bed_notify, bed_callback,
+					   "test");
+	}
+	return NULL;
+}
+
+static void bad_size(struct plan plan)
+{
+	static const unsigned int sizes[] = {
+		0, 32769, 65536, 65537, 0x80000000, 0xffffffff,
+		/* From here on, packed rings can have these. */
+		3, 7, 12, 32767,
+	};
+	size_t count = plan.packed ? 6 : 10;
+	size_t i, length = 4 << 20;
+	void *pages = aligned_alloc(PAGE, length);
+	enum creator creator;
+	struct bed bed;
+	char value[16];
+
+	REQUIRE(pages != NULL);
+	bed_init(&bed, plan);
+	for (creator = CREATE; creator <= (plan.packed ? CREATE_IN : NEW);
+	     creator++) {
+		for (i = 0; i < count; i++) {
+			struct virtqueue *vq;
+
+			set_case("%s, size %u", creators[creator], sizes[i]);
+			catch_stderr();
+			vq = make(creator, &bed, sizes[i], pages, length);
+			snprintf(value, sizeof(value), "%u", sizes[i]);
+			CHECK_LINE(creators[creator], value);
+			CHECK_PTR(vq, NULL);
+			CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+		}
+	}
+	free(pages);
+}
+
+/* All that create a queue make a working one. */
+static void creators_work(struct plan plan)
+{
+	size_t length = 1 << 20;
+	void *pages = aligned_alloc(PAGE, length);
+	enum creator creator;
+	struct bed bed;
+
+	REQUIRE(pages != NULL);
+	for (creator = CREATE; creator <= (plan.packed ? CREATE_IN : NEW);
+	     creator++) {
+		struct virtqueue *vq;
+
+		set_case("%s", creators[creator]);
+		/* vring_new_virtqueue() does not clear what it is given. */
+		memset(pages, 0, length);
+		bed_init(&bed, plan);
+		vq = make(creator, &bed, 16, pages, length);
+		REQUIRE(vq != NULL);
+		bed_attach(&bed, vq, plan);
+		check_head(&bed, 16);
+		carry(&bed, 40);
+		bed_close(&bed);
+	}
+	free(pages);
+}
+
+/*
+ * The memory is the program's: neither cleared nor checked. vringh_test makes
+ * a second queue where a first one is still alive.
+ */
+static void new_keeps_memory(struct plan plan)
+{
+	size_t length = vring_size(16, 64);
+	unsigned char *pages = aligned_alloc(PAGE, PAGE);
+	unsigned char *before = malloc(length);
+	struct bed bed, second;
+	struct virtqueue *vq;
+
+	REQUIRE(pages && before);
+	memset(pages, 0xa5, PAGE);
+	memcpy(before, pages, length);
+	bed_init(&bed, plan);
+	vq = make(NEW, &bed, 16, pages, length);
+	REQUIRE(vq != NULL);
+	CHECK(memcmp(before, pages, length) == 0);
+	bed_init(&second, plan);
+	second.vq = make(NEW, &second, 16, pages, length);
+	REQUIRE(second.vq != NULL);
+	CHECK(memcmp(before, pages, length) == 0);
+	CHECK_PTR(virtqueue_get_vring(vq)->desc, pages);
+	CHECK_PTR(virtqueue_get_vring(second.vq)->desc, pages);
+	vring_del_virtqueue(vq);
+	vring_del_virtqueue(second.vq);
+	CHECK(memcmp(before, pages, length) == 0);
+	free(before);
+	free(pages);
+}
+
+/*
+ * vring_init() puts the used ring on a multiple of vring_align as an address,
+ * not as an offset: a program's pages need not be on such a multiple.
+ */
+static void new_is_vring_init(struct plan plan)
+{
+	static char pages[4 * PAGE] __attribute__((aligned(PAGE)));
+	static const struct {
+		unsigned int offset, num, align;
+	} rows[] = {
+		{ 0, 16, 64 },
+		{ 0, 16, PAGE },
+		{ 16, 16, 64 },
+		{ 2048, 16, PAGE },
+		{ PAGE - 16, 16, PAGE },
+	};
+	struct bed bed;
+	struct vring expected;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *start = pages + rows[i].offset;
+		const struct vring *vring;
+
+		set_case("%u bytes into a page, vring_align %u", rows[i].offset,
+			 rows[i].align);
+		memset(pages, 0, sizeof(pages));
+		vring_init(&expected, rows[i].num, start, rows[i].align);
+		bed_init(&bed, plan);
+		bed.vq = vring_new_virtqueue(0, rows[i].num, rows[i].align,
+					     &bed.vdev, true, false, start,
+					     bed_notify, bed_callback, "test");
+		REQUIRE(bed.vq != NULL);
+		vring = virtqueue_get_vring(bed.vq);
+		CHECK_PTR(vring->desc, expected.desc);
+		CHECK_PTR(vring->avail, expected.avail);
+		CHECK_PTR(vring->used, expected.used);
+		bed_close(&bed);
+	}
+}
+
+/* 5.17's: descriptors, available and used ring each somewhere else. */
+static void new_from_parts(struct plan plan)
+{
+	static struct vring_desc desc[8] __attribute__((aligned(16)));
+	static uint16_t avail[3 + 8] __attribute__((aligned(2)));
+	static uint32_t used[2 + 2 * 8] __attribute__((aligned(4)));
+	struct vring vring = {
+		.num = 8,
+		.desc = desc,
+		.avail = (void *)avail,
+		.used = (void *)used,
+	};
+	struct bed bed;
+	struct virtqueue *vq;
+
+	memset(desc, 0, sizeof(desc));
+	memset(avail, 0, sizeof(avail));
+	memset(used, 0, sizeof(used));
+	bed_init(&bed, plan);
+	vq = __vring_new_virtqueue(7, vring, &bed.vdev, true, false, bed_notify,
+				   bed_callback, "test");
+	REQUIRE(vq != NULL);
+	bed_attach(&bed, vq, plan);
+	CHECK_EQ(vq->index, 7);
+	CHECK_EQ(vq->num_free, 8);
+	CHECK_EQ(virtqueue_get_vring(vq)->num, 8);
+	CHECK_PTR(virtqueue_get_vring(vq)->desc, vring.desc);
+	CHECK_PTR(virtqueue_get_vring(vq)->avail, vring.avail);
+	CHECK_PTR(virtqueue_get_vring(vq)->used, vring.used);
+	carry(&bed, 20);
+	CHECK_EQ(avail[1], 20);
+	CHECK_EQ(desc[0].addr, (uintptr_t)buffer(0));
+	bed_close(&bed);
+
+	vring.num = 3;
+	catch_stderr();
+	CHECK_PTR(__vring_new_virtqueue(7, vring, &bed.vdev, true, false,
+					bed_notify, bed_callback, "test"),
+		  NULL);
+	CHECK_LINE("__vring_new_virtqueue", "3");
+}
+
+/* A packed ring can't be in memory of the program's choice, as in C. */
+static void new_packed(struct plan plan)
+{
+	static char pages[PAGE] __attribute__((aligned(PAGE)));
+	struct vring vring;
+	struct bed bed;
+
+	bed_init(&bed, plan);
+	catch_stderr();
+	CHECK_PTR(make(NEW, &bed, 16, pages, sizeof(pages)), NULL);
+	CHECK_LINE("vring_new_virtqueue", "packed");
+	vring_init(&vring, 16, pages, 64);
+	catch_stderr();
+	CHECK_PTR(__vring_new_virtqueue(0, vring, &bed.vdev, true, false,
+					bed_notify, bed_callback, "test"),
+		  NULL);
+	CHECK_LINE("__vring_new_virtqueue", "packed");
+	CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+}
+
+/* C stops at a BUG when the ring is not its own. */
+static void addresses_of_programs_ring(struct plan plan)
+{
+	static char pages[PAGE] __attribute__((aligned(PAGE)));
+	struct bed bed;
+
+	memset(pages, 0, sizeof(pages));
+	bed_init(&bed, plan);
+	bed.vq = make(NEW, &bed, 16, pages, sizeof(pages));
+	REQUIRE(bed.vq != NULL);
+	catch_stderr();
+	CHECK_EQ(virtqueue_get_desc_addr(bed.vq), 0);
+	CHECK_LINE("virtqueue_get_desc_addr", "");
+	catch_stderr();
+	CHECK_EQ(virtqueue_get_avail_addr(bed.vq), 0);
+	CHECK_LINE("virtqueue_get_avail_addr", "");
+	catch_stderr();
+	CHECK_EQ(virtqueue_get_used_addr(bed.vq), 0);
+	CHECK_LINE("virtqueue_get_used_addr", "");
+	CHECK_PTR(virtqueue_get_vring(bed.vq)->desc, pages);
+	bed_close(&bed);
+}
+
+/* New queues go to the end of the device's list; any may go first. */
+static void queue_list(struct plan plan)
+{
+	struct bed bed;
+	struct virtqueue *vq[3];
+	struct list_head *head = &bed.vdev.vqs;
+	unsigned int i;
+
+	bed_init(&bed, plan);
+	for (i = 0; i < 3; i++) {
+		vq[i] = vring_create_virtqueue(i + 5, 4, 64, &bed.vdev, true,
+					       false, false, bed_notify, NULL,
+					       "test");
+		REQUIRE(vq[i] != NULL);
+		CHECK_EQ(vq[i]->index, i + 5);
+		CHECK_PTR(head->prev, &vq[i]->list);
+	}
+	CHECK_PTR(head->next, &vq[0]->list);
+	CHECK_PTR(vq[0]->list.next, &vq[1]->list);
+	CHECK_PTR(vq[1]->list.next, &vq[2]->list);
+	CHECK_PTR(vq[2]->list.next, head);
+	vring_del_virtqueue(vq[1]);
+	CHECK_PTR(vq[0]->list.next, &vq[2]->list);
+	CHECK_PTR(vq[2]->list.prev, &vq[0]->list);
+	vring_del_virtqueue(vq[0]);
+	CHECK_PTR(head->next, &vq[2]->list);
+	vring_del_virtqueue(vq[2]);
+	CHECK_PTR(head->next, head);
+	CHECK_PTR(head->prev, head);
+}
+
+/*
+ * vringh_test has its device on the stack and sets nothing but these three:
+ * valgrind sees to it that the library looks at nothing else.
+ */
+static void uninitialised_device(struct plan plan)
+{
+	struct virtio_device *vdev = malloc(sizeof(*vdev));
+	struct scatterlist sg;
+	struct virtqueue *vq;
+	struct device_side dev;
+	unsigned int len;
+	struct bed bed;
+
+	REQUIRE(vdev != NULL);
+	bed_init(&bed, plan);
+	vdev->features = bed.vdev.features;
+	vdev->vqs.next = &vdev->vqs;
+	vdev->vqs.prev = &vdev->vqs;
+	pthread_spin_init(&vdev->vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
+	vq = vring_create_virtqueue(0, 4, 64, vdev, true, false, false, NULL,
+				    NULL, "test");
+	REQUIRE(vq != NULL);
+	device_attach(&dev, vq, plan.packed, plan.event);
+	device_want_kicks(&dev, false);
+	sg_init_one(&sg, buffer(0), 1);
+	CHECK_EQ(virtqueue_add_inbuf(vq, &sg, 1, token(0), 0), 0);
+	virtqueue_kick_prepare(vq);
+	CHECK_EQ(vring_interrupt(0, vq), 0);
+	device_use_next(&dev, 1);
+	CHECK_EQ(vring_interrupt(0, vq), 1);
+	CHECK_PTR(virtqueue_get_buf(vq, &len), token(0));
+	CHECK(virtqueue_enable_cb(vq));
+	vring_transport_features(vdev);
+	virtio_break_device(vdev);
+	CHECK(virtqueue_is_broken(vq));
+	__virtio_unbreak_device(vdev);
+	vring_del_virtqueue(vq);
+	free(vdev);
+}
+
+/* Buffers in flight, with tables in the ring and elsewhere, are forgotten. */
+static void delete_in_flight(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	CHECK_EQ(put_out(&bed, 0, 1, token(0)), 0);
+	CHECK_EQ(put_out(&bed, 1, 3, token(1)), 0);
+	if (plan.indirect)
+		CHECK_EQ(put_in(&bed, 4, 40, token(2)), 0);
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(new_queue),
+		TEST_SPLIT(split_ring),
+		TEST_PACKED(packed_ring),
+		TEST_ALL(no_callback),
+		TEST_ALL(bad_size),
+		TEST_ALL(creators_work),
+		TEST_SPLIT(new_keeps_memory),
+		TEST_SPLIT(new_is_vring_init),
+		TEST_SPLIT(new_from_parts),
+		TEST_PACKED(new_packed),
+		TEST_SPLIT(addresses_of_programs_ring),
+		TEST_ALL(queue_list),
+		TEST_ALL(uninitialised_device),
+		TEST_ALL(delete_in_flight),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

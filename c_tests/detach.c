@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Taking back what the device has not used, and what a notification carries. */
+#include "bed.h"
+
+#define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+/* The lowest id first, all of a chain's descriptors at once. */
+static void lowest_id_first(struct plan plan)
+{
+	struct bed bed;
+	struct chain chain;
+
+	bed_open(&bed, plan);
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);	/* id 0 */
+	CHECK_EQ(put_in(&bed, 1, 3, token(1)), 0);	/* id 1 */
+	CHECK_EQ(put_in(&bed, 4, 1, token(2)), 0);
+	CHECK_POP(&bed, &chain, 0, 0, 1);
+	device_use(&bed.dev, &chain, 0);
+	CHECK_GET(&bed, token(0), 0);
+	CHECK_EQ(put_in(&bed, 0, 1, token(3)), 0);	/* id 0 again */
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(3));
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(1));
+	CHECK_EQ(bed.vq->num_free, 15);
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(2));
+	CHECK_EQ(bed.vq->num_free, 16);
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+	bed_close(&bed);
+}
+
+/* Used but not taken counts as unused. */
+static void used_but_not_taken(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	device_use_next(&bed.dev, 0);
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+	bed_close(&bed);
+}
+
+/* Split: each lowers the available index, as C does it. Packed: nothing. */
+static void available_index(struct plan plan)
+{
+	struct bed bed;
+	unsigned int i;
+
+	bed_open(&bed, plan);
+	carry(&bed, 3);
+	for (i = 0; i < 5; i++)
+		CHECK_EQ(put_out(&bed, i, 1, token(i)), 0);
+	for (i = 5; i--;) {
+		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
+		if (plan.packed)
+			CHECK_EQ(vring_notification_data(bed.vq) >> 16,
+				 8 | WRAP);
+		else
+			CHECK_EQ(bed.dev.split.avail->idx, 3 + i);
+	}
+	bed_close(&bed);
+}
+
+/* Tables on the heap go back to it: valgrind looks. */
+static void tables(struct plan plan)
+{
+	struct bed bed;
+	unsigned int i;
+
+	if (!plan.indirect)
+		return;
+	bed_open(&bed, plan);
+	for (i = 0; i < 16; i++)
+		CHECK_EQ(put_in(&bed, 0, 2 + 4 * i % MAX_PARTS, token(i)), 0);
+	for (i = 0; i < 16; i++)
+		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(i));
+	CHECK_EQ(bed.vq->num_free, 16);
+	bed_close(&bed);
+}
+
+/*
+ * Virtio 1.3, 2.9: queue number below; above, where the driver will write next,
+ * with the wrap counter in packed.
+ */
+static void notification_data(struct plan plan)
+{
+	struct bed bed;
+	unsigned int n;
+
+	plan.num = 4;
+	bed_open(&bed, plan);
+	for (n = 0; n < 20; n++) {
+		unsigned int next = n;
+
+		set_case("%u added", n);
+		if (plan.packed)
+			next = n % 4 | (n / 4 % 2 ? 0 : WRAP);
+		bed.vq->index = 0;
+		CHECK_EQ(vring_notification_data(bed.vq), next << 16);
+		/* The number is read from the queue's head each time. */
+		bed.vq->index = 0xfedc;
+		CHECK_EQ(vring_notification_data(bed.vq), next << 16 | 0xfedc);
+		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		device_use_next(&bed.dev, 0);
+		CHECK_GET(&bed, token(0), 0);
+	}
+	if (!plan.packed) {
+		carry(&bed, 65536 - 20 - 1);
+		CHECK_EQ(vring_notification_data(bed.vq), 0xfffffedc);
+		carry(&bed, 1);
+		CHECK_EQ(vring_notification_data(bed.vq), 0xfedc);
+	}
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(lowest_id_first),
+		TEST_ALL(used_but_not_taken),
+		TEST_ALL(available_index),
+		TEST_ALL(tables),
+		TEST_ALL(notification_data),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

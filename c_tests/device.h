@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A device: the other side of the ring, for both layouts.
+ *
+ * It knows the ring from the virtio specification and <linux/virtio_ring.h>
+ * alone and shares no code with the library, so what it reads is what any
+ * device would read. Little-endian machines only, and buffers are where their
+ * addresses say, in this process.
+ */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include <linux/virtio_ring.h>
+#include <virtio_ring.h>
+
+/* Longest chain that it takes. */
+#define MAX_PARTS 64
+
+struct part {
+	uint64_t addr;
+	uint32_t len;
+	bool writable;
+};
+
+/* A buffer that was taken from the ring. */
+struct chain {
+	uint16_t id;
+	unsigned int slots;	/* descriptors that it takes in the ring */
+	bool indirect;
+	uint64_t table;		/* address of the indirect table */
+	unsigned int parts;
+	struct part part[MAX_PARTS];
+};
+
+struct device_side {
+	bool packed;
+	bool event;
+	unsigned int num;
+	struct vring split;
+	struct vring_packed_desc *desc;
+	struct vring_packed_desc_event *driver;
+	struct vring_packed_desc_event *device;
+	/*
+	 * How far it has read and written. Split: the running indices. Packed:
+	 * a slot, and the wrap counter in bit 15.
+	 */
+	uint16_t avail;
+	uint16_t used;
+};
+
+/* Starts at the beginning of a queue's ring. */
+void device_attach(struct device_side *d, struct virtqueue *vq, bool packed,
+		   bool event);
+
+/* Takes the next available buffer; false if there is none. */
+bool device_pop(struct device_side *d, struct chain *chain);
+
+/*
+ * Gives a buffer back, in any order. Answers whether the driver wants an
+ * interrupt for it.
+ */
+bool device_use(struct device_side *d, const struct chain *chain, uint32_t len);
+
+/* The same for the next available buffer; there must be one. */
+bool device_use_next(struct device_side *d, uint32_t len);
+
+/* Writes a used entry as a device that lies might: any id. */
+void device_use_id(struct device_side *d, uint32_t id, uint32_t len);
+
+/* Asks for notifications always, never, or (event index) at a position. */
+void device_want_kicks(struct device_side *d, bool want);
+void device_want_kick_at(struct device_side *d, uint16_t position);
+
+/*
+ * Asks for a notification at the next buffer, before the device goes to sleep;
+ * false if there is one already, for which none may come.
+ */
+bool device_want_next_kick(struct device_side *d);
+
+/* What the driver has published: suppression flags and event. */
+uint16_t driver_flags(const struct device_side *d);
+uint16_t driver_event(const struct device_side *d);
+/* Writes the same, to see whether the driver overwrites it. */
+void set_driver_flags(struct device_side *d, uint16_t flags);
+void set_driver_event(struct device_side *d, uint16_t event);
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The list of a device's queues is under the program's own spin lock. Another
+ * thread holds it for a while; a call that takes it comes back only when it
+ * was let go, one that must not take it comes back at once.
+ */
+#include "bed.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+static struct virtio_device *device;
+static atomic_bool held, let_go, go_on;
+
+static void *holder(void *unused)
+{
+	struct timespec while_ = { .tv_nsec = 20 * 1000 * 1000 };
+	unsigned int i;
+
+	pthread_spin_lock(&device->vqs_list_lock);
+	atomic_store(&held, true);
+	/* 20 ms for those that wait; who does not may go on for longer. */
+	for (i = 0; i < 500; i++) {
+		nanosleep(&while_, NULL);
+		if (atomic_load(&go_on))
+			break;
+	}
+	atomic_store(&let_go, true);
+	pthread_spin_unlock(&device->vqs_list_lock);
+	return unused;
+}
+
+static pthread_t hold(struct bed *bed, bool until_told)
+{
+	pthread_t thread;
+
+	device = &bed->vdev;
+	atomic_store(&held, false);
+	atomic_store(&let_go, false);
+	atomic_store(&go_on, !until_told);
+	REQUIRE(pthread_create(&thread, NULL, holder, NULL) == 0);
+	while (!atomic_load(&held))
+		;
+	return thread;
+}
+
+enum call { CREATE, CREATE_DMA, CREATE_IN, BREAK, UNBREAK, DELETE, CALLS };
+static const char *const names[] = {
+	"create", "create_dma", "create_in", "break", "unbreak", "delete",
+};
+
+static void taken(struct plan plan)
+{
+	static char memory[1 << 16];
+	struct virtqueue *made[4] = { NULL };
+	struct bed bed;
+	enum call call;
+	pthread_t thread;
+	unsigned int i;
+
+	bed_init(&bed, plan);
+	for (call = CREATE; call < CALLS; call++) {
+		set_case("%s", names[call]);
+		thread = hold(&bed, false);
+		switch (call) {
+		case CREATE:
+			made[0] = vring_create_virtqueue(
+				0, 4, 64, &bed.vdev, true, false, false,
+				bed_notify, NULL, "test");
+			break;
+		case CREATE_DMA:
+			made[1] = vring_create_virtqueue_dma(
+				0, 4, 64, &bed.vdev, true, false, false,
+				bed_notify, NULL, "test", NULL);
+			break;
+		case CREATE_IN:
+			made[2] = vring_create_virtqueue_in(
+				0, 4, 64, &bed.vdev, true, false, false,
+				memory, sizeof(memory), bed_notify, NULL,
+				"test");
+			break;
+		case BREAK:
+			virtio_break_device(&bed.vdev);
+			break;
+		case UNBREAK:
+			__virtio_unbreak_device(&bed.vdev);
+			break;
+		case DELETE:
+			REQUIRE(made[0] && made[1] && made[2]);
+			vring_del_virtqueue(made[0]);
+			break;
+		case CALLS:
+			break;
+		}
+		CHECK(atomic_load(&let_go));
+		pthread_join(thread, NULL);
+		/* And it is let go again. */
+		CHECK_EQ(pthread_spin_trylock(&bed.vdev.vqs_list_lock), 0);
+		pthread_spin_unlock(&bed.vdev.vqs_list_lock);
+	}
+	for (i = 1; i < 3; i++)
+		vring_del_virtqueue(made[i]);
+}
+
+/* Calls about one queue leave the device's lock alone. */
+static void not_taken(struct plan plan)
+{
+	struct bed bed;
+	pthread_t thread;
+
+	bed_open(&bed, plan);
+	thread = hold(&bed, true);
+	carry(&bed, 10);
+	CHECK(virtqueue_kick(bed.vq));
+	virtqueue_disable_cb(bed.vq);
+	CHECK(virtqueue_enable_cb(bed.vq));
+	__virtqueue_break(bed.vq);
+	__virtqueue_unbreak(bed.vq);
+	CHECK(!virtqueue_is_broken(bed.vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+	CHECK(!atomic_load(&let_go));
+	atomic_store(&go_on, true);
+	pthread_join(thread, NULL);
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(taken),
+		TEST_ALL(not_taken),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Telling the device: kick and its two halves, and the notifications forced. */
+#include "bed.h"
+
+#include <errno.h>
+
+#define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+/* Suppression by flag. With event index, the split ring's flag means nothing. */
+static void flags(struct plan plan)
+{
+	bool heard = plan.packed || !plan.event;
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(bed.vq));
+	CHECK_EQ(bed.notified, 1);
+
+	device_want_kicks(&bed.dev, false);
+	/* Out of the way of split's event index: not passed again. */
+	if (!plan.packed && plan.event)
+		device_want_kick_at(&bed.dev, 1);
+	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
+	CHECK_EQ(virtqueue_kick_prepare(bed.vq), !heard);
+	CHECK_EQ(bed.notified, 1);
+	CHECK_EQ(put_in(&bed, 2, 1, token(2)), 0);
+	CHECK(virtqueue_kick(bed.vq));
+	CHECK_EQ(bed.notified, 1);
+
+	device_want_kicks(&bed.dev, true);
+	if (!plan.packed && plan.event)
+		device_want_kick_at(&bed.dev, 3);
+	CHECK_EQ(put_in(&bed, 3, 1, token(3)), 0);
+	CHECK(virtqueue_kick_prepare(bed.vq));
+	/* Nothing new: the flags alone say yes, the event index no. */
+	CHECK_EQ(virtqueue_kick_prepare(bed.vq), heard);
+	CHECK(virtqueue_notify(bed.vq));
+	CHECK_EQ(bed.notified, 2);
+	bed_close(&bed);
+}
+
+/* Packed: a reserved value is not "never", as C reads it. */
+static void reserved_flags(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	bed.dev.device->flags = 3;
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick_prepare(bed.vq));
+	bed_close(&bed);
+}
+
+/* Event index: a kick when, and only when, the event is passed (2.7.10). */
+static void split_event(struct plan plan)
+{
+	static const struct {
+		uint16_t event;
+		unsigned int adds;
+		bool kick;
+	} rows[] = {
+		{ 0, 1, true },		/* 0 -> 1 */
+		{ 2, 1, false },	/* 1 -> 2 */
+		{ 2, 1, true },		/* 2 -> 3 */
+		{ 2, 1, false },	/* 3 -> 4 */
+		{ 6, 4, true },		/* 4 -> 8 */
+		{ 7, 4, false },	/* 8 -> 12 */
+		{ 12, 0, false },	/* 12 */
+		{ 11, 0, false },
+		{ 12, 4, true },	/* 12 -> 16 */
+		{ 65535, 4, false },	/* 16 -> 20 */
+	};
+	struct bed bed;
+	size_t i;
+	unsigned int n;
+
+	if (!plan.event)
+		return;
+	plan.num = 32;
+	bed_open(&bed, plan);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_case("row %zu", i);
+		device_want_kick_at(&bed.dev, rows[i].event);
+		for (n = 0; n < rows[i].adds; n++)
+			CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		CHECK_EQ(virtqueue_kick_prepare(bed.vq), rows[i].kick);
+	}
+	bed_close(&bed);
+}
+
+/*
+ * Packed: descriptors count, not buffers, and the event has a wrap bit. The
+ * device structure decides alone, even without VIRTIO_RING_F_EVENT_IDX.
+ */
+static void packed_event(struct plan plan)
+{
+	static const struct {
+		uint16_t event;
+		unsigned int entries;
+		bool kick;
+	} rows[] = {
+		{ 0 | WRAP, 1, true },		/* slot 0 -> 1 */
+		{ 3 | WRAP, 2, false },		/* 1 -> 3 */
+		{ 3 | WRAP, 2, true },		/* 3 -> 5 */
+		{ 5, 2, false },		/* 5 -> 7, event a lap on */
+		{ 7 | WRAP, 3, true },		/* 7 -> 2 in the next lap */
+		{ 7 | WRAP, 2, false },		/* 2 -> 4, event a lap ago */
+		{ 5, 2, true },			/* 4 -> 6 */
+		{ 1 | WRAP, 4, true },		/* 6 -> 2 in the next lap */
+		{ 1, 4, false },		/* 2 -> 6, event a lap ago */
+		{ 7 | WRAP, 4, true },		/* 6 -> 2, event before the wrap */
+	};
+	struct bed bed;
+	struct chain chain;
+	size_t i;
+
+	plan.num = 8;
+	plan.context = true;
+	bed_open(&bed, plan);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_case("row %zu", i);
+		device_want_kick_at(&bed.dev, rows[i].event);
+		CHECK_EQ(put_in(&bed, 0, rows[i].entries, token(0)), 0);
+		CHECK_EQ(virtqueue_kick_prepare(bed.vq), rows[i].kick);
+		CHECK_POP(&bed, &chain, 0, 0, rows[i].entries);
+		device_use(&bed.dev, &chain, 0);
+		CHECK_GET(&bed, token(0), 0);
+	}
+	bed_close(&bed);
+}
+
+/* A notification that fails breaks the queue; a broken one notifies nobody. */
+static void failing(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	bed.notify_result = false;
+	CHECK(!virtqueue_kick(bed.vq));
+	CHECK_EQ(bed.notified, 1);
+	CHECK(virtqueue_is_broken(bed.vq));
+	bed.notify_result = true;
+	CHECK(!virtqueue_notify(bed.vq));
+	CHECK_EQ(bed.notified, 1);
+	__virtqueue_unbreak(bed.vq);
+	CHECK(virtqueue_notify(bed.vq));
+	CHECK_EQ(bed.notified, 2);
+	bed_close(&bed);
+}
+
+/* A kick that the device does not want succeeds even on a broken queue. */
+static void unwanted_on_broken(struct plan plan)
+{
+	struct bed bed;
+
+	plan.event = false;
+	bed_open(&bed, plan);
+	__virtqueue_break(bed.vq);
+	CHECK(!virtqueue_kick(bed.vq));
+	device_want_kicks(&bed.dev, false);
+	CHECK(virtqueue_kick(bed.vq));
+	CHECK_EQ(bed.notified, 0);
+	bed_close(&bed);
+}
+
+/*
+ * Full, and something to read in what did not fit: the split ring notifies, so
+ * that the device makes room. What it answers does not matter.
+ */
+static void forced_when_full(struct plan plan)
+{
+	struct scatterlist out[1], in[1];
+	struct scatterlist *both[] = { list(out, 0, 1), list(in, 1, 1) };
+	unsigned int forced = plan.packed ? 0 : 1;
+	struct bed bed;
+	unsigned int i;
+
+	plan.num = 2;
+	bed_open(&bed, plan);
+	device_want_kicks(&bed.dev, false);
+	for (i = 0; i < 2; i++)
+		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
+	bed.notify_result = false;
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(bed.notified, 0);
+	CHECK_EQ(virtqueue_add_sgs(bed.vq, both, 0, 2, token(0), 0), -ENOSPC);
+	CHECK_EQ(bed.notified, 0);
+	CHECK_EQ(put_out(&bed, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(bed.notified, forced);
+	CHECK_EQ(virtqueue_add_sgs(bed.vq, both, 1, 1, token(0), 0), -ENOSPC);
+	CHECK_EQ(bed.notified, 2 * forced);
+	CHECK(!virtqueue_is_broken(bed.vq));
+	bed_close(&bed);
+}
+
+/*
+ * One more unannounced add and "how many" would be 0 again modulo 2^16: the
+ * split ring kicks by itself.
+ */
+static void kick_at_65535(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	carry(&bed, 65534);
+	CHECK_EQ(bed.notified, 0);
+	carry(&bed, 1);
+	CHECK_EQ(bed.notified, plan.packed ? 0 : 1);
+	/* From here it counts anew. */
+	carry(&bed, 65534);
+	CHECK_EQ(bed.notified, plan.packed ? 0 : 1);
+	bed_close(&bed);
+}
+
+/* The add has succeeded, whatever becomes of its kick. */
+static void kick_at_65535_fails(struct plan plan)
+{
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	carry(&bed, 65534);
+	bed.notify_result = false;
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK_EQ(bed.vq->num_free, 15);
+	CHECK_EQ(bed.notified, 1);
+	CHECK(virtqueue_is_broken(bed.vq));
+	bed_close(&bed);
+}
+
+/* The notify function may use the queue. */
+static bool reentrant(struct virtqueue *vq)
+{
+	struct bed *bed = (struct bed *)vq->vdev;
+
+	bed->notified++;
+	device_use_next(&bed->dev, 4);
+	CHECK_GET(bed, token(0), 4);
+	CHECK_EQ(put_in(bed, 1, 1, token(1)), 0);
+	return true;
+}
+
+static void queue_in_notify(struct plan plan)
+{
+	struct bed bed;
+
+	bed_init(&bed, plan);
+	bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true, false,
+					false, reentrant, NULL, "test");
+	REQUIRE(bed.vq != NULL);
+	bed_attach(&bed, bed.vq, plan);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(bed.vq));
+	CHECK_EQ(bed.notified, 1);
+	CHECK_EQ(bed.vq->num_free, 15);
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(flags),
+		TEST_PACKED(reserved_flags),
+		TEST_SPLIT(split_event),
+		TEST_PACKED(packed_event),
+		TEST_ALL(failing),
+		TEST_ALL(unwanted_on_broken),
+		TEST_ALL(forced_when_full),
+		TEST_ALL(kick_at_65535),
+		TEST_SPLIT(kick_at_65535_fails),
+		TEST_ALL(queue_in_notify),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reset and resize: the order of the device's and the driver's functions, what
+ * becomes of the ring, and each error.
+ */
+#include "bed.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void recycle(struct virtqueue *vq, void *buf);
+
+static int resize(struct virtqueue *vq, uint32_t num, vq_recycle_done_t done)
+{
+#ifdef VIRTIO_RING_ABI_6_12
+	return virtqueue_resize(vq, num, recycle, done);
+#else
+	/*
+	 * 6.1's has three arguments; whatever lies where a fourth would be must
+	 * not be looked at. Volatile, or the compiler sees what is done here.
+	 */
+	typedef int four_arguments(struct virtqueue *vq, uint32_t num,
+				   vq_recycle_t recycle,
+				   vq_recycle_done_t garbage);
+	static four_arguments *volatile function =
+		(four_arguments *)(void (*)(void))virtqueue_resize;
+
+	if (!done)
+		done = (vq_recycle_done_t)0xdead0000beef;
+	return function(vq, num, recycle, done);
+#endif
+}
+
+/* What was called, in order: d(isable), r(ecycle), f(inished), e(nable). */
+static char log[64];
+static void *recycled[16];
+static unsigned int recycled_count;
+static int disable_result, enable_result;
+
+static void note(char what)
+{
+	size_t length = strlen(log);
+
+	REQUIRE(length < sizeof(log) - 1);
+	log[length] = what;
+	log[length + 1] = '\0';
+}
+
+static int disable(struct virtqueue *vq)
+{
+	CHECK_EQ(vq->index, 0);
+	note('d');
+	return disable_result;
+}
+
+static int enable(struct virtqueue *vq)
+{
+	CHECK_EQ(vq->index, 0);
+	note('e');
+	return enable_result;
+}
+
+static void recycle(struct virtqueue *vq, void *buf)
+{
+	CHECK_EQ(vq->index, 0);
+	note('r');
+	REQUIRE(recycled_count < 16);
+	recycled[recycled_count++] = buf;
+}
+
+static void finished(struct virtqueue *vq)
+{
+	/* Everything is back by now, and the ring is still the old one. */
+	CHECK_EQ(vq->num_free, virtqueue_get_vring_size(vq));
+	note('f');
+}
+
+static void open(struct bed *bed, struct plan plan)
+{
+	bed_open(bed, plan);
+	bed->ops.disable_vq_and_reset = disable;
+	bed->ops.enable_vq_after_reset = enable;
+	log[0] = '\0';
+	recycled_count = 0;
+	disable_result = 0;
+	enable_result = 0;
+}
+
+static void check_log(const char *expected)
+{
+	if (!CHECK(strcmp(log, expected) == 0))
+		set_case("called: %s, expected: %s", log, expected);
+	log[0] = '\0';
+}
+
+/* A ring as new (virtio 1.3, 2.6.1), and a working one. */
+static void check_new(struct bed *bed, struct plan plan, unsigned int num)
+{
+	CHECK_EQ(virtqueue_get_vring_size(bed->vq), num);
+	CHECK_EQ(bed->vq->num_free, num);
+	bed_attach(bed, bed->vq, plan);
+	if (plan.packed) {
+		unsigned int i;
+
+		for (i = 0; i < num; i++)
+			CHECK_EQ(bed->dev.desc[i].flags, 0);
+		CHECK_EQ(bed->dev.device->flags, 0);
+		CHECK_EQ(bed->dev.device->off_wrap, 0);
+	} else {
+		CHECK_EQ(bed->dev.split.num, num);
+		CHECK_EQ(bed->dev.split.avail->idx, 0);
+		CHECK_EQ(bed->dev.split.used->idx, 0);
+		CHECK_EQ(bed->dev.split.used->flags, 0);
+	}
+	CHECK_EQ(driver_flags(&bed->dev), 0);
+	CHECK_EQ(driver_event(&bed->dev), 0);
+	CHECK_GET(bed, NULL, 0);
+	CHECK_EQ(vring_interrupt(0, bed->vq), 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(bed->vq),
+		 plan.packed ? 0x8000 : 0);
+	carry(bed, 3 * num + 1);
+}
+
+/* Some traffic, then three buffers in flight: one popped, one used. */
+static void in_flight(struct bed *bed)
+{
+	carry(bed, 5);
+	device_want_kick_at(&bed->dev, 3);
+	CHECK_EQ(put_in(bed, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(bed, 1, 3, token(1)), 0);
+	CHECK_EQ(put_in(bed, 4, 1, token(2)), 0);
+	device_use_next(&bed->dev, 0);
+	CHECK_EQ(vring_interrupt(0, bed->vq), 1);
+	virtqueue_disable_cb(bed->vq);
+}
+
+/* In the order of their ids; in_flight() leaves id 0 on top of the stack. */
+static void check_recycled(void)
+{
+	CHECK_EQ(recycled_count, 3);
+	CHECK_PTR(recycled[0], token(0));
+	CHECK_PTR(recycled[1], token(1));
+	CHECK_PTR(recycled[2], token(2));
+	recycled_count = 0;
+}
+
+static void reset(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), 0);
+	check_log("drrrfe");
+	check_recycled();
+	check_new(&bed, plan, 16);
+	/* Nothing in flight, and nobody to tell when all is done. */
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	check_log("de");
+	CHECK_EQ(virtqueue_reset(bed.vq, NULL, finished), 0);
+	check_log("dfe");
+	check_new(&bed, plan, 16);
+	bed_close(&bed);
+}
+
+/* The callback decides anew whether the device shall interrupt. */
+static void reset_without_callback(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	bed.vq->callback = NULL;
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	bed_attach(&bed, bed.vq, plan);
+	CHECK_EQ(driver_flags(&bed.dev), plan.packed || !plan.event ? 1 : 0);
+	bed.vq->callback = bed_callback;
+	CHECK_EQ(resize(bed.vq, 8, NULL), 0);
+	bed_attach(&bed, bed.vq, plan);
+	CHECK_EQ(driver_flags(&bed.dev), 0);
+	bed_close(&bed);
+}
+
+/* A broken queue is as broken as before. */
+static void reset_broken(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	__virtqueue_break(bed.vq);
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	check_recycled();
+	CHECK(virtqueue_is_broken(bed.vq));
+	__virtqueue_unbreak(bed.vq);
+	check_new(&bed, plan, 16);
+	bed_close(&bed);
+}
+
+static void resized(struct plan plan)
+{
+	static const unsigned int sizes[] = { 8, 16, 1, 4, 16 };
+	struct bed bed;
+	size_t i;
+#ifdef VIRTIO_RING_ABI_6_12
+	const char *const calls[] = { "drrrfe", "dfe" };
+#else
+	const char *const calls[] = { "drrre", "de" };
+#endif
+
+	open(&bed, plan);
+	in_flight(&bed);
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		set_case("to %u", sizes[i]);
+		CHECK_EQ(resize(bed.vq, sizes[i], finished), 0);
+		check_log(calls[i > 0]);
+		CHECK_EQ(bed.vq->num_max, 16);
+		if (i == 0)
+			check_recycled();
+		check_new(&bed, plan, sizes[i]);
+	}
+	bed_close(&bed);
+}
+
+/* The size at creation is the limit until the program raises it. */
+static void num_max(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 17, finished), -E2BIG);
+	CHECK_LINE_IF_ANY("virtqueue_resize", "17");
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 0xffffffff, finished), -E2BIG);
+	CHECK_LINE_IF_ANY("virtqueue_resize", "4294967295");
+	check_log("");
+	bed.vq->num_max = 256;
+	CHECK_EQ(resize(bed.vq, 256, NULL), 0);
+	check_log("de");
+	check_new(&bed, plan, 256);
+	/* And may lower it. */
+	bed.vq->num_max = 8;
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 16, NULL), -E2BIG);
+	CHECK_LINE_IF_ANY("virtqueue_resize", "16");
+	CHECK_EQ(resize(bed.vq, 8, NULL), 0);
+	bed_close(&bed);
+}
+
+/* Packed rings have any size, split ones don't: the old ring goes on. */
+static void odd_size(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	if (plan.packed) {
+		CHECK_EQ(resize(bed.vq, 7, NULL), 0);
+		check_log("drrre");
+		check_recycled();
+		check_new(&bed, plan, 7);
+	} else {
+		dma_addr_t desc = virtqueue_get_desc_addr(bed.vq);
+
+		catch_stderr();
+		CHECK_EQ(resize(bed.vq, 7, NULL), -ENOMEM);
+		CHECK_LINE("virtqueue_resize", "7");
+		check_log("drrre");
+		check_recycled();
+		CHECK_EQ(virtqueue_get_desc_addr(bed.vq), desc);
+		check_new(&bed, plan, 16);
+	}
+	bed_close(&bed);
+}
+
+/* A limit that no ring can have. */
+static void above_all(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	bed.vq->num_max = 1 << 20;
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 65536, NULL), -ENOMEM);
+	CHECK_LINE("virtqueue_resize", "65536");
+	check_log("de");
+	check_new(&bed, plan, 16);
+	bed_close(&bed);
+}
+
+/* Nothing happens, and nobody is called. */
+static void refused(struct plan plan)
+{
+	static const struct {
+		bool config, disable, enable;
+		int result;
+	} rows[] = {
+		{ false, false, false, -ENOENT },
+		{ true, false, false, -ENOENT },
+		{ true, false, true, -ENOENT },
+		{ true, true, false, -ENOENT },
+	};
+	struct bed bed;
+	size_t i;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_case("row %zu", i);
+		bed.vdev.config = rows[i].config ? &bed.ops : NULL;
+		bed.ops.disable_vq_and_reset = rows[i].disable ? disable : NULL;
+		bed.ops.enable_vq_after_reset = rows[i].enable ? enable : NULL;
+		catch_stderr();
+		CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished),
+			 rows[i].result);
+		CHECK_LINE_IF_ANY("virtqueue_reset", "");
+		catch_stderr();
+		CHECK_EQ(resize(bed.vq, 8, finished), rows[i].result);
+		CHECK_LINE_IF_ANY("virtqueue_resize", "");
+		/* 6.12's order: the size is looked at first. */
+		CHECK_EQ(resize(bed.vq, 16, finished), 0);
+		catch_stderr();
+		CHECK_EQ(resize(bed.vq, 0, finished), -EINVAL);
+		CHECK_LINE_IF_ANY("virtqueue_resize", "0");
+		catch_stderr();
+		CHECK_EQ(resize(bed.vq, 32, finished), -E2BIG);
+		CHECK_LINE_IF_ANY("virtqueue_resize", "32");
+		check_log("");
+	}
+	/* The used one can still be taken. */
+	CHECK_GET(&bed, token(0), 0);
+	bed_close(&bed);
+}
+
+/* A ring of the program's is not the library's to replace. */
+static void programs_ring(struct plan plan)
+{
+	static char pages[4096] __attribute__((aligned(4096)));
+	struct bed bed;
+
+	memset(pages, 0, sizeof(pages));
+	open(&bed, plan);
+	vring_del_virtqueue(bed.vq);
+	bed.vq = vring_new_virtqueue(0, 16, 64, &bed.vdev, true, false, pages,
+				     bed_notify, bed_callback, "test");
+	REQUIRE(bed.vq != NULL);
+	bed_attach(&bed, bed.vq, plan);
+	in_flight(&bed);
+	catch_stderr();
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), -EPERM);
+	CHECK_LINE_IF_ANY("virtqueue_reset", "");
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 8, finished), -EPERM);
+	CHECK_LINE_IF_ANY("virtqueue_resize", "");
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 17, finished), -E2BIG);
+	caught();
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 0, finished), -EINVAL);
+	caught();
+	CHECK_EQ(resize(bed.vq, 16, finished), 0);
+	/* -EPERM comes before -ENOENT. */
+	bed.vdev.config = NULL;
+	catch_stderr();
+	CHECK_EQ(resize(bed.vq, 8, finished), -EPERM);
+	caught();
+	check_log("");
+	CHECK_GET(&bed, token(0), 0);
+	bed_close(&bed);
+}
+
+/* The device can't stop the queue: its answer, and nothing is taken back. */
+static void disable_fails(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	disable_result = -EREMOTEIO;
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), -EREMOTEIO);
+	check_log("d");
+	CHECK_EQ(resize(bed.vq, 8, finished), -EREMOTEIO);
+	check_log("d");
+	disable_result = 1;
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), 1);
+	check_log("d");
+	CHECK_EQ(recycled_count, 0);
+	CHECK_EQ(virtqueue_get_vring_size(bed.vq), 16);
+	CHECK_GET(&bed, token(0), 0);
+	bed_close(&bed);
+}
+
+/* It can't start it again: always -EBUSY, on the new ring. */
+static void enable_fails(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	enable_result = -EREMOTEIO;
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), -EBUSY);
+	check_log("drrre");
+	check_recycled();
+	CHECK_EQ(resize(bed.vq, 8, NULL), -EBUSY);
+	check_log("de");
+	check_new(&bed, plan, 8);
+	if (!plan.packed) {
+		/* -EBUSY also where the ring could not be made. */
+		catch_stderr();
+		CHECK_EQ(resize(bed.vq, 3, NULL), -EBUSY);
+		caught();
+		check_new(&bed, plan, 8);
+	}
+	bed_close(&bed);
+}
+
+/* The functions may look at the queue, and use it once it is back. */
+static int enable_and_fill(struct virtqueue *vq)
+{
+	struct bed *bed = (struct bed *)vq->vdev;
+
+	note('e');
+	bed_attach(bed, vq, (struct plan) {
+		.packed = vq->vdev->features >> VIRTIO_F_RING_PACKED & 1,
+	});
+	CHECK_EQ(put_in(bed, 0, 1, token(7)), 0);
+	return 0;
+}
+
+static void queue_in_enable(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	bed.ops.enable_vq_after_reset = enable_and_fill;
+	CHECK_EQ(resize(bed.vq, 4, NULL), 0);
+	CHECK_EQ(bed.vq->num_free, 3);
+	device_use_next(&bed.dev, 1);
+	CHECK_GET(&bed, token(7), 1);
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	CHECK_EQ(bed.vq->num_free, 3);
+	device_use_next(&bed.dev, 2);
+	CHECK_GET(&bed, token(7), 2);
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(reset),
+		TEST_ALL(reset_without_callback),
+		TEST_ALL(reset_broken),
+		TEST_ALL(resized),
+		TEST_ALL(num_max),
+		TEST_ALL(odd_size),
+		TEST_ALL(above_all),
+		TEST_ALL(refused),
+		TEST_SPLIT(programs_ring),
+		TEST_ALL(disable_fails),
+		TEST_ALL(enable_fails),
+		TEST_ALL(queue_in_enable),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

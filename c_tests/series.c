@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Programs with the device structure of the wrap counter series, linked with
+ * virtio_ring-series: the members are elsewhere, and the device has a status.
+ */
+#include "bed.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#ifndef VIRTIO_RING_ABI_SERIES
+#error "to be built with virtio_ring-series"
+#endif
+
+static const char FUNCTION[] = "virtqueue_use_wrap_counter";
+
+static uint8_t status;
+static struct virtio_device *asked;
+
+static uint8_t get_status(struct virtio_device *vdev)
+{
+	asked = vdev;
+	return status;
+}
+
+/* Where 6.1 has its functions for reset, the series has others. */
+static void not_to_be_called(void)
+{
+	CHECK(!"called an operation that is none of the ring's business");
+}
+
+static const struct virtio_config_ops ops = {
+	.before = { not_to_be_called, not_to_be_called, not_to_be_called,
+		    not_to_be_called },
+	.get_status = get_status,
+	.after = { not_to_be_called, not_to_be_called, not_to_be_called,
+		   not_to_be_called, not_to_be_called, not_to_be_called,
+		   not_to_be_called, not_to_be_called, not_to_be_called,
+		   not_to_be_called },
+};
+
+static void open(struct bed *bed, struct plan plan)
+{
+	bed_open(bed, plan);
+	bed->vdev.config = &ops;
+}
+
+/* Features, list and lock are found where the series has them. */
+static void layout(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	CHECK_PTR(bed.vdev.vqs.next, &bed.vq->list);
+	CHECK_PTR(bed.vdev.vqs.prev, &bed.vq->list);
+	CHECK_EQ(pthread_spin_trylock(&bed.vdev.vqs_list_lock), 0);
+	pthread_spin_unlock(&bed.vdev.vqs_list_lock);
+	virtio_break_device(&bed.vdev);
+	CHECK(virtqueue_is_broken(bed.vq));
+	__virtio_unbreak_device(&bed.vdev);
+	CHECK(!virtqueue_is_broken(bed.vq));
+	bed.vdev.features = ~0ull;
+	vring_transport_features(&bed.vdev);
+	CHECK_EQ(bed.vdev.features, 0xfffffc573fffffff);
+	CHECK_PTR(bed.vdev.config, &ops);
+	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
+	device_use_next(&bed.dev, 2);
+	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	CHECK_EQ(bed.called_back, 1);
+	CHECK_GET(&bed, token(0), 2);
+	bed_close(&bed);
+}
+
+/* Its parent is where it always was. */
+static void parent(struct plan plan)
+{
+	static struct device device;
+	struct bed bed;
+
+	plan.features = 1ull << VIRTIO_F_ACCESS_PLATFORM;
+	bed_init(&bed, plan);
+	bed.vdev.dev.parent = &device;
+	bed.vdev.dev.driver = &bed;
+	bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true, false,
+					false, bed_notify, NULL, "test");
+	REQUIRE(bed.vq != NULL);
+	CHECK_PTR(virtqueue_dma_dev(bed.vq), &device);
+	bed_close(&bed);
+}
+
+/*
+ * The bit to look at is DRIVER_OK; a modern device is at 0x0b while its driver
+ * probes. 0: there is no driver yet.
+ */
+static void statuses(struct plan plan)
+{
+	static const struct {
+		uint8_t status;
+		int result;
+	} rows[] = {
+		{ 0x00, -EBUSY },
+		{ 0x01, 0 },
+		{ 0x03, 0 },
+		{ 0x08, 0 },
+		{ 0x0b, 0 },
+		{ 0x80, 0 },
+		{ 0x04, -EBUSY },
+		{ 0x07, -EBUSY },
+		{ 0x0f, -EBUSY },
+		{ 0x8f, -EBUSY },
+		{ 0xff, -EBUSY },
+		{ 0xfb, 0 },
+	};
+	struct bed bed;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned int old, period;
+
+		set_case("status 0x%02x", rows[i].status);
+		plan.num = 4;
+		period = plan.packed ? 2 * plan.num : 65536;
+		open(&bed, plan);
+		status = rows[i].status;
+		asked = NULL;
+		catch_stderr();
+		CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), rows[i].result);
+		if (rows[i].result)
+			CHECK_LINE_IF_ANY(FUNCTION, "");
+		else
+			CHECK_SILENT();
+		CHECK_PTR(asked, &bed.vdev);
+		/* Once for each layout is enough: it takes a while. */
+		if (plan.event || plan.indirect) {
+			bed_close(&bed);
+			continue;
+		}
+		old = virtqueue_enable_cb_prepare(bed.vq);
+		carry(&bed, period);
+		CHECK_EQ(virtqueue_poll(bed.vq, old), rows[i].result == 0);
+		bed_close(&bed);
+	}
+}
+
+static void no_status(struct plan plan)
+{
+	static const struct virtio_config_ops nothing;
+	struct bed bed;
+
+	open(&bed, plan);
+	bed.vdev.config = NULL;
+	catch_stderr();
+	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EBUSY);
+	CHECK_LINE_IF_ANY(FUNCTION, "");
+	bed.vdev.config = &nothing;
+	catch_stderr();
+	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EBUSY);
+	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq) >> 16, 0);
+	bed_close(&bed);
+}
+
+/* Broken comes first: the device is not asked. */
+static void broken(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	status = 0x0f;
+	asked = NULL;
+	__virtqueue_break(bed.vq);
+	catch_stderr();
+	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_LINE_IF_ANY(FUNCTION, "");
+	status = 0x0b;
+	catch_stderr();
+	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_PTR(asked, NULL);
+	bed_close(&bed);
+}
+
+/* During probe one may ask again. */
+static void twice(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	status = 0x0b;
+	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
+	bed_close(&bed);
+}
+
+static void recycle(struct virtqueue *vq, void *buf)
+{
+	(void)vq;
+	CHECK(buf == NULL);
+}
+
+/* There is nothing to reset with, and what looks like it is left alone. */
+static void no_reset(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	catch_stderr();
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), -ENOENT);
+	CHECK_LINE_IF_ANY("virtqueue_reset", "");
+	catch_stderr();
+	CHECK_EQ(virtqueue_resize(bed.vq, 8, recycle), -ENOENT);
+	CHECK_LINE_IF_ANY("virtqueue_resize", "");
+	CHECK_EQ(virtqueue_resize(bed.vq, 16, recycle), 0);
+	bed.vdev.config = NULL;
+	catch_stderr();
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), -ENOENT);
+	CHECK_LINE_IF_ANY("virtqueue_reset", "");
+	device_use_next(&bed.dev, 0);
+	CHECK_GET(&bed, token(0), 0);
+	bed_close(&bed);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(layout),
+		TEST_ALL(parent),
+		TEST_ALL(statuses),
+		TEST_ALL(no_status),
+		TEST_ALL(broken),
+		TEST_ALL(twice),
+		TEST_ALL(no_reset),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

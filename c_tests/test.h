@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Checks, and the loop that runs a program's tests.
+ *
+ * A failed check prints where, in which case, and both values, and the test
+ * goes on: the checks behind it often say why. Everything of the tests goes to
+ * stdout, so that whatever is on stderr is the library's; `run` takes anything
+ * there that a test did not catch as a failure.
+ */
+#ifndef TEST_H
+#define TEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * How a queue is made. Tests that are run for several kinds of rings get one
+ * with the first three filled in.
+ */
+struct plan {
+	bool packed;
+	bool event;		/* VIRTIO_RING_F_EVENT_IDX */
+	bool indirect;		/* VIRTIO_RING_F_INDIRECT_DESC */
+	unsigned int num;	/* 0: 16 */
+	unsigned int align;	/* 0: 4096 */
+	uint64_t features;	/* more feature bits */
+	bool strong;		/* weak_barriers is false */
+	bool context;
+	bool no_callback;
+};
+
+enum kinds { ONCE, SPLIT, PACKED, ALL };
+
+struct test {
+	const char *name;
+	enum kinds kinds;
+	void (*once)(void);
+	void (*each)(struct plan plan);
+};
+
+/* One entry each of a program's table of tests. */
+#define TEST_ONCE(f) { #f, ONCE, f, NULL }
+#define TEST_SPLIT(f) { #f, SPLIT, NULL, f }
+#define TEST_PACKED(f) { #f, PACKED, NULL, f }
+#define TEST_ALL(f) { #f, ALL, NULL, f }
+
+/*
+ * Runs all tests, or those whose names are arguments; main() returns what this
+ * returns.
+ */
+int run_tests(const struct test *tests, size_t count, int argc, char **argv);
+#define RUN_TESTS(tests, argc, argv) \
+	run_tests(tests, sizeof(tests) / sizeof((tests)[0]), argc, argv)
+
+/* All of these answer whether the check was good. */
+#define CHECK(condition) \
+	check_true(condition, #condition, __FILE__, __LINE__)
+#define CHECK_EQ(actual, expected) \
+	check_equal((long long)(actual), (long long)(expected), #actual, \
+		    __FILE__, __LINE__)
+#define CHECK_PTR(actual, expected) \
+	check_pointer(actual, expected, #actual, __FILE__, __LINE__)
+/* Nothing behind it makes sense without this: ends the program. */
+#define REQUIRE(condition) \
+	require_true(condition, #condition, __FILE__, __LINE__)
+
+bool check_true(bool good, const char *what, const char *file, int line);
+bool check_equal(long long actual, long long expected, const char *what,
+		 const char *file, int line);
+bool check_pointer(const void *actual, const void *expected, const char *what,
+		   const char *file, int line);
+void require_true(bool good, const char *what, const char *file, int line);
+
+/* What a table-driven test is at, for messages of failed checks. */
+void set_case(const char *format, ...);
+
+/*
+ * Catches what is written to stderr, by whomever: caught() ends it and hands
+ * the text out, which is good until the next catch_stderr().
+ */
+void catch_stderr(void);
+const char *caught(void);
+
+/* Nothing was written. */
+#define CHECK_SILENT() check_silent(__FILE__, __LINE__)
+/*
+ * Exactly one line was written, the library's, which names the queue (called
+ * "test", as all are here), the function and the value.
+ */
+#define CHECK_LINE(function, value) \
+	check_line(function, value, false, __FILE__, __LINE__)
+/* The same where a line is allowed but nobody promises one. */
+#define CHECK_LINE_IF_ANY(function, value) \
+	check_line(function, value, true, __FILE__, __LINE__)
+
+bool check_silent(const char *file, int line);
+bool check_line(const char *function, const char *value, bool or_none,
+		const char *file, int line);
+
+/*
+ * Runs this program again, as it was called, with one argument and, if `variable` is not NULL,
+ * with it in the environment; else without any of the library's variables.
+ * Returns the status as waitpid() says it; the child's stderr goes to
+ * child_stderr().
+ */
+int run_again(const char *argument, const char *variable, const char *value);
+const char *child_stderr(void);
+
+#endif

@@ -255,8 +255,11 @@ pub trait Ring: Sized {
             common.was_used.set(true);
         }
         common.event_triggered.set(false);
-        Self::clear(common);
+        // The position first: a poller that already sees the cleared ring must
+        // not see the old position behind it, and go to sleep.
         common.used.restart(Self::START);
+        common.memory.write_barrier();
+        Self::clear(common);
         self.start(common, callback);
     }
 

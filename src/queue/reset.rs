@@ -172,8 +172,8 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let slots = unsafe { queue.driver() }.slots();
-    if slots.num_free() != u32::from(slots.size()) {
-        let in_flight = u32::from(slots.size()) - slots.num_free();
+    if slots.num_free() != slots.size() {
+        let in_flight = slots.size() - slots.num_free();
         queue.complain(
             "virtqueue_set_dma_premapped",
             format_args!("{in_flight} descriptors are in flight"),

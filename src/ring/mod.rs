@@ -327,9 +327,7 @@ pub trait Ring: Sized {
     /// Was anything ever added to the queue?
     fn was_used(&self, common: &Common<Self::Memory>) -> bool {
         let slots = self.slots();
-        common.was_used.get()
-            || common.used.has_moved()
-            || slots.num_free() != u32::from(slots.size())
+        common.was_used.get() || common.used.has_moved() || slots.num_free() != slots.size()
     }
 
     /// How much was added since the last `kick_prepare`, modulo 2^16.

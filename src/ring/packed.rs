@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use super::memory::{Descriptor, Flag, PackedMemory, PackedSlot};
 use super::notification::{self, DESC, DISABLE, ENABLE};
-use super::position::{cold, packed_advance, packed_slot, packed_token, packed_wrap};
+use super::position::{cold, packed_advance, packed_slot, packed_token};
 use super::slots::{Chain, Released, Slots};
 use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
 
@@ -29,9 +29,9 @@ impl Cursor {
         flags: AVAIL,
     };
 
-    fn step(&mut self, size: u16) {
+    fn step(&mut self, size: u32) {
         self.slot += 1;
-        if self.slot >= size {
+        if u32::from(self.slot) >= size {
             cold();
             self.slot = 0;
             self.flags ^= AVAIL | USED;
@@ -47,7 +47,7 @@ impl Cursor {
 struct Writer {
     at: Cursor,
     id: u16,
-    size: u16,
+    size: u32,
 }
 
 impl Writer {
@@ -111,11 +111,14 @@ impl<M: PackedMemory> Packed<M> {
     }
 }
 
-/// Has the device used the descriptor in `slot`, in the lap with this wrap
-/// counter (2.8.1)?
-fn is_used(slot: &impl PackedSlot, wrap: bool) -> bool {
-    let both = AVAIL | USED;
-    slot.flags() & both == if wrap { both } else { 0 }
+/// Has the device used the descriptor, in the lap whose used wrap counter is
+/// bit 15 of `position` (2.8.1)? Both flags equal that bit then: USED is bit 15
+/// itself, AVAIL is moved there.
+#[inline]
+fn is_used(slot: &impl PackedSlot, position: u16) -> bool {
+    let flags = slot.flags();
+    let moved = flags << (USED / AVAIL).trailing_zeros();
+    ((flags ^ position) | (moved ^ position)) & USED == 0
 }
 
 impl<M: PackedMemory> Ring for Packed<M> {
@@ -306,7 +309,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let event = if same_lap {
             event
         } else {
-            event.wrapping_sub(self.slots.size())
+            event.wrapping_sub(self.slots.size() as u16)
         };
         notification::passed(event, new, old)
     }
@@ -318,7 +321,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }
         let at = common.used.get_own();
         let slot = common.memory.slot(packed_slot(at));
-        if !is_used(&slot, packed_wrap(at)) {
+        if !is_used(&slot, at as u16) {
             return Ok(None);
         }
         // Id and length are there once the flags say so.
@@ -372,7 +375,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common.rearm();
         let at = common.used.get_own();
         if common.event_idx {
-            let in_flight = self.slots.size() - self.slots.num_free() as u16;
+            let in_flight = (self.slots.size() - self.slots.num_free()) as u16;
             let wait = notification::delayed(in_flight);
             let event = packed_advance(at, wait, self.slots.size());
             common.memory.write_driver_off_wrap(event as u16);
@@ -405,7 +408,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
-        is_used(&common.memory.slot(packed_slot(at)), packed_wrap(at))
+        is_used(&common.memory.slot(packed_slot(at)), at as u16)
     }
 
     fn token(common: &Common<M>, at: u64) -> u32 {
@@ -415,7 +418,6 @@ impl<M: PackedMemory> Ring for Packed<M> {
     fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
         let slot = token & !notification::WRAP;
         // C reads beyond the ring there.
-        slot >= common.memory.size()
-            || is_used(&common.memory.slot(slot), token & notification::WRAP != 0)
+        slot >= common.memory.size() || is_used(&common.memory.slot(slot), token)
     }
 }

@@ -76,20 +76,15 @@ pub fn packed_slot(number: u64) -> u16 {
     (number & (WRAP - 1)) as u16
 }
 
-/// Packed: the used wrap counter in a number.
-pub fn packed_wrap(number: u64) -> bool {
-    number & WRAP != 0
-}
-
 /// Tells the compiler that its caller's branch is seldom taken.
 #[cold]
 pub fn cold() {}
 
 /// Packed: the number after `count` more descriptors, at most `size`.
-pub fn packed_advance(number: u64, count: u16, size: u16) -> u64 {
+pub fn packed_advance(number: u64, count: u16, size: u32) -> u64 {
     let end = u32::from(packed_slot(number)) + u32::from(count);
     let mut number = number + u64::from(count);
-    if end >= u32::from(size) {
+    if end >= size {
         cold();
         number += WRAP - u64::from(size);
     }

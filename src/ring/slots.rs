@@ -91,8 +91,8 @@ impl<T> Slots<T> {
     }
 
     /// How many there are.
-    pub fn size(&self) -> u16 {
-        self.slots.size() as u16
+    pub fn size(&self) -> u32 {
+        self.slots.size()
     }
 
     /// How many are free.
@@ -167,6 +167,6 @@ impl<T> Slots<T> {
 
     /// The lowest id in flight.
     pub fn first_in_flight(&self) -> Option<u16> {
-        (0..self.size()).find(|&id| self.slots.at(id).token.is_some())
+        (0..self.size() as u16).find(|&id| self.slots.at(id).token.is_some())
     }
 }

@@ -5,7 +5,7 @@
 use core::cell::Cell;
 
 use crate::ring::Position;
-use crate::ring::position::{packed_advance, packed_slot, packed_token, packed_wrap};
+use crate::ring::position::{packed_advance, packed_slot, packed_token};
 
 pub const SIZES: [u16; 9] = [1, 2, 3, 255, 256, 257, 20000, 32767, 32768];
 
@@ -64,7 +64,7 @@ fn a_number_says_position_and_wrap_counter() {
             assert_eq!(u64::from(packed_slot(number)), used % u64::from(size));
             // 1 in the first lap (virtio 1.3, 2.8.1).
             let wrap = (used / u64::from(size)).is_multiple_of(2);
-            assert_eq!(packed_wrap(number), wrap);
+            assert_eq!(number & 1 << 15 != 0, wrap);
         }
     }
 }
@@ -76,7 +76,7 @@ fn advancing_is_counting() {
             for count in [0, 1, 2, 3, size / 2, size - 1, size] {
                 let count = count.min(size);
                 assert_eq!(
-                    packed_advance(number(used, size), count, size),
+                    packed_advance(number(used, size), count, size.into()),
                     number(used + u64::from(count), size),
                     "{used} and {count} of {size}"
                 );

@@ -123,7 +123,7 @@ fn free_list_is_a_stack_of_chains() {
 fn a_new_list_is_in_order() {
     for size in [1u16, 2, 3, 255, 256, 32768] {
         let slots = Slots::<Rc<()>>::new(size).unwrap();
-        assert_eq!((slots.size(), slots.num_free()), (size, size.into()));
+        assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
         assert!(free_list(&slots).into_iter().eq(0..size));
         // C leaves 0 behind the last.
         assert_eq!(slots.next(size - 1), 0);

@@ -30,6 +30,14 @@ typedef unsigned long long dma_addr_t;
 /* How an allocation may be made. Ignored. */
 typedef unsigned int gfp_t;
 
+/* Which way the data of a mapping goes. Nothing depends on it here. */
+enum dma_data_direction {
+  DMA_BIDIRECTIONAL = 0,
+  DMA_TO_DEVICE = 1,
+  DMA_FROM_DEVICE = 2,
+  DMA_NONE = 3,
+};
+
 
 /**
  * The driver is ready: the device is live (virtio 1.3, 2.1).
@@ -72,14 +80,10 @@ typedef unsigned int gfp_t;
 #define VIRTIO_F_NOTIFICATION_DATA 38
 
 /**
- * Which way the data of a mapping goes. Nothing depends on it here.
+ * No list may be longer: the length of an indirect table, 16 bytes an entry,
+ * is a 32-bit number. It also ends the walk of a list that links to itself.
  */
-enum dma_data_direction {
-        DMA_BIDIRECTIONAL = 0,
-        DMA_TO_DEVICE = 1,
-        DMA_FROM_DEVICE = 2,
-        DMA_NONE = 3,
-};
+#define MAX_ENTRIES ((1 << 28) - 1)
 
 /**
  * The generic part of a device.
@@ -353,7 +357,8 @@ void *virtqueue_get_buf_ctx(struct virtqueue *vq,
 void *virtqueue_get_buf(struct virtqueue *vq, unsigned int *len);
 
 /**
- * Asks the device not to interrupt; a hint, some may still come.
+ * Asks the device not to interrupt; a hint, some may still come. From any
+ * thread.
  */
 void virtqueue_disable_cb(struct virtqueue *vq);
 
@@ -361,9 +366,8 @@ void virtqueue_disable_cb(struct virtqueue *vq);
  * Asks the device to interrupt again, and returns a token that says what has been
  * taken so far, for `virtqueue_poll`.
  *
- * Low 16 bits: the last used index (split), or ring position with the used wrap
- * counter in bit 15 (packed). Upper 16 bits: 0, or with wrap counting how often
- * the lower have wrapped.
+ * Opaque while wraps are counted. Else the last used index (split), or the ring
+ * position with the used wrap counter in bit 15 (packed).
  */
 unsigned int virtqueue_enable_cb_prepare(struct virtqueue *vq);
 
@@ -630,7 +634,8 @@ void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
  * `length` bytes at `base`, until the queue is deleted. Ring and event areas
  * are cleared and lie at the start, on multiples of `vring_align` or a cache
  * line; what is left is for indirect tables, `left / (16 * num)` entries for
- * each chain. A chain with more goes into the ring itself.
+ * each chain. A chain with more goes into the ring itself. (A packed ring
+ * counts as large as the next power of two in both.)
  *
  * NULL, and a line on stderr, also when the range is too small.
  */

@@ -142,7 +142,8 @@ pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint)
     unsafe { ((*ops(vq)).get_buf)(vq, len) }
 }
 
-/// Asks the device not to interrupt; a hint, some may still come.
+/// Asks the device not to interrupt; a hint, some may still come. From any
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
     // SAFETY: the caller's queue.
@@ -152,9 +153,8 @@ pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
 /// Asks the device to interrupt again, and returns a token that says what has been
 /// taken so far, for `virtqueue_poll`.
 ///
-/// Low 16 bits: the last used index (split), or ring position with the used wrap
-/// counter in bit 15 (packed). Upper 16 bits: 0, or with wrap counting how often
-/// the lower have wrapped.
+/// Opaque while wraps are counted. Else the last used index (split), or the ring
+/// position with the used wrap counter in bit 15 (packed).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_uint {
     // SAFETY: the caller's queue.
@@ -606,7 +606,8 @@ pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
 /// `length` bytes at `base`, until the queue is deleted. Ring and event areas
 /// are cleared and lie at the start, on multiples of `vring_align` or a cache
 /// line; what is left is for indirect tables, `left / (16 * num)` entries for
-/// each chain. A chain with more goes into the ring itself.
+/// each chain. A chain with more goes into the ring itself. (A packed ring
+/// counts as large as the next power of two in both.)
 ///
 /// NULL, and a line on stderr, also when the range is too small.
 #[unsafe(no_mangle)]

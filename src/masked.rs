@@ -14,7 +14,7 @@ pub struct Masked<T> {
 }
 
 impl<T> Masked<T> {
-    /// A table of at least `size` entries, 1 to 2^16, made by `entry`. None
+    /// A table of at least `size` entries, made by `entry`. None
     /// when there is no memory.
     pub fn new(size: u16, entry: impl FnMut() -> T) -> Option<Self> {
         let length = usize::from(size.max(1)).next_power_of_two();

@@ -43,7 +43,7 @@ const END: c_ulong = 2;
 
 /// No list may be longer: the length of an indirect table, 16 bytes an entry,
 /// is a 32-bit number. It also ends the walk of a list that links to itself.
-const MAX_ENTRIES: u32 = (1 << 28) - 1;
+pub const MAX_ENTRIES: u32 = (1 << 28) - 1;
 
 /// Which way the data of a list goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,9 +104,12 @@ impl SgList {
 
     /// The list as an array, if its `announced` entries follow one another in
     /// memory, there are no more of them, and the queue maps them.
+    ///
+    /// # Safety
+    /// The list lives for `'a`.
     #[inline]
-    pub fn as_array<'a, const IN: bool>(self, announced: u32) -> Option<SgArray<'a, IN>> {
-        if self.premapped || self.current.is_null() || announced == 0 {
+    pub unsafe fn as_array<'a, const IN: bool>(self, announced: u32) -> Option<SgArray<'a, IN>> {
+        if self.premapped || self.current.is_null() || announced.wrapping_sub(1) >= MAX_ENTRIES {
             return None;
         }
         let last = announced as usize - 1;

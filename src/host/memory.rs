@@ -93,8 +93,8 @@ pub unsafe fn free_table(table: NonNull<u8>) {
 /// The allocator of the shared library: the C library's.
 pub struct Malloc;
 
-// SAFETY: malloc's contract is GlobalAlloc's for alignments up to malloc's
-// own; others go to posix_memalign, whose memory free takes, too.
+// SAFETY: posix_memalign's contract is GlobalAlloc's, and free takes what it
+// gives.
 unsafe impl GlobalAlloc for Malloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut block: *mut c_void = core::ptr::null_mut();

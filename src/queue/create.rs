@@ -34,7 +34,7 @@ pub struct Spec {
     pub notify: vq_notify_t,
     pub callback: vq_callback_t,
     pub name: *const c_char,
-    /// NULL: the device's parent.
+    /// None: the device's parent.
     pub dma_dev: Option<*mut device>,
 }
 
@@ -52,13 +52,16 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
     let packed = has(feature::VIRTIO_F_RING_PACKED);
     let little = has(feature::VIRTIO_F_VERSION_1) || cfg!(target_endian = "little");
 
-    let made = match (packed, little, strong) {
-        (true, _, false) => make::<Packed<PackedShared<Weak>>>(spec, device),
-        (true, _, true) => make::<Packed<PackedShared<Strong>>>(spec, device),
-        (false, true, false) => make::<Split<SplitShared<Little, Weak>>>(spec, device),
-        (false, true, true) => make::<Split<SplitShared<Little, Strong>>>(spec, device),
-        (false, false, false) => make::<Split<SplitShared<Big, Weak>>>(spec, device),
-        (false, false, true) => make::<Split<SplitShared<Big, Strong>>>(spec, device),
+    // SAFETY: the caller.
+    let made = unsafe {
+        match (packed, little, strong) {
+            (true, _, false) => make::<Packed<PackedShared<Weak>>>(spec, device),
+            (true, _, true) => make::<Packed<PackedShared<Strong>>>(spec, device),
+            (false, true, false) => make::<Split<SplitShared<Little, Weak>>>(spec, device),
+            (false, true, true) => make::<Split<SplitShared<Little, Strong>>>(spec, device),
+            (false, false, false) => make::<Split<SplitShared<Big, Weak>>>(spec, device),
+            (false, false, true) => make::<Split<SplitShared<Big, Strong>>>(spec, device),
+        }
     };
     match made {
         Ok(vq) => {
@@ -79,14 +82,19 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
 }
 
 /// A queue of one kind, on no list yet.
-fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueue, Refusal> {
+///
+/// # Safety
+/// As for [`create`].
+unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueue, Refusal> {
     let features = device.features();
     let has = |bit: u32| features & (1 << bit) != 0;
-    // Contexts are kept where a chain's table would be.
+    // As in C, where a context is kept in the place of a chain's table.
     let indirect = has(feature::VIRTIO_RING_F_INDIRECT_DESC) && !spec.context;
     let align = spec.align as usize;
 
-    let ground = R::lay_reducing(spec.place, spec.num, align, indirect, spec.may_reduce_num)?;
+    // SAFETY: the caller.
+    let ground =
+        unsafe { R::lay_reducing(spec.place, spec.num, align, indirect, spec.may_reduce_num) }?;
     let size = ground.memory.size();
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
     let slots = Slots::new(size).ok_or(out_of_memory)?;

@@ -161,11 +161,18 @@ impl<R: Setup> Handle<R> {
     }
 
     /// What only creation, reset and questions look at.
+    fn cold(&self) -> &Cold {
+        // SAFETY: `new`. Changed in resize only, when the caller keeps
+        // everybody else out.
+        unsafe { &*(*self.0).cold.get() }
+    }
+
+    /// The same, to change it.
     ///
     /// # Safety
-    /// As for [`Self::driver`]; reset and resize are the only ones that write.
+    /// The caller keeps every other call away from the queue.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn cold(&self) -> &mut Cold {
+    unsafe fn cold_mut(&self) -> &mut Cold {
         // SAFETY: as above.
         unsafe { &mut *(*self.0).cold.get() }
     }
@@ -231,15 +238,14 @@ unsafe fn size<R: Setup>(vq: *const virtqueue) -> c_uint {
 }
 
 unsafe fn dma_dev<R: Setup>(vq: *mut virtqueue) -> *mut device {
-    // SAFETY: a live queue, from `ops`; the caller serialises.
-    unsafe { Handle::<R>::new(vq).cold().dma_dev }
+    // SAFETY: a live queue, from `ops`.
+    unsafe { Handle::<R>::new(vq) }.cold().dma_dev
 }
 
 unsafe fn address<R: Setup>(vq: *const virtqueue, area: Area) -> u64 {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
-    let cold = unsafe { queue.cold() };
+    let cold = queue.cold();
     if !cold.place.is_ours() {
         queue.complain(area.function(), format_args!("the ring is not ours"));
         return 0;
@@ -254,8 +260,7 @@ unsafe fn address<R: Setup>(vq: *const virtqueue, area: Area) -> u64 {
 unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
-    let cold = unsafe { queue.cold() };
+    let cold = queue.cold();
     if R::HAS_VRING {
         &raw const cold.vring
     } else {

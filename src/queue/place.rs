@@ -124,7 +124,7 @@ impl Range {
     /// The address `offset` bytes into the range.
     fn at(&self, offset: usize) -> NonNull<u8> {
         debug_assert!(offset <= self.length);
-        // SAFETY: the callers' offsets are below the `needed` of `find`.
+        // SAFETY: the callers' offsets are within the range.
         unsafe { self.base.add(offset) }
     }
 
@@ -148,19 +148,19 @@ fn own_tables(size: u16) -> Result<Tables, Refusal> {
 }
 
 /// Kinds of rings that can be laid out in memory.
-pub trait Setup: Ring + 'static {
+pub trait Setup: Ring<Memory: Memory<Table = Table>> + 'static {
     /// Has `virtqueue_get_vring` an answer?
     const HAS_VRING: bool;
 
     /// C's error when an element can't be mapped.
     const UNMAPPED: c_int;
 
-    /// Gives the memory of a table back whose buffer is no longer in flight.
-    fn retire(table: <Self::Memory as Memory>::Table);
-
     /// Finds memory for a ring of `num` descriptors, zeroed if it is not the
     /// program's. `align` is the used ring's (split).
-    fn lay(
+    ///
+    /// # Safety
+    /// The place is what it says, and outlives the memory.
+    unsafe fn lay(
         place: Place,
         num: u32,
         align: usize,
@@ -169,7 +169,10 @@ pub trait Setup: Ring + 'static {
 
     /// The same, halving the size until there is enough memory if
     /// `may_reduce`.
-    fn lay_reducing(
+    ///
+    /// # Safety
+    /// As for [`Self::lay`].
+    unsafe fn lay_reducing(
         place: Place,
         num: u32,
         align: usize,
@@ -190,11 +193,7 @@ impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B
     const HAS_VRING: bool = true;
     const UNMAPPED: c_int = -libc::ENOMEM;
 
-    fn retire(table: Table) {
-        table.retire();
-    }
-
-    fn lay(
+    unsafe fn lay(
         place: Place,
         num: u32,
         align: usize,
@@ -244,7 +243,7 @@ impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B
         })
     }
 
-    fn lay_reducing(
+    unsafe fn lay_reducing(
         place: Place,
         mut num: u32,
         align: usize,
@@ -252,7 +251,8 @@ impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B
         may_reduce: bool,
     ) -> Result<Ground<Self::Memory>, Refusal> {
         loop {
-            match Self::lay(place, num, align, indirect) {
+            // SAFETY: the caller.
+            match unsafe { Self::lay(place, num, align, indirect) } {
                 Err(Refusal::NoMemory(_) | Refusal::Lent(..)) if may_reduce && num > 1 => num /= 2,
                 result => return result,
             }
@@ -281,11 +281,7 @@ impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
     const HAS_VRING: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
 
-    fn retire(table: Table) {
-        table.retire();
-    }
-
-    fn lay(
+    unsafe fn lay(
         place: Place,
         num: u32,
         _align: usize,
@@ -324,13 +320,14 @@ impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
     }
 
     /// C reduces no packed ring.
-    fn lay_reducing(
+    unsafe fn lay_reducing(
         place: Place,
         num: u32,
         align: usize,
         indirect: bool,
         _may_reduce: bool,
     ) -> Result<Ground<Self::Memory>, Refusal> {
-        Self::lay(place, num, align, indirect)
+        // SAFETY: the caller.
+        unsafe { Self::lay(place, num, align, indirect) }
     }
 }

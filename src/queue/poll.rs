@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Interrupts and poll tokens.
 //!
-//! `poll`, `poll64` and `interrupt` touch the shared half of a queue only, and
+//! `poll`, `poll64`, `interrupt` and `disable_cb` touch the shared half of a queue only, and
 //! may run beside everything but resize and delete.
 
 use core::ffi::{c_int, c_uint};
@@ -15,11 +15,8 @@ const IRQ_NONE: c_int = 0;
 const IRQ_HANDLED: c_int = 1;
 
 pub unsafe fn disable_cb<R: Setup>(vq: *mut virtqueue) {
-    // SAFETY: a live queue, from `ops`; the caller serialises.
-    unsafe {
-        let queue = Handle::<R>::new(vq);
-        queue.driver().disable_cb(queue.common());
-    }
+    // SAFETY: a live queue, from `ops`.
+    R::disable_cb(unsafe { Handle::<R>::new(vq) }.common());
 }
 
 /// The part that the prepare functions have in common.

@@ -21,7 +21,7 @@ pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
     if buffer.has_table
         && let Some(table) = driver.take_table(buffer.id)
     {
-        R::retire(table);
+        table.retire();
     }
     buffer.token.as_ptr()
 }
@@ -38,8 +38,7 @@ unsafe fn stop<R: Setup>(
     done: vq_recycle_done_t,
 ) -> Result<unsafe extern "C" fn(*mut virtqueue) -> c_int, c_int> {
     let vq = queue.public();
-    // SAFETY: the caller.
-    if !unsafe { queue.cold() }.place.is_ours() {
+    if !queue.cold().place.is_ours() {
         queue.complain(function, format_args!("the ring is not ours"));
         return Err(-libc::EPERM);
     }
@@ -79,24 +78,30 @@ unsafe fn restart<R: Setup>(queue: &Handle<R>) {
     queue.show_free(driver.num_free());
 }
 
-/// Puts the ring on memory for `num` descriptors. Nothing has changed when
-/// there is none.
+/// Puts the ring on memory for `num` descriptors. None, and the ring to be
+/// restarted on what it has, when there is none.
 ///
 /// # Safety
 /// The caller keeps every other call away from the queue.
 unsafe fn replace<R: Setup>(queue: &Handle<R>, num: u32) -> Option<()> {
     // SAFETY: the caller.
-    let cold = unsafe { queue.cold() };
-    let ground = R::lay_reducing(
-        cold.place,
-        num,
-        cold.align,
-        queue.common().indirect(),
-        cold.may_reduce_num,
-    )
+    let cold = unsafe { queue.cold_mut() };
+    // SAFETY: the place was the caller's when the queue was made, and still is.
+    let ground = unsafe {
+        R::lay_reducing(
+            cold.place,
+            num,
+            cold.align,
+            queue.common().indirect(),
+            cold.may_reduce_num,
+        )
+    }
     .map_err(|refusal| queue.complain("virtqueue_resize", format_args!("{refusal}")))
     .ok()?;
-    let slots = Slots::new(ground.memory.size())?;
+    let Some(slots) = Slots::new(ground.memory.size()) else {
+        queue.complain("virtqueue_resize", format_args!("no memory"));
+        return None;
+    };
     let callback = queue.has_callback();
     // SAFETY: the caller; the common half is referred to from nowhere else.
     let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };

@@ -6,7 +6,7 @@ use core::fmt::Arguments;
 use core::ptr::NonNull;
 
 use super::{Handle, Setup};
-use crate::abi::{Direction, SgList, SgLists, scatterlist, virtqueue};
+use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
 use crate::host;
 use crate::ring::{AddError, BadId, Buffer, Request, Token, Unmapped, Used};
 
@@ -62,30 +62,32 @@ unsafe fn add<R: Setup>(
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller's list.
-    let list = unsafe { SgList::new(sg, call.direction(), false) };
-    let plain = num == 1 && (ctx.is_null() || !queue.common().indirect());
-    match (NonNull::new(data), list.single()) {
-        (Some(token), Some(buffer)) if plain => {
+    let common = queue.common();
+    if num == 1 && (ctx.is_null() || !common.indirect()) {
+        // SAFETY: the caller's list.
+        let list = unsafe { SgList::new(sg, call.direction(), false) };
+        if let (Some(token), Some(buffer)) = (NonNull::new(data), list.single()) {
             // SAFETY: the caller serialises.
             let driver = unsafe { queue.driver() };
-            if driver.add_one(queue.common(), buffer, token, ctx).is_ok() {
+            if driver.add_one(common, buffer, token, ctx).is_ok() {
                 queue.show_free(driver.num_free());
                 // SAFETY: as the caller.
                 return unsafe { added::<R>(vq, driver.unannounced()) };
             }
         }
-        _ => {}
+    } else if num > 1 {
+        // SAFETY: as the caller.
+        return unsafe {
+            match (common.indirect(), call.direction()) {
+                (false, Direction::Out) => add_array::<R, false>(vq, sg, num, data, ctx, call),
+                (false, Direction::In) => add_array::<R, true>(vq, sg, num, data, ctx, call),
+                (true, Direction::Out) => add_table::<R, false>(vq, sg, num, data, ctx, call),
+                (true, Direction::In) => add_table::<R, true>(vq, sg, num, data, ctx, call),
+            }
+        };
     }
     // SAFETY: as the caller.
-    unsafe {
-        match (queue.common().indirect(), call.direction()) {
-            (false, Direction::Out) => add_array::<R, false>(vq, sg, num, data, ctx, call),
-            (false, Direction::In) => add_array::<R, true>(vq, sg, num, data, ctx, call),
-            (true, Direction::Out) => add_table::<R, false>(vq, sg, num, data, ctx, call),
-            (true, Direction::In) => add_table::<R, true>(vq, sg, num, data, ctx, call),
-        }
-    }
+    unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
 }
 
 /// The part for lists whose entries follow one another, on queues without
@@ -106,7 +108,9 @@ unsafe fn add_array<R: Setup, const IN: bool>(
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), false) };
-    if let (Some(token), Some(buffers)) = (NonNull::new(data), list.as_array::<IN>(num)) {
+    // SAFETY: the caller's list, which outlives the call.
+    let array = unsafe { list.as_array::<IN>(num) };
+    if let (Some(token), Some(buffers)) = (NonNull::new(data), array) {
         let request = Request {
             buffers,
             entries: num,
@@ -143,7 +147,9 @@ unsafe fn add_table<R: Setup, const IN: bool>(
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), false) };
-    match (NonNull::new(data), list.as_array::<IN>(num)) {
+    // SAFETY: the caller's list, which outlives the call.
+    let array = unsafe { list.as_array::<IN>(num) };
+    match (NonNull::new(data), array) {
         (Some(token), Some(buffers)) if ctx.is_null() => {
             let request = Request {
                 buffers,
@@ -225,6 +231,13 @@ unsafe fn add_list<R: Setup>(
     };
     if num == 0 {
         return invalid(&queue, call.function(), format_args!("{NO_ENTRIES}"));
+    }
+    if num > MAX_ENTRIES {
+        return invalid(
+            &queue,
+            call.function(),
+            format_args!("{num} entries announced, {MAX_ENTRIES} at most"),
+        );
     }
     if !list.has_length(num) {
         let length = list.length();
@@ -433,8 +446,10 @@ unsafe fn take<R: Setup>(
         Err(bad) => {
             // C has read the length by now.
             // SAFETY: the caller's variable.
-            unsafe { len.write(bad.length) };
-            report::<R>(vq, bad.cause, bad.id)
+            unsafe {
+                len.write(bad.length);
+                report::<R>(vq, bad.cause, bad.id)
+            }
         }
     }
 }
@@ -449,16 +464,19 @@ unsafe fn retire<R: Setup>(vq: *mut virtqueue, id: u16, token: Token) -> *mut c_
     // SAFETY: the caller serialises.
     let table = unsafe { Handle::<R>::new(vq).driver().take_table(id) };
     if let Some(table) = table {
-        R::retire(table);
+        table.retire();
     }
     token.as_ptr()
 }
 
 /// Reports a bad used entry; from the queue's name on, the text is C's.
+///
+/// # Safety
+/// As the exported functions.
 #[cold]
 #[inline(never)]
-fn report<R: Setup>(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
-    // SAFETY: `get_buf`'s queue.
+unsafe fn report<R: Setup>(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
+    // SAFETY: the caller.
     let queue = unsafe { Handle::<R>::new(vq) };
     let what = match cause {
         BadId::OutOfRange => "out of range",

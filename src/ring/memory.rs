@@ -63,7 +63,7 @@ impl From<Unmapped> for TableError {
 pub struct Placed<T> {
     /// Where, as the device sees it.
     pub address: u64,
-    /// Gives the memory back when dropped, if it has to be given back.
+    /// Owner of the memory, if it has to be given back one day.
     pub owned: Option<T>,
 }
 
@@ -87,7 +87,8 @@ pub trait Memory {
     fn write_barrier(&self);
 
     /// Writes an indirect table of `entries` descriptors for the chain whose
-    /// id is `id`. A chain has at most one table at a time.
+    /// id is `id`. A chain has at most one table at a time, and only the holder
+    /// of the driver's half places any.
     fn place_table(
         &self,
         id: u16,

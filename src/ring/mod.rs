@@ -64,7 +64,9 @@ impl Buffer {
     }
 }
 
-/// An element could not be mapped for the device.
+/// An element could not be mapped for the device. No C program can make that
+/// happen, as addresses are mapped to themselves; a mapping that can fail finds
+/// its way prepared, and tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmapped;
 
@@ -140,6 +142,10 @@ pub struct Common<M: Memory> {
     /// so that the device won't send another before a new one is.
     event_triggered: M::Flag,
     wrap_counters: M::Flag,
+    /// Are interrupts unwanted?
+    no_interrupt: M::Flag,
+    /// Does get_buf publish the next event?
+    publish_events: M::Flag,
     /// Was anything added of which neither position nor slots tell any more?
     was_used: M::Flag,
     event_idx: bool,
@@ -156,6 +162,8 @@ impl<M: Memory> Common<M> {
             broken: M::Flag::new(false),
             event_triggered: M::Flag::new(false),
             wrap_counters: M::Flag::new(false),
+            no_interrupt: M::Flag::new(false),
+            publish_events: M::Flag::new(false),
             was_used: M::Flag::new(false),
             event_idx,
             indirect,
@@ -206,8 +214,8 @@ impl<M: Memory> Common<M> {
         }
     }
 
-    /// Full barrier between what was just written and the device's answer to
-    /// it, and none for the driver's own state.
+    /// Full barrier between what was just written and what the device says to
+    /// it.
     pub fn full_barrier(&self) {
         self.memory.full_barrier();
     }
@@ -343,8 +351,9 @@ pub trait Ring: Sized {
     /// `has_table`, for the caller to give back.
     fn take_table(&mut self, id: u16) -> Option<<Self::Memory as Memory>::Table>;
 
-    /// Asks the device not to interrupt; a hint.
-    fn disable_cb(&mut self, common: &Common<Self::Memory>);
+    /// Asks the device not to interrupt; a hint. On any thread: drivers call it
+    /// from the interrupt, without the lock.
+    fn disable_cb(common: &Common<Self::Memory>);
 
     /// Asks the device to interrupt at the next used buffer. To be followed by
     /// a full barrier and a look at the ring.
@@ -365,8 +374,9 @@ pub trait Ring: Sized {
     fn is_used_at(common: &Common<Self::Memory>, at: u64) -> bool;
 
     /// Is there a used buffer that get_buf has not taken?
+    /// Or was one taken while this looked? The next may be waiting behind it.
     fn more_used(common: &Common<Self::Memory>) -> bool {
-        Self::is_used_at(common, common.used.get())
+        Self::poll_position(common, |_| true)
     }
 
     /// The 32-bit poll token for a used position (see [`position`]).

@@ -75,15 +75,15 @@ pub struct Packed<M: PackedMemory> {
     next_avail: Cursor,
     /// How many descriptors `kick_prepare` has not seen.
     unannounced: u16,
-    /// The driver event suppression structure's flags as last meant.
-    event_flags: u16,
 }
 
 impl<M: PackedMemory> Packed<M> {
-    fn want_interrupts(&mut self, common: &Common<M>) {
-        if self.event_flags == DISABLE {
-            self.event_flags = if common.event_idx { DESC } else { ENABLE };
-            common.memory.write_driver_flags(self.event_flags);
+    fn want_interrupts(common: &Common<M>) {
+        if common.no_interrupt.get() {
+            common.no_interrupt.set(false);
+            common.publish_events.set(common.event_idx);
+            let flags = if common.event_idx { DESC } else { ENABLE };
+            common.memory.write_driver_flags(flags);
         }
     }
 
@@ -134,14 +134,15 @@ impl<M: PackedMemory> Ring for Packed<M> {
             slots,
             next_avail: Cursor::START,
             unannounced: 0,
-            event_flags: ENABLE,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         self.next_avail = Cursor::START;
         self.unannounced = 0;
-        self.event_flags = if callback { ENABLE } else { DISABLE };
+        common.no_interrupt.set(!callback);
+        // At first the device is asked to interrupt always, as C has it.
+        common.publish_events.set(false);
         if !callback {
             common.memory.write_driver_flags(DISABLE);
         }
@@ -337,7 +338,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         };
         let next = packed_advance(at, released.count, self.slots.size());
         common.used.set(next);
-        if self.event_flags == DESC {
+        if common.publish_events.get() {
             common.memory.publish_driver_off_wrap(next as u16);
         }
         Ok(Some(Used {
@@ -346,11 +347,12 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }))
     }
 
-    fn disable_cb(&mut self, common: &Common<M>) {
-        if self.event_flags == DISABLE {
+    fn disable_cb(common: &Common<M>) {
+        if common.no_interrupt.get() {
             return;
         }
-        self.event_flags = DISABLE;
+        common.no_interrupt.set(true);
+        common.publish_events.set(false);
         if !common.event_triggered.get() {
             common.memory.write_driver_flags(DISABLE);
         }
@@ -365,7 +367,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             // The device must not see the flags with an old offset.
             common.memory.write_barrier();
         }
-        self.want_interrupts(common);
+        Self::want_interrupts(common);
     }
 
     fn enable_cb_delayed(&mut self, common: &Common<M>) -> bool {
@@ -381,7 +383,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             common.memory.write_driver_off_wrap(event as u16);
             common.memory.write_barrier();
         }
-        self.want_interrupts(common);
+        Self::want_interrupts(common);
         common.memory.full_barrier();
         !Self::is_used_at(common, at)
     }

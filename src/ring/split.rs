@@ -15,25 +15,26 @@ pub struct Split<M: SplitMemory> {
     avail_idx: u16,
     /// How many of them `kick_prepare` has not seen.
     unannounced: u16,
-    /// Are interrupts unwanted? The available ring's flags as last meant.
-    no_interrupt: bool,
+}
+
+/// Writes the available ring's flags; with event index they mean nothing
+/// (2.7.7.1).
+fn write_flags<M: SplitMemory>(common: &Common<M>) {
+    if !common.event_idx {
+        let unwanted = common.no_interrupt.get();
+        common
+            .memory
+            .write_avail_flags(if unwanted { NO_INTERRUPT } else { 0 });
+    }
 }
 
 impl<M: SplitMemory> Split<M> {
-    /// Writes the flags that go with `no_interrupt`; with event index the
-    /// flags mean nothing (2.7.7.1).
-    fn write_flags(&self, common: &Common<M>) {
-        if !common.event_idx {
-            let flags = if self.no_interrupt { NO_INTERRUPT } else { 0 };
-            common.memory.write_avail_flags(flags);
-        }
-    }
-
-    fn want_interrupts(&mut self, common: &Common<M>) {
+    fn want_interrupts(common: &Common<M>) {
         common.rearm();
-        if self.no_interrupt {
-            self.no_interrupt = false;
-            self.write_flags(common);
+        if common.no_interrupt.get() {
+            common.no_interrupt.set(false);
+            common.publish_events.set(true);
+            write_flags(common);
         }
     }
 
@@ -76,16 +77,16 @@ impl<M: SplitMemory> Ring for Split<M> {
             slots,
             avail_idx: 0,
             unannounced: 0,
-            no_interrupt: false,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         self.avail_idx = 0;
         self.unannounced = 0;
-        self.no_interrupt = !callback;
+        common.no_interrupt.set(!callback);
+        common.publish_events.set(callback);
         if !callback {
-            self.write_flags(common);
+            write_flags(common);
         }
     }
 
@@ -252,7 +253,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             }
         };
         common.used.set(at + 1);
-        if !self.no_interrupt {
+        if common.publish_events.get() {
             common.memory.publish_used_event((at + 1) as u16);
         }
         Ok(Some(Used {
@@ -261,11 +262,12 @@ impl<M: SplitMemory> Ring for Split<M> {
         }))
     }
 
-    fn disable_cb(&mut self, common: &Common<M>) {
-        if self.no_interrupt {
+    fn disable_cb(common: &Common<M>) {
+        if common.no_interrupt.get() {
             return;
         }
-        self.no_interrupt = true;
+        common.no_interrupt.set(true);
+        common.publish_events.set(false);
         if common.event_triggered.get() {
             return;
         }
@@ -273,12 +275,12 @@ impl<M: SplitMemory> Ring for Split<M> {
             // An event that is far ahead for most of a lap, as C has it.
             common.memory.write_used_event(0);
         } else {
-            self.write_flags(common);
+            write_flags(common);
         }
     }
 
     fn enable_cb_prepare(&mut self, common: &Common<M>) {
-        self.want_interrupts(common);
+        Self::want_interrupts(common);
         common.memory.write_used_event(common.used.get_own() as u16);
     }
 
@@ -286,7 +288,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         if common.is_broken() {
             return true;
         }
-        self.want_interrupts(common);
+        Self::want_interrupts(common);
         let used = common.used.get_own() as u16;
         let wait = notification::delayed(self.avail_idx.wrapping_sub(used));
         common.memory.publish_used_event(used.wrapping_add(wait));

@@ -101,6 +101,7 @@ pub struct PackedShared<B> {
 }
 
 // SAFETY: the areas are used through atomics only; see `new` for their life.
+// Tables are written by whoever holds the driver's half, one thread at a time.
 unsafe impl<B> Send for PackedShared<B> {}
 // SAFETY: as above.
 unsafe impl<B> Sync for PackedShared<B> {}

@@ -84,6 +84,7 @@ pub struct SplitShared<O, B> {
 }
 
 // SAFETY: the areas are used through atomics only; see `new` for their life.
+// Tables are written by whoever holds the driver's half, one thread at a time.
 unsafe impl<O, B> Send for SplitShared<O, B> {}
 // SAFETY: as above.
 unsafe impl<O, B> Sync for SplitShared<O, B> {}

@@ -124,7 +124,7 @@ pub fn lost_wakeup<D: Device>(size: u16, before: u16, event_idx: bool, token: To
     let (common, mut ring) = queue::<D>(size, event_idx);
     count_wraps(&common, token);
     warm_up(&mut ring, &common, before, event_idx);
-    ring.disable_cb(&common);
+    D::Ring::disable_cb(&common);
     add(&mut ring, &common, before);
     let id = read(common.memory(), before);
     let driver = thread::spawn({
@@ -144,7 +144,7 @@ pub fn lost_wakeup<D: Device>(size: u16, before: u16, event_idx: bool, token: To
 pub fn lost_wakeup_delayed<D: Device>(size: u16, before: u16, event_idx: bool) {
     let (common, mut ring) = queue::<D>(size, event_idx);
     warm_up(&mut ring, &common, before, event_idx);
-    ring.disable_cb(&common);
+    D::Ring::disable_cb(&common);
     add(&mut ring, &common, before);
     let id = read(common.memory(), before);
     let driver = thread::spawn({
@@ -163,7 +163,7 @@ pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
     let (common, mut ring) = queue::<D>(size, true);
     warm_up(&mut ring, &common, before, true);
     // A packed ring starts without event index.
-    ring.disable_cb(&common);
+    D::Ring::disable_cb(&common);
     ring.enable_cb_prepare(&common);
     let second = before + 1;
     add(&mut ring, &common, before);
@@ -287,7 +287,7 @@ pub fn interrupt_and_drainer<D: Device>(before: u16, event_idx: bool) {
         move || {
             let taken = get(&mut ring, &common, before);
             // What the callback may be doing at the same time.
-            ring.disable_cb(&common);
+            D::Ring::disable_cb(&common);
             let held = prepare(&mut ring, &common, Token::Wide);
             taken || poll(&common, held)
         }

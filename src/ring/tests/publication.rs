@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::memory::Step::{self, *};
 use super::memory::{Features, packed, split};
 use super::requests::token;
+use crate::ring::Packed;
 use crate::ring::Ring;
 
 const EVENT_IDX: Features = Features {
@@ -128,7 +129,7 @@ fn an_event_is_published_before_the_ring_is_looked_at() {
     assert_ordered(&steps!(queue), &[Event(1)], FullBarrier, &[LookedForUsed]);
 
     let mut queue = packed(4, EVENT_IDX);
-    queue.ring.disable_cb(&queue.common);
+    Packed::disable_cb(&queue.common);
     steps!(queue);
     queue.ring.enable_cb_prepare(&queue.common);
     let wrap = 1 << 15;
@@ -139,7 +140,7 @@ fn an_event_is_published_before_the_ring_is_looked_at() {
         WriteBarrier,
         &[EventFlags(2)],
     );
-    queue.ring.disable_cb(&queue.common);
+    Packed::disable_cb(&queue.common);
     steps!(queue);
     assert!(queue.ring.enable_cb_delayed(&queue.common));
     let before = [Event(wrap), WriteBarrier, EventFlags(2)];

@@ -105,7 +105,7 @@ fn packed_with_hole(features: Features, size: u16, at: u64, entries: u32, hole: 
     let mut queue = packed_at(size, at, features);
     let before = descriptors(&queue);
     assert_eq!(queue.add_with_hole(entries, hole), Err(AddError::Unmapped));
-    assert_eq!(queue.ring.num_free(), size.into());
+    assert_eq!(queue.ring.num_free(), u32::from(size));
     assert_eq!(queue.common.memory().side.live_tables.get(), 0);
 
     // Behind the head, what was written looks as in the lap before, when it
@@ -145,5 +145,5 @@ fn check_next_add(mut queue: PackedQueue, size: u16, at: u64, entries: u32, feat
     let id = descriptors[(at % u64::from(size)) as usize].tag;
     queue.common.memory().give(at, id, 0);
     assert_eq!(queue.get(), Some(token(9)));
-    assert_eq!(queue.ring.num_free(), size.into());
+    assert_eq!(queue.ring.num_free(), u32::from(size));
 }

@@ -15,7 +15,8 @@ STAGE := $(CURDIR)/target/stage
 # For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-upstream compare clean
+.PHONY: all library header install stage test test-rust test-c test-upstream compare \
+	aba poll-cost model stress carry clean
 
 all: library $(OUT)/virtio_ring.o
 
@@ -43,7 +44,9 @@ define pc
 		> '$(DESTDIR)$(LIBDIR)/pkgconfig/$(1).pc'
 endef
 
-install: all
+# Copies what make has left, and builds nothing: root may have no cargo.
+install:
+	@ls $(OUT)/libvirtio_ring.so $(OUT)/libvirtio_ring.a > /dev/null || { echo 'run make first' >&2; exit 1; }
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
 	$(INSTALL) -m 755 $(OUT)/libvirtio_ring.so '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so.1'
 	ln -sf libvirtio_ring.so.1 '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so'
@@ -56,16 +59,17 @@ install: all
 comma := ,
 space := $() $()
 
-stage:
+stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c test-upstream
+test: test-rust test-c poll-cost aba test-upstream
 
 # Formatting, lints, unit and integration tests.
 test-rust: all
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace
+	$(CARGO) test --release --test carry
 
 # C programs of ours against an installed copy.
 test-c: stage
@@ -80,6 +84,25 @@ compare: stage
 	tools/setup pkg-config xz-utils
 	$(CARGO) build --release -p vhost-test-device -p compare
 	target/release/compare $(ARGS)
+
+# What a poller is told after just so many buffers.
+aba: all
+	tools/setup xz-utils
+	c_tests/aba/run
+
+# Instructions that counting wraps costs get_buf.
+poll-cost: all
+	tools/poll-cost
+
+# The long forms of what make test runs in a short one.
+model:
+	VIRTIO_RING_LONG=1 $(CARGO) test --test model
+
+stress:
+	VIRTIO_RING_LONG=1 $(CARGO) test --release --test stress -- --nocapture --test-threads=1
+
+carry:
+	VIRTIO_RING_LONG=1 $(CARGO) test --release --test carry
 
 clean:
 	$(CARGO) clean

@@ -401,12 +401,33 @@ pub trait Ring: Sized {
     /// is not looked at.
     fn poll_uncounted(common: &Common<Self::Memory>, token: u16) -> bool;
 
-    /// Is there a used buffer that the holder of `token` has not seen?
+    /// Is there a used buffer that the holder of a token has not seen?
     /// `seen` tells from a position whether it is the token's.
     ///
     /// The position is read on both sides of the ring: on a ring of one the
     /// drainer may take a buffer and add the next between the two, and the
     /// ring alone would say that nothing has happened.
+    ///
+    /// Why false is true, whatever runs beside this. Let p be the token's
+    /// position. The poll passes a full barrier P first. Suppose that the
+    /// device had used p before P: it passed the full barrier D that it needs
+    /// before it looks at the event (2.7.7, 2.8.10), and D came before P. Then
+    /// the ring as read shows that use, or a later write to the same place.
+    /// What hides the use comes after a take: the next buffers' descriptors or
+    /// used index, behind a write barrier, which is behind the store of a later
+    /// position (in [`Self::restart`], too). The read barrier here pairs with
+    /// it: the second look finds a position beyond p, and the answer is true.
+    ///
+    /// So false puts P before D. The event for p was written before the token
+    /// was handed out, and that happens before P on whatever thread; the device
+    /// looks at the event after D, and interrupts. Who sleeps is woken.
+    ///
+    /// Position and laps are one atomic: there is no pair to be torn. Where the
+    /// areas are written by 16 bits and read by 32 (the packed ring's events),
+    /// each half obeys its own coherence and the barriers order accesses of any
+    /// size, so the argument holds half by half; what we store there we never
+    /// load. `tests/model.rs` tries all of this, the halves in any order
+    /// included.
     fn poll_position(common: &Common<Self::Memory>, seen: impl Fn(u64) -> bool) -> bool {
         let at = common.used.get();
         if !seen(at) || Self::is_used_at(common, at) {

@@ -67,7 +67,8 @@ impl TableDescriptor {
     }
 }
 
-/// 2.8.14, as the driver writes it.
+/// 2.8.14, as the driver writes it: by halves, of which the device may read both
+/// at once. `Ring::poll_position` says why that is enough.
 #[repr(C)]
 struct DriverEvent {
     off_wrap: AtomicU16,

@@ -158,7 +158,8 @@ static void run(struct virtqueue *vq, bool packed, unsigned int *sent, unsigned 
 }
 
 static const char *const heads[] = {
-	"split: 2^16", "2 * 2^16", "packed: 2 * 256", "4 * 256", "2^16", "2^16 * 256",
+	"split: 2^16", "2 * 2^16", "2^25", "packed: 2 * 256", "4 * 256", "2^16",
+	"2^16 * 256", "2^25",
 };
 
 static void print_head(void)
@@ -192,9 +193,9 @@ static struct virtqueue *make_queue(bool packed, bool count)
 
 static void print_answers(bool packed, bool count, bool wide)
 {
-	static const unsigned int split_counts[] = { 1u << 16, 2u << 16, 0 };
+	static const unsigned int split_counts[] = { 1u << 16, 2u << 16, 1u << 25, 0 };
 	static const unsigned int packed_counts[] = {
-		2 * SIZE, 4 * SIZE, 1u << 16, SIZE << 16, 0,
+		2 * SIZE, 4 * SIZE, 1u << 16, SIZE << 16, SIZE << 17, 0,
 	};
 	struct virtqueue *vq = make_queue(packed, count);
 	unsigned int token = 0, sent = 0;

@@ -232,19 +232,19 @@ unsafe fn add_list<R: Setup>(
     if num == 0 {
         return invalid(&queue, call.function(), format_args!("{NO_ENTRIES}"));
     }
-    if num > MAX_ENTRIES {
-        return invalid(
-            &queue,
-            call.function(),
-            format_args!("{num} entries announced, {MAX_ENTRIES} at most"),
-        );
-    }
     if !list.has_length(num) {
         let length = list.length();
         return invalid(
             &queue,
             call.function(),
             format_args!("list has {length} entries, {num} announced"),
+        );
+    }
+    if num > MAX_ENTRIES {
+        return invalid(
+            &queue,
+            call.function(),
+            format_args!("{num} entries announced, {MAX_ENTRIES} at most"),
         );
     }
     if !ctx.is_null() && queue.common().indirect() {

@@ -335,19 +335,27 @@ mod wrap {
 mod interrupt {
     //! vring_interrupt against get_buf.
 
-    use super::scenes::{interrupt_and_drainer, interrupt_of_others};
+    use super::scenes::{interrupt_and_drainer, interrupt_behind_drainer, interrupt_of_others};
     use super::*;
 
     #[test]
     fn holds_on_split() {
         busy(|| interrupt_and_drainer::<SplitModel<Real>>(1, true));
         busy(|| interrupt_and_drainer::<SplitModel<Real>>(0, false));
+        check(interrupt_behind_drainer::<SplitModel<Real>>);
     }
 
     #[test]
     fn holds_on_packed() {
         busy(|| interrupt_and_drainer::<PackedModel<Real>>(1, true));
         busy(|| interrupt_and_drainer::<PackedModel<Real>>(0, false));
+        check(interrupt_behind_drainer::<PackedModel<Real>>);
+    }
+
+    #[test]
+    #[should_panic(expected = "the interrupt was for nobody")]
+    fn fails_on_packed_without_read_barrier() {
+        check(interrupt_behind_drainer::<PackedModel<NoRead>>);
     }
 
     #[test]

@@ -321,6 +321,30 @@ pub fn interrupt_of_others<D: Device>() {
     assert!(!(taken && found), "a buffer was found where none is");
 }
 
+/// vring_interrupt against get_buf and add: two buffers are used; while the
+/// interrupt looks, the drainer takes the first and adds another in its place.
+/// The second is still waiting, so the interrupt must find something.
+pub fn interrupt_behind_drainer<D: Device>() {
+    let (common, mut ring) = queue::<D>(2, false);
+    for n in 0..2 {
+        add(&mut ring, &common, n);
+    }
+    for n in 0..2 {
+        let id = read(common.memory(), n);
+        use_buffer(common.memory(), n, id, false);
+    }
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, 0), "a used buffer is gone");
+            add(&mut ring, &common, 2);
+        }
+    });
+    let found = D::Ring::more_used(&common);
+    drainer.join().unwrap();
+    assert!(found, "the interrupt was for nobody");
+}
+
 /// Reset against poll: a buffer is used that the holder of the token has not
 /// seen, and never will: the queue is reset. Before, during and after, the
 /// poller must be told "something new".

@@ -79,10 +79,12 @@ unsafe fn add<R: Setup>(
         // SAFETY: as the caller.
         return unsafe {
             match (common.indirect(), call.direction()) {
-                (false, Direction::Out) => add_array::<R, false>(vq, sg, num, data, ctx, call),
-                (false, Direction::In) => add_array::<R, true>(vq, sg, num, data, ctx, call),
-                (true, Direction::Out) => add_table::<R, false>(vq, sg, num, data, ctx, call),
-                (true, Direction::In) => add_table::<R, true>(vq, sg, num, data, ctx, call),
+                (false, Direction::Out) => {
+                    add_array::<R, false, false>(vq, sg, num, data, ctx, call)
+                }
+                (false, Direction::In) => add_array::<R, true, false>(vq, sg, num, data, ctx, call),
+                (true, Direction::Out) => add_array::<R, false, true>(vq, sg, num, data, ctx, call),
+                (true, Direction::In) => add_array::<R, true, true>(vq, sg, num, data, ctx, call),
             }
         };
     }
@@ -90,52 +92,14 @@ unsafe fn add<R: Setup>(
     unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
 }
 
-/// The part for lists whose entries follow one another, on queues without
-/// indirect descriptors.
+/// The part for lists whose entries follow one another. With (`TABLE`) and
+/// without indirect descriptors it is compiled on its own: each then has
+/// registers enough.
 ///
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_array<R: Setup, const IN: bool>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    num: c_uint,
-    data: *mut c_void,
-    ctx: *mut c_void,
-    call: AddCall,
-) -> c_int {
-    // SAFETY: a live queue, from `ops`.
-    let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller's list.
-    let list = unsafe { SgList::new(sg, call.direction(), false) };
-    // SAFETY: the caller's list, which outlives the call.
-    let array = unsafe { list.as_array::<IN>(num) };
-    if let (Some(token), Some(buffers)) = (NonNull::new(data), array) {
-        let request = Request {
-            buffers,
-            entries: num,
-            token,
-            ctx,
-        };
-        // SAFETY: the caller serialises.
-        let driver = unsafe { queue.driver() };
-        if driver.add_direct(queue.common(), request).is_ok() {
-            queue.show_free(driver.num_free());
-            // SAFETY: as the caller.
-            return unsafe { added::<R>(vq, driver.unannounced()) };
-        }
-    }
-    // SAFETY: as the caller.
-    unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
-}
-
-/// The part for lists whose entries follow one another, on queues with indirect
-/// descriptors.
-///
-/// # Safety
-/// As the exported functions.
-#[inline(never)]
-unsafe fn add_table<R: Setup, const IN: bool>(
+unsafe fn add_array<R: Setup, const IN: bool, const TABLE: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -150,7 +114,7 @@ unsafe fn add_table<R: Setup, const IN: bool>(
     // SAFETY: the caller's list, which outlives the call.
     let array = unsafe { list.as_array::<IN>(num) };
     match (NonNull::new(data), array) {
-        (Some(token), Some(buffers)) if ctx.is_null() => {
+        (Some(token), Some(buffers)) if !TABLE || ctx.is_null() => {
             let request = Request {
                 buffers,
                 entries: num,
@@ -159,7 +123,12 @@ unsafe fn add_table<R: Setup, const IN: bool>(
             };
             // SAFETY: the caller serialises.
             let driver = unsafe { queue.driver() };
-            if driver.add_indirect(queue.common(), &request).is_ok() {
+            let result = if TABLE {
+                driver.add_indirect(queue.common(), &request)
+            } else {
+                driver.add_direct(queue.common(), request)
+            };
+            if result.is_ok() {
                 queue.show_free(driver.num_free());
                 // SAFETY: as the caller.
                 return unsafe { added::<R>(vq, driver.unannounced()) };

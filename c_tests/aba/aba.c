@@ -23,25 +23,8 @@
 
 #include "virtio_ring.h"
 
-/* C's ring asks for these; see the memory that it gets below. */
-void *__kmalloc_fake, *__kfree_ignore_start, *__kfree_ignore_end;
-
 #define PAGE 4096
 #define SIZE 256
-
-/*
- * What C's ring uses in place of malloc (it is built so): the kernel's pages
- * are zeroed and aligned, and the ring relies on it.
- */
-void *ring_malloc(size_t size);
-void *ring_malloc(size_t size)
-{
-	void *memory;
-
-	if (posix_memalign(&memory, PAGE, size))
-		return NULL;
-	return memset(memory, 0, size);
-}
 
 static struct {
 	struct virtqueue *(*create)(unsigned int, unsigned int, unsigned int,

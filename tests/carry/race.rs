@@ -14,11 +14,12 @@ use std::thread;
 use std::time::Instant;
 
 use crate::common::bell::{Bell, PATIENCE};
-use crate::common::device::{Device, Element};
-use crate::common::host::{Bells, Host, Line, Options};
-use crate::common::lists::Style;
-use crate::common::pattern::{self, Shape};
-use crate::common::rng::Rng;
+use crate::common::host::{Bells, Host, Line};
+use rings::device::Options;
+use rings::device::{Device, Element};
+use rings::lists::Style;
+use rings::pattern::{self, Shape};
+use rings::rng::Rng;
 
 const SHAPE: Shape = Shape {
     entries: 1,
@@ -56,7 +57,8 @@ fn new_queue<D: Device>(packed: bool) -> (Host, D) {
         event_idx: true,
         ..Options::plain(packed, 2)
     });
-    let device = D::new(&host);
+    // SAFETY: the host's queue, which lives as long.
+    let device = unsafe { D::new(host.areas(), host.options()) };
     (host, device)
 }
 

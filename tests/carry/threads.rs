@@ -5,16 +5,18 @@ use std::thread;
 use std::time::Instant;
 
 use crate::common::bell::PATIENCE;
-use crate::common::device::{Device, Element};
-use crate::common::host::{Bells, Host, Line, Options};
-use crate::common::lists::Style;
-use crate::common::pattern::{self, Shape};
-use crate::common::rng::Rng;
+use crate::common::host::{Bells, Host, Line};
+use rings::device::Options;
+use rings::device::{Device, Element};
+use rings::lists::Style;
+use rings::pattern::{self, Shape};
+use rings::rng::Rng;
 
 /// Carries `total` buffers.
 pub fn carry<D: Device + Send>(options: Options, total: u64) {
     let mut host = Host::new(options);
-    let device = D::new(&host);
+    // SAFETY: the host's queue, which lives as long.
+    let device = unsafe { D::new(host.areas(), host.options()) };
     let line = host.line();
     // Lives as long as the queue; reached through it, as the queue's functions
     // reach it, for the driver's thread has `host` to itself.

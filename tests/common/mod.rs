@@ -8,8 +8,4 @@
 #![allow(dead_code)]
 
 pub mod bell;
-pub mod device;
 pub mod host;
-pub mod lists;
-pub mod pattern;
-pub mod rng;

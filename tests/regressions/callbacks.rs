@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::bell::PATIENCE;
-use crate::common::device::{Area, Chain, Device};
-use crate::common::host::Options;
 use crate::on_both;
 use crate::rig::Rig;
+use rings::device::Options;
+use rings::device::{Area, Chain, Device};
 
 fn with_events(packed: bool, size: u16) -> Options {
     Options {

@@ -2,10 +2,11 @@
 //! Chains at the ring's end, chains of all of the ring, and chains that have
 //! no table.
 
-use crate::common::device::Device;
-use crate::common::host::{Host, Memory, Options};
+use crate::common::host::{Host, Memory};
 use crate::on_both;
 use crate::rig::Rig;
+use rings::device::Device;
+use rings::device::Options;
 
 fn sizes(packed: bool) -> Vec<u16> {
     let sizes = [1, 2, 3, 7, 8, 255, 256, 32767, 32768].into_iter();

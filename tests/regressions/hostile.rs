@@ -2,10 +2,10 @@
 //! A device that writes into what it was only to read, between add and
 //! get_buf: the driver keeps its own account and notices nothing.
 
-use crate::common::device::{Area, Device, Raw};
-use crate::common::host::Options;
 use crate::on_both;
 use crate::rig::Rig;
+use rings::device::Options;
+use rings::device::{Area, Device, Raw};
 
 const NEXT: u16 = 1;
 const INDIRECT: u16 = 4;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The device is notified when it has to be, and not when it need not be.
 
-use crate::common::device::Device;
-use crate::common::host::Options;
 use crate::on_both;
 use crate::rig::Rig;
+use rings::device::Device;
+use rings::device::Options;
 
 fn with_events(packed: bool, size: u16) -> Options {
     Options {

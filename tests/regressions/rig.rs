@@ -2,10 +2,11 @@
 //! A queue, its device, and buffers with numbers: buffer `n` has the pattern
 //! `n` and the token `n + 1`.
 
-use crate::common::device::{Chain, Device, Element};
-use crate::common::host::{Host, Options};
-use crate::common::lists::Style;
-use crate::common::pattern::{self, Shape};
+use crate::common::host::Host;
+use rings::device::Options;
+use rings::device::{Chain, Device, Element};
+use rings::lists::Style;
+use rings::pattern::{self, Shape};
 
 pub struct Rig<D> {
     pub host: Host,
@@ -23,7 +24,8 @@ impl<D: Device> Rig<D> {
     }
 
     pub fn over(host: Host) -> Self {
-        let device = D::new(&host);
+        // SAFETY: the host's queue, which lives as long.
+        let device = unsafe { D::new(host.areas(), host.options()) };
         Self {
             host,
             device,
@@ -104,12 +106,12 @@ macro_rules! on_both {
         mod $name {
             #[test]
             fn split() {
-                super::$check::<$crate::common::device::Split>(false);
+                super::$check::<rings::device::Split>(false);
             }
 
             #[test]
             fn packed() {
-                super::$check::<$crate::common::device::Packed>(true);
+                super::$check::<rings::device::Packed>(true);
             }
         }
     };

@@ -4,9 +4,9 @@
 use std::mem::replace;
 
 use super::{Carrier, Record, Wish};
-use crate::common::device::Device;
-use crate::common::lists::Style;
-use crate::common::pattern::{self, Shape};
+use rings::device::Device;
+use rings::lists::Style;
+use rings::pattern::{self, Shape};
 
 impl<D: Device> Carrier<D> {
     /// How large the next buffer is.

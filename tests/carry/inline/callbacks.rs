@@ -2,9 +2,9 @@
 //! The driver takes back, and says when it wants to be called.
 
 use super::{Carrier, Wish};
-use crate::common::device::Device;
-use crate::common::host::Options;
-use crate::common::pattern;
+use rings::device::Device;
+use rings::device::Options;
+use rings::pattern;
 
 impl<D: Device> Carrier<D> {
     pub(super) fn drain(&mut self) {

@@ -13,9 +13,10 @@ mod serve;
 
 use std::collections::VecDeque;
 
-use crate::common::device::{Chain, Device, Element};
-use crate::common::host::{Host, Options};
-use crate::common::rng::Rng;
+use crate::common::host::Host;
+use rings::device::Options;
+use rings::device::{Chain, Device, Element};
+use rings::rng::Rng;
 
 /// What one side has asked of the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,7 +97,8 @@ pub fn carry<D: Device>(options: Options, total: u64) {
 impl<D: Device> Carrier<D> {
     fn new(options: Options, total: u64) -> Self {
         let host = Host::new(options);
-        let device = D::new(&host);
+        // SAFETY: the host's queue, which lives as long.
+        let device = unsafe { D::new(host.areas(), host.options()) };
         // The ring's memory is zero at first.
         let initial = if options.event_idx && !options.packed {
             Wish::At(0)

@@ -4,8 +4,8 @@
 use std::mem::replace;
 
 use super::{Carrier, Wish};
-use crate::common::device::Device;
-use crate::common::pattern;
+use rings::device::Device;
+use rings::pattern;
 
 impl<D: Device> Carrier<D> {
     pub(super) fn run_device(&mut self) {

@@ -7,7 +7,11 @@
 //! ours, and [`Library`] loads either. The functions are the exported ones,
 //! with the kernel's names and arguments.
 
+pub mod device;
 mod functions;
+pub mod lists;
+pub mod pattern;
+pub mod rng;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 //! Addresses are made up. The library never follows them, and neither does
 //! the test device.
 
-use super::device::Element;
+use crate::device::Element;
 
 /// What a buffer with this number looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

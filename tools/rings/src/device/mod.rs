@@ -9,14 +9,14 @@
 //! division. The library counts in another way.
 
 mod area;
+mod options;
 mod packed;
 mod split;
 
 pub use area::Area;
+pub use options::Options;
 pub use packed::Packed;
 pub use split::Split;
-
-use super::host::Host;
 
 /// Descriptor flags (2.7.5 and 2.8.1).
 const NEXT: u16 = 1;
@@ -48,8 +48,12 @@ pub struct Chain {
 
 /// What both layouts' devices can do.
 pub trait Device {
-    /// The device of a queue that was just made.
-    fn new(host: &Host) -> Self;
+    /// The device of a queue that was just made. `areas` are the addresses of
+    /// its descriptor, driver and device area.
+    ///
+    /// # Safety
+    /// They are as large as `options` has it, and live as long as the device.
+    unsafe fn new(areas: [u64; 3], options: Options) -> Self;
 
     /// Takes the next available chain; its parts replace `elements`.
     fn take(&mut self, elements: &mut Vec<Element>) -> Option<Chain>;

@@ -3,9 +3,8 @@
 
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Raw, WRITE};
+use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
 use super::{check_order, passed, table};
-use crate::common::host::{Host, Options};
 
 /// Available and used ring: flags, index, entries, event (2.7.6 and 2.7.8).
 const FLAGS: usize = 0;
@@ -90,13 +89,11 @@ impl Split {
 }
 
 impl Device for Split {
-    fn new(host: &Host) -> Self {
-        let options = host.options();
+    unsafe fn new(areas: [u64; 3], options: Options) -> Self {
         let size = usize::from(options.size);
-        let [desc, avail, used] = host.areas();
+        let [desc, avail, used] = areas;
         assert!(desc.is_multiple_of(16) && avail.is_multiple_of(2) && used.is_multiple_of(4));
-        // SAFETY: the areas of a queue that lives as long as the device, as
-        // large as 2.7 says.
+        // SAFETY: the caller's areas, as large as 2.7 says.
         unsafe {
             Self {
                 desc: Area::new(desc, DESCRIPTOR * size),

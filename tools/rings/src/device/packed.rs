@@ -3,9 +3,8 @@
 
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Raw, WRITE};
+use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
 use super::{check_order, passed, table};
-use crate::common::host::{Host, Options};
 
 /// Whose a descriptor is (2.8.1).
 pub const AVAIL: u16 = 1 << 7;
@@ -115,12 +114,10 @@ impl Packed {
 }
 
 impl Device for Packed {
-    fn new(host: &Host) -> Self {
-        let options = host.options();
-        let [desc, driver, device] = host.areas();
+    unsafe fn new(areas: [u64; 3], options: Options) -> Self {
+        let [desc, driver, device] = areas;
         assert!(desc.is_multiple_of(16) && driver.is_multiple_of(4) && device.is_multiple_of(4));
-        // SAFETY: the areas of a queue that lives as long as the device, as
-        // large as 2.8 says.
+        // SAFETY: the caller's areas, as large as 2.8 says.
         unsafe {
             Self {
                 desc: Area::new(desc, DESCRIPTOR * usize::from(options.size)),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Scatterlists for the C functions.
 
-use super::device::Element;
-use virtio_ring::abi::scatterlist;
+use crate::abi::scatterlist;
+use crate::device::Element;
 
 /// An entry that links to another part of its list.
 const CHAIN: u64 = 1;

@@ -20,7 +20,6 @@ extern crate alloc;
 pub mod abi;
 pub mod capi;
 pub mod host;
-mod masked;
 pub mod queue;
 pub mod ring;
 pub mod shared;

@@ -8,7 +8,7 @@
 use core::ffi::{c_uint, c_ulong};
 use core::mem::{offset_of, size_of};
 
-use crate::ring::{Buffer, Unmapped};
+use crate::ring::{Buffer, Elements, Unmapped};
 
 /// One entry of a list of buffer parts, as in the tools' headers.
 #[repr(C)]
@@ -91,28 +91,17 @@ impl SgList {
         }
     }
 
-    /// The only entry of a list of one.
-    #[inline]
-    pub fn single(mut self) -> Option<Buffer> {
-        // SAFETY: `new`.
-        let sg = unsafe { self.current.as_ref() }?;
-        if sg.page_link & END == 0 {
-            return None;
-        }
-        self.next()?.ok()
-    }
-
     /// The list as an array, if its `announced` entries follow one another in
-    /// memory, there are no more of them, and the queue maps them.
+    /// memory and there are no more of them.
     ///
     /// # Safety
     /// The list lives for `'a`.
-    #[inline]
-    pub unsafe fn as_array<'a, const IN: bool>(self, announced: u32) -> Option<SgArray<'a, IN>> {
-        if self.premapped || self.current.is_null() || announced.wrapping_sub(1) >= MAX_ENTRIES {
+    #[inline(always)]
+    pub unsafe fn as_array<'a>(self, announced: u32) -> Option<SgArray<'a>> {
+        if self.current.is_null() {
             return None;
         }
-        let last = announced as usize - 1;
+        let last = announced.checked_sub(1)? as usize;
         for i in 0..last {
             // SAFETY: `new`: no entry before was the last or a link.
             if unsafe { (*self.current.add(i)).page_link } & (CHAIN | END) != 0 {
@@ -120,12 +109,15 @@ impl SgList {
             }
         }
         // SAFETY: as above.
-        if unsafe { (*self.current.add(last)).page_link } & (CHAIN | END) != END {
+        if unsafe { (*self.current.add(last)).page_link } & END == 0 {
             return None;
         }
-        // SAFETY: `announced` entries were just seen, and `new`.
+        // SAFETY: `announced` entries were just seen, and the caller.
         let entries = unsafe { core::slice::from_raw_parts(self.current, last + 1) };
-        Some(SgArray(entries.iter()))
+        Some(SgArray {
+            entries: entries.iter(),
+            device_writes: self.direction == Direction::In,
+        })
     }
 
     /// Does the list have exactly this many entries? Looks no further than
@@ -174,22 +166,37 @@ impl Iterator for SgList {
     }
 }
 
-/// A list whose entries follow one another in memory, written by the device if
-/// `IN`.
+/// A list whose entries follow one another in memory. Made by
+/// [`SgList::as_array`] only, which has looked at their marks.
 #[derive(Clone)]
-pub struct SgArray<'a, const IN: bool>(core::slice::Iter<'a, scatterlist>);
+pub struct SgArray<'a> {
+    entries: core::slice::Iter<'a, scatterlist>,
+    device_writes: bool,
+}
 
-impl<const IN: bool> Iterator for SgArray<'_, IN> {
-    type Item = Result<Buffer, Unmapped>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let sg = self.0.next()?;
-        Some(Ok(Buffer {
-            address: sg.address(),
+impl SgArray<'_> {
+    /// The next entry, at the address that `address` makes of it.
+    #[inline(always)]
+    fn entry(&mut self, address: impl Fn(&scatterlist) -> u64) -> Result<Buffer, Unmapped> {
+        let sg = self.entries.next().ok_or(Unmapped)?;
+        Ok(Buffer {
+            address: address(sg),
             length: sg.length,
-            device_writes: IN,
-        }))
+            device_writes: self.device_writes,
+        })
+    }
+}
+
+impl Elements for SgArray<'_> {
+    #[inline(always)]
+    fn next(&mut self) -> Result<Buffer, Unmapped> {
+        // Neither mark is set.
+        self.entry(|sg| sg.page_link.wrapping_add(sg.offset.into()))
+    }
+
+    #[inline(always)]
+    fn last(&mut self) -> Result<Buffer, Unmapped> {
+        self.entry(scatterlist::address)
     }
 }
 
@@ -226,6 +233,11 @@ impl SgLists {
         }
     }
 
+    /// Are there lists that the device reads?
+    pub fn has_out(&self) -> bool {
+        self.out_lists > 0
+    }
+
     /// The number of entries in all lists, None if it is more than a
     /// descriptor's length field can say.
     pub fn length(self) -> Option<u32> {
@@ -248,6 +260,7 @@ impl SgLists {
 impl Iterator for SgLists {
     type Item = Result<Buffer, Unmapped>;
 
+    #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             if let Some(buffer) = self.current.next() {

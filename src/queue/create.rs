@@ -126,7 +126,11 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
                 r#priv: core::ptr::null_mut(),
                 reset: false,
             },
-            ops: functions::<R>(),
+            ops: if indirect {
+                functions::<R, true>()
+            } else {
+                functions::<R, false>()
+            },
         },
         notify: spec.notify,
         driver: UnsafeCell::new(driver),

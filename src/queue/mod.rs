@@ -268,12 +268,13 @@ unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
     }
 }
 
-/// The functions of one kind of queue.
-const fn functions<R: Setup>() -> Ops {
+/// The functions of one kind of queue, with (`TABLE`) or without indirect
+/// descriptors.
+const fn functions<R: Setup, const TABLE: bool>() -> Ops {
     Ops {
-        add_outbuf: transfer::add_outbuf::<R>,
-        add_inbuf: transfer::add_inbuf::<R>,
-        add_inbuf_ctx: transfer::add_inbuf_ctx::<R>,
+        add_outbuf: transfer::add_outbuf::<R, TABLE>,
+        add_inbuf: transfer::add_inbuf::<R, TABLE>,
+        add_inbuf_ctx: transfer::add_inbuf_ctx::<R, TABLE>,
         add_sgs: transfer::add_sgs::<R>,
         kick_prepare: transfer::kick_prepare::<R>,
         notify: transfer::notify::<R>,

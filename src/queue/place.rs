@@ -291,8 +291,7 @@ impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
         if !place.is_ours() {
             return Err(Refusal::PackedElsewhere);
         }
-        // Room for a power of two: see `PackedAreas`.
-        let driver = (usize::from(size).next_power_of_two() * 16).next_multiple_of(LINE);
+        let driver = (usize::from(size) * 16).next_multiple_of(LINE);
         let device = driver + LINE;
         let end = device + LINE;
         let range = Range::find(place, end, LINE)?;

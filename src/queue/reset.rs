@@ -6,24 +6,28 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::{Handle, Setup, transfer};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
-use crate::ring::Slots;
 use crate::ring::memory::Memory;
+use crate::ring::{Released, Slots};
 
 pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    let Some(buffer) = driver.detach_unused_buf(queue.common()) else {
+    let Some((id, buffer)) = driver.detach_unused_buf(queue.common()) else {
         return core::ptr::null_mut();
     };
-    queue.show_free(driver.num_free());
-    if buffer.has_table
-        && let Some(table) = driver.take_table(buffer.id)
-    {
-        table.retire();
-    }
-    buffer.token.as_ptr()
+    let (token, num_free) = match buffer {
+        Released::Plain(token, num_free) | Released::Chain(token, num_free, _) => (token, num_free),
+        Released::Special(token, num_free, _) => {
+            if let Some(table) = driver.take_extra(id).and_then(|extra| extra.table) {
+                table.retire();
+            }
+            (token, num_free)
+        }
+    };
+    queue.show_free(num_free);
+    token.as_ptr()
 }
 
 /// Has the device stop the queue and gives back what is in flight. On success,

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use super::{Handle, Setup};
 use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
 use crate::host;
-use crate::ring::{AddError, BadId, Buffer, Request, Token, Unmapped, Used};
+use crate::ring::{AddError, Added, BadId, Listed, Released, Request, Token};
 
 /// Which of the functions for one list was called.
 #[derive(Clone, Copy)]
@@ -47,12 +47,78 @@ fn invalid<R: Setup>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> 
     -libc::EINVAL
 }
 
-/// The part of the functions for one list that has to be fast: one entry.
+/// The part of the functions for one list that has to be fast. Lists of one and
+/// of three entries, which most drivers send, are compiled on their own: without
+/// a loop there are registers enough.
 ///
 /// # Safety
 /// As the exported functions.
 #[inline(always)]
-unsafe fn add<R: Setup>(
+unsafe fn add<R: Setup, const TABLE: bool>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    // SAFETY: as the caller.
+    unsafe {
+        match (num, TABLE, call) {
+            (1, ..) => add_array::<R, false>(vq, sg, 1, data, ctx, call),
+            (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
+            (3, false, AddCall::Inbuf) => add_three_in::<R>(vq, sg, data),
+            _ => add_any::<R, TABLE>(vq, sg, num, data, ctx, call),
+        }
+    }
+}
+
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_three_out<R: Setup>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: as the caller.
+    unsafe { add_array::<R, false>(vq, sg, 3, data, core::ptr::null_mut(), AddCall::Outbuf) }
+}
+
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_three_in<R: Setup>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: as the caller.
+    unsafe { add_array::<R, false>(vq, sg, 3, data, core::ptr::null_mut(), AddCall::Inbuf) }
+}
+
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_any<R: Setup, const TABLE: bool>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    // SAFETY: as the caller.
+    unsafe { add_array::<R, TABLE>(vq, sg, num, data, ctx, call) }
+}
+
+/// Adds a list whose entries follow one another, in a table (`TABLE`) or in the
+/// ring; any other goes to [`add_list`].
+///
+/// # Safety
+/// As the exported functions.
+#[inline(always)]
+unsafe fn add_array<R: Setup, const TABLE: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -63,78 +129,30 @@ unsafe fn add<R: Setup>(
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     let common = queue.common();
-    if num == 1 && (ctx.is_null() || !common.indirect()) {
-        // SAFETY: the caller's list.
-        let list = unsafe { SgList::new(sg, call.direction(), false) };
-        if let (Some(token), Some(buffer)) = (NonNull::new(data), list.single()) {
-            // SAFETY: the caller serialises.
-            let driver = unsafe { queue.driver() };
-            if driver.add_one(common, buffer, token, ctx).is_ok() {
-                queue.show_free(driver.num_free());
-                // SAFETY: as the caller.
-                return unsafe { added::<R>(vq, driver.unannounced()) };
-            }
-        }
-    } else if num > 1 {
-        // SAFETY: as the caller.
-        return unsafe {
-            match (common.indirect(), call.direction()) {
-                (false, Direction::Out) => {
-                    add_array::<R, false, false>(vq, sg, num, data, ctx, call)
-                }
-                (false, Direction::In) => add_array::<R, true, false>(vq, sg, num, data, ctx, call),
-                (true, Direction::Out) => add_array::<R, false, true>(vq, sg, num, data, ctx, call),
-                (true, Direction::In) => add_array::<R, true, true>(vq, sg, num, data, ctx, call),
-            }
-        };
-    }
-    // SAFETY: as the caller.
-    unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
-}
-
-/// The part for lists whose entries follow one another. With (`TABLE`) and
-/// without indirect descriptors it is compiled on its own: each then has
-/// registers enough.
-///
-/// # Safety
-/// As the exported functions.
-#[inline(never)]
-unsafe fn add_array<R: Setup, const IN: bool, const TABLE: bool>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    num: c_uint,
-    data: *mut c_void,
-    ctx: *mut c_void,
-    call: AddCall,
-) -> c_int {
-    // SAFETY: a live queue, from `ops`.
-    let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), false) };
     // SAFETY: the caller's list, which outlives the call.
-    let array = unsafe { list.as_array::<IN>(num) };
-    match (NonNull::new(data), array) {
-        (Some(token), Some(buffers)) if !TABLE || ctx.is_null() => {
-            let request = Request {
-                buffers,
-                entries: num,
-                token,
-                ctx,
-            };
-            // SAFETY: the caller serialises.
-            let driver = unsafe { queue.driver() };
-            let result = if TABLE {
-                driver.add_indirect(queue.common(), &request)
-            } else {
-                driver.add_direct(queue.common(), request)
-            };
-            if result.is_ok() {
-                queue.show_free(driver.num_free());
-                // SAFETY: as the caller.
-                return unsafe { added::<R>(vq, driver.unannounced()) };
-            }
+    let buffers = unsafe { list.as_array(num) };
+    if let (Some(token), Some(buffers)) = (NonNull::new(data), buffers)
+        && (ctx.is_null() || !common.indirect())
+    {
+        let request = Request {
+            buffers,
+            entries: num,
+            token,
+            ctx,
+        };
+        // SAFETY: the caller serialises.
+        let driver = unsafe { queue.driver() };
+        let result = if TABLE {
+            driver.add_indirect(common, &request)
+        } else {
+            driver.add_run(common, request)
+        };
+        if let Ok(added) = result {
+            // SAFETY: as the caller.
+            return unsafe { finish(&queue, added) };
         }
-        _ => {}
     }
     // SAFETY: as the caller.
     unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
@@ -144,7 +162,7 @@ unsafe fn add_array<R: Setup, const IN: bool, const TABLE: bool>(
 /// that looks at it from all sides.
 macro_rules! add_functions {
     ($($fast:ident, $premapped:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
-        pub unsafe fn $fast<R: Setup>(
+        pub unsafe fn $fast<R: Setup, const TABLE: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -153,7 +171,7 @@ macro_rules! add_functions {
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
             // SAFETY: as the exported function.
-            unsafe { add::<R>(vq, sg, num, data, ctx, AddCall::$call) }
+            unsafe { add::<R, TABLE>(vq, sg, num, data, ctx, AddCall::$call) }
         }
 
         pub unsafe fn $premapped<R: Setup>(
@@ -193,8 +211,9 @@ unsafe fn add_list<R: Setup>(
 ) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
+    let premapped = queue.premapped();
     // SAFETY: the caller's list.
-    let list = unsafe { SgList::new(sg, call.direction(), queue.premapped()) };
+    let list = unsafe { SgList::new(sg, call.direction(), premapped) };
     let Some(token) = NonNull::new(data) else {
         return invalid(&queue, call.function(), format_args!("{NO_DATA}"));
     };
@@ -223,14 +242,13 @@ unsafe fn add_list<R: Setup>(
             format_args!("ctx {ctx:p} on a queue with indirect descriptors"),
         );
     }
-    let request = Request {
-        buffers: list.take(num as usize),
-        entries: num,
-        token,
-        ctx,
-    };
-    // SAFETY: the caller serialises.
-    unsafe { submit(&queue, request, call.direction() == Direction::Out) }
+    // SAFETY: the caller's list; it serialises.
+    unsafe {
+        match call.direction() {
+            Direction::Out => submit(&queue, SgLists::new(&sg, 1, 0, premapped), num, token, ctx),
+            Direction::In => submit(&queue, SgLists::new(&sg, 0, 1, premapped), num, token, ctx),
+        }
+    }
 }
 
 pub unsafe fn add_sgs<R: Setup>(
@@ -265,35 +283,39 @@ pub unsafe fn add_sgs<R: Setup>(
         }
         Some(entries) => entries,
     };
-    let request = Request {
-        buffers: lists.take(entries as usize),
-        entries,
-        token,
-        ctx: core::ptr::null_mut(),
-    };
     // SAFETY: the caller serialises.
-    unsafe { submit(&queue, request, out_sgs > 0) }
+    unsafe { submit(&queue, lists, entries, token, core::ptr::null_mut()) }
 }
 
+/// Adds lists that are known to have `entries` entries.
+///
 /// # Safety
 /// As for [`Handle::driver`].
-#[inline]
-unsafe fn submit<R: Setup, I>(queue: &Handle<R>, request: Request<I>, out: bool) -> c_int
-where
-    I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
-{
+#[inline(never)]
+unsafe fn submit<R: Setup>(
+    queue: &Handle<R>,
+    lists: SgLists,
+    entries: u32,
+    token: Token,
+    ctx: *mut c_void,
+) -> c_int {
+    let out = lists.has_out();
+    let request = Request {
+        buffers: Listed(lists),
+        entries,
+        token,
+        ctx,
+    };
     // The reference ends before the program's functions are called: they may
     // call us.
-    let (result, unannounced) = {
+    let result = {
         // SAFETY: the caller.
         let driver = unsafe { queue.driver() };
-        let result = driver.add(queue.common(), request);
-        queue.show_free(driver.num_free());
-        (result, driver.unannounced())
+        driver.add(queue.common(), request)
     };
     match result {
         // SAFETY: as the caller.
-        Ok(()) => unsafe { added::<R>(queue.public(), unannounced) },
+        Ok(added) => unsafe { finish(queue, added) },
         Err(AddError::NoSpace) => {
             if R::FORCES_NOTIFY && out {
                 // The device should make room; C ignores the answer, too.
@@ -311,17 +333,17 @@ where
 ///
 /// # Safety
 /// As the exported functions.
-#[inline]
-unsafe fn added<R: Setup>(vq: *mut virtqueue, unannounced: u16) -> c_int {
-    if R::FORCES_NOTIFY && unannounced == u16::MAX {
+#[inline(always)]
+unsafe fn finish<R: Setup>(queue: &Handle<R>, added: Added) -> c_int {
+    queue.show_free(added.num_free);
+    if added.unannounced_full {
         // SAFETY: as the caller.
-        return unsafe { kick_early::<R>(vq) };
+        return unsafe { kick_early::<R>(queue.public()) };
     }
     0
 }
 
-/// After one more add, the device's event could not be told from all of what
-/// was added.
+/// Announces what was added before there is too much of it.
 ///
 /// # Safety
 /// As the exported functions.
@@ -330,7 +352,7 @@ unsafe fn added<R: Setup>(vq: *mut virtqueue, unannounced: u16) -> c_int {
 unsafe fn kick_early<R: Setup>(vq: *mut virtqueue) -> c_int {
     // SAFETY: as the caller.
     unsafe { kick::<R>(vq) };
-    0
+    core::hint::black_box(0)
 }
 
 fn call_notify<R: Setup>(queue: &Handle<R>) -> bool {
@@ -371,7 +393,7 @@ pub unsafe fn kick<R: Setup>(vq: *mut virtqueue) -> bool {
 
 pub unsafe fn get_buf<R: Setup>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: as the exported function.
-    unsafe { take::<R>(vq, len, core::ptr::null_mut()) }
+    unsafe { take::<R, false>(vq, len, core::ptr::null_mut()) }
 }
 
 pub unsafe fn get_buf_ctx<R: Setup>(
@@ -380,13 +402,15 @@ pub unsafe fn get_buf_ctx<R: Setup>(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: as the exported function.
-    unsafe { take::<R>(vq, len, ctx) }
+    unsafe { take::<R, true>(vq, len, ctx) }
 }
 
+/// Both functions: with (`CTX`) and without the driver's second pointer.
+///
 /// # Safety
-/// As the exported functions; `ctx` may be NULL.
+/// As the exported functions.
 #[inline(always)]
-unsafe fn take<R: Setup>(
+unsafe fn take<R: Setup, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
@@ -395,47 +419,70 @@ unsafe fn take<R: Setup>(
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    match driver.get_buf(queue.common()) {
-        Ok(None) => core::ptr::null_mut(),
-        Ok(Some(Used { buffer, length })) => {
-            queue.show_free(driver.num_free());
-            // SAFETY: the caller's variables; `ctx` may be NULL.
-            unsafe {
-                len.write(length);
-                if !ctx.is_null() && !queue.common().indirect() {
-                    ctx.write(buffer.ctx);
-                }
+    // SAFETY: the caller's variable.
+    let written = |length| unsafe { len.write(length) };
+    match driver.get_buf(queue.common(), written) {
+        None => core::ptr::null_mut(),
+        Some((_, Ok(Released::Plain(token, num_free) | Released::Chain(token, num_free, _)))) => {
+            queue.show_free(num_free);
+            if CTX {
+                // SAFETY: the caller's variable.
+                unsafe { show_ctx(&queue, ctx, core::ptr::null_mut()) };
             }
-            if buffer.has_table {
-                // SAFETY: as the caller.
-                return unsafe { retire::<R>(vq, buffer.id, buffer.token) };
-            }
-            buffer.token.as_ptr()
+            token.as_ptr()
         }
-        Err(bad) => {
-            // C has read the length by now.
-            // SAFETY: the caller's variable.
-            unsafe {
-                len.write(bad.length);
-                report::<R>(vq, bad.cause, bad.id)
-            }
+        Some((id, Ok(Released::Special(token, num_free, _)))) => {
+            queue.show_free(num_free);
+            // SAFETY: as the caller.
+            unsafe { take_extra::<R>(vq, id as u16, token, ctx) }
         }
+        // SAFETY: as the caller.
+        Some((id, Err(cause))) => unsafe { report::<R>(vq, cause, id) },
     }
 }
 
-/// Gives a table back. Last of all, so that nothing has to be kept across it.
+/// Shows the driver the second pointer of a buffer; on queues with indirect
+/// descriptors there are none, and C leaves the variable alone.
 ///
 /// # Safety
-/// As the exported functions.
-#[cold]
-#[inline(never)]
-unsafe fn retire<R: Setup>(vq: *mut virtqueue, id: u16, token: Token) -> *mut c_void {
-    // SAFETY: the caller serialises.
-    let table = unsafe { Handle::<R>::new(vq).driver().take_table(id) };
-    if let Some(table) = table {
-        table.retire();
+/// `ctx` is the caller's variable or NULL.
+unsafe fn show_ctx<R: Setup>(queue: &Handle<R>, ctx: *mut *mut c_void, value: *mut c_void) {
+    if !ctx.is_null() && !queue.common().indirect() {
+        // SAFETY: the caller.
+        unsafe { ctx.write(value) };
     }
-    token.as_ptr()
+}
+
+/// An answer that the compiler cannot foresee. A call for it at the end of
+/// get_buf is a jump then; else get_buf would save registers on every way, to
+/// have its answer after that call.
+fn opaque(answer: *mut c_void) -> *mut c_void {
+    core::hint::black_box(answer)
+}
+
+/// Takes what few buffers have. Last of all, so that nothing has to be kept
+/// across it.
+///
+/// # Safety
+/// As the exported functions; `ctx` may be NULL.
+#[inline(never)]
+unsafe fn take_extra<R: Setup>(
+    vq: *mut virtqueue,
+    id: u16,
+    token: Token,
+    ctx: *mut *mut c_void,
+) -> *mut c_void {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises.
+    if let Some(extra) = unsafe { queue.driver() }.take_extra(id) {
+        // SAFETY: the caller's variable, or NULL.
+        unsafe { show_ctx(&queue, ctx, extra.ctx) };
+        if let Some(table) = extra.table {
+            table.retire();
+        }
+    }
+    opaque(token.as_ptr())
 }
 
 /// Reports a bad used entry; from the queue's name on, the text is C's.
@@ -455,7 +502,7 @@ unsafe fn report<R: Setup>(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_
         "virtio_ring: virtqueue_get_buf: {}:id {id} {what}",
         queue.name(),
     ));
-    core::ptr::null_mut()
+    opaque(core::ptr::null_mut())
 }
 
 pub unsafe fn next_offset<R: Setup>(vq: *mut virtqueue) -> u16 {

@@ -6,7 +6,7 @@
 //! passes are those of a ring of [`Memory::size`] entries; an implementation
 //! must be sound for any other, too (it masks them).
 
-use super::Unmapped;
+use super::{Buffer, Elements, Unmapped};
 
 /// A running number that one thread at a time writes and others read.
 pub trait Number {
@@ -86,42 +86,61 @@ pub trait Memory {
     /// Writes before, before writes behind (`virtio_wmb`).
     fn write_barrier(&self);
 
-    /// Writes an indirect table of `entries` descriptors for the chain whose
-    /// id is `id`. A chain has at most one table at a time, and only the holder
+    /// Writes an indirect table of `entries` elements for the chain whose id is
+    /// `id`, as `descriptor` makes it of an element, its number from 0 on, and
+    /// whether there are more. A chain has at most one table at a time, and only the holder
     /// of the driver's half places any.
     fn place_table(
         &self,
         id: u16,
         entries: u32,
-        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        elements: impl Elements,
+        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<Self::Table>, TableError>;
 }
 
 /// Memory of a split ring (virtio 1.3, 2.7).
 pub trait SplitMemory: Memory {
-    /// Writes descriptor `i`.
-    fn write_descriptor(&self, i: u16, descriptor: Descriptor);
+    /// One descriptor.
+    type Descriptor: SplitDescriptor;
+
+    /// The descriptor area: [`Memory::size`] descriptors.
+    fn descriptors(&self) -> &[Self::Descriptor];
+
+    /// The other two areas. One view for a whole operation: where they are is
+    /// then read once, not after each barrier.
+    fn rings(&self) -> impl SplitRings;
+}
+
+/// One descriptor of a split ring.
+pub trait SplitDescriptor {
+    /// Writes it.
+    fn write(&self, descriptor: Descriptor);
+}
+
+/// A split ring's available and used ring.
+pub trait SplitRings: Copy {
     /// Writes the available ring's entry for available index `index`.
-    fn write_avail_ring(&self, index: u16, head: u16);
+    fn write_avail_ring(self, index: u16, head: u16);
     /// Writes the available ring's index.
-    fn write_avail_idx(&self, index: u16);
+    fn write_avail_idx(self, index: u16);
     /// Writes the available ring's flags.
-    fn write_avail_flags(&self, flags: u16);
+    fn write_avail_flags(self, flags: u16);
     /// Writes `used_event`.
-    fn write_used_event(&self, index: u16);
+    fn write_used_event(self, index: u16);
     /// Writes `used_event`, followed by a full barrier.
-    fn publish_used_event(&self, index: u16);
+    fn publish_used_event(self, index: u16);
     /// Reads the used ring's index. Written by the device.
-    fn used_idx(&self) -> u16;
+    fn used_idx(self) -> u16;
     /// Reads the used ring's flags. Written by the device.
-    fn used_flags(&self) -> u16;
+    fn used_flags(self) -> u16;
     /// Reads the used ring's entry for used index `index`: id and length.
     /// Written by the device.
-    fn used_element(&self, index: u16) -> (u32, u32);
+    fn used_element(self, index: u16) -> (u32, u32);
     /// Reads `avail_event`. Written by the device.
-    fn avail_event(&self) -> u16;
+    fn avail_event(self) -> u16;
     /// Zeroes flags, indices and events of both rings.
-    fn clear(&self);
+    fn clear(self);
 }
 
 /// One descriptor of a packed ring.
@@ -138,8 +157,11 @@ pub trait PackedSlot {
 
 /// Memory of a packed ring (virtio 1.3, 2.8).
 pub trait PackedMemory: Memory {
-    /// The descriptor in slot `i`.
-    fn slot(&self, i: u16) -> impl PackedSlot;
+    /// One descriptor.
+    type Slot: PackedSlot;
+
+    /// The descriptor ring: [`Memory::size`] descriptors.
+    fn ring(&self) -> &[Self::Slot];
     /// Writes the driver event suppression structure's offset and wrap bit.
     fn write_driver_off_wrap(&self, off_wrap: u16);
     /// The same, followed by a full barrier.

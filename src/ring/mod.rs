@@ -23,13 +23,13 @@ mod tests;
 
 pub use packed::Packed;
 pub use position::Position;
-pub use slots::{Released, Slots};
+pub use slots::{Extra, Released, Slots};
 pub use split::Split;
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use memory::{Flag, Memory, TableError};
+use memory::{Descriptor, Flag, Memory, TableError};
 
 /// Largest queue size (virtio 1.3, 2.7 and 2.8.10.1).
 pub const MAX_SIZE: u32 = 1 << 15;
@@ -62,6 +62,17 @@ impl Buffer {
     fn flags(self) -> u16 {
         if self.device_writes { flag::WRITE } else { 0 }
     }
+
+    /// Its descriptor, with further flags and the layout's own field.
+    #[inline(always)]
+    fn chained(self, flags: u16, tag: u16) -> Descriptor {
+        Descriptor {
+            address: self.address,
+            length: self.length,
+            flags: self.flags() | flags,
+            tag,
+        }
+    }
 }
 
 /// An element could not be mapped for the device. No C program can make that
@@ -70,11 +81,34 @@ impl Buffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmapped;
 
+/// The elements of a buffer, one after the other.
+pub trait Elements: Clone {
+    /// The next one, which is not the last.
+    fn next(&mut self) -> Result<Buffer, Unmapped>;
+
+    /// The last one.
+    fn last(&mut self) -> Result<Buffer, Unmapped>;
+}
+
+/// Elements from an iterator.
+#[derive(Clone)]
+pub struct Listed<I>(pub I);
+
+impl<I: Iterator<Item = Result<Buffer, Unmapped>> + Clone> Elements for Listed<I> {
+    fn next(&mut self) -> Result<Buffer, Unmapped> {
+        self.0.next().unwrap_or(Err(Unmapped))
+    }
+
+    fn last(&mut self) -> Result<Buffer, Unmapped> {
+        self.next()
+    }
+}
+
 /// What one add call puts into the ring.
 #[derive(Clone, Copy)]
-pub struct Request<I> {
+pub struct Request<E> {
     /// The elements, device-readable ones first; exactly `entries` of them.
-    pub buffers: I,
+    pub buffers: E,
     /// How many there are, at least one.
     pub entries: u32,
     /// Handed back by [`Ring::get_buf`].
@@ -96,6 +130,12 @@ pub enum AddError {
     NoMemory,
 }
 
+impl From<Unmapped> for AddError {
+    fn from(_: Unmapped) -> Self {
+        Self::Unmapped
+    }
+}
+
 impl From<TableError> for AddError {
     fn from(error: TableError) -> Self {
         match error {
@@ -105,22 +145,23 @@ impl From<TableError> for AddError {
     }
 }
 
-/// A buffer that the device has used.
-pub struct Used {
-    /// What was known of it.
-    pub buffer: Released,
-    /// Bytes that the device says it wrote; not checked.
-    pub length: u32,
+/// What an add that went well leaves.
+pub struct Added {
+    /// Free descriptors.
+    pub num_free: u32,
+    /// Split: were 2^16 - 1 buffers added since the last `kick_prepare`? After
+    /// one more, the device's event could not be told from all of them.
+    pub unannounced_full: bool,
 }
 
-/// A used entry that cannot be true. The queue is broken when this is said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadUsed {
-    /// What is wrong with it.
-    pub cause: BadId,
-    /// The id that the device wrote.
+/// A used entry, as the device wrote it.
+#[derive(Clone, Copy)]
+pub struct Completion {
+    /// The used position that it is at.
+    pub at: u64,
+    /// Under which id the buffer is said to be in flight; not checked.
     pub id: u32,
-    /// The length that the device wrote.
+    /// Bytes that the device says it wrote; not checked.
     pub length: u32,
 }
 
@@ -190,6 +231,13 @@ impl<M: Memory> Common<M> {
         self.broken.set(broken);
     }
 
+    /// Breaks the queue over a used entry that cannot be true.
+    #[inline(always)]
+    fn broken_by(&self, cause: BadId) -> BadId {
+        self.set_broken(true);
+        cause
+    }
+
     /// Are wraps counted in the 32-bit poll token?
     pub fn wrap_counters(&self) -> bool {
         self.wrap_counters.get()
@@ -231,8 +279,7 @@ pub trait Ring: Sized {
     /// The used position of a queue that was just made.
     const START: u64;
 
-    /// Is a full ring's forced notification and the kick before the 2^16th
-    /// unannounced add this ring's? (C's split ring only.)
+    /// Does a full ring force a notification? (C's split ring only.)
     const FORCES_NOTIFY: bool;
 
     /// Is an element that can't be mapped for a table tried again for a chain?
@@ -285,10 +332,11 @@ pub trait Ring: Sized {
     }
 
     /// Makes a buffer available; the device is not told.
-    fn add<I>(&mut self, common: &Common<Self::Memory>, request: Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
-    {
+    fn add<E: Elements>(
+        &mut self,
+        common: &Common<Self::Memory>,
+        request: Request<E>,
+    ) -> Result<Added, AddError> {
         if common.indirect && request.entries > 1 {
             match self.add_indirect(common, &request) {
                 Err(AddError::NoMemory) => {}
@@ -301,31 +349,26 @@ pub trait Ring: Sized {
 
     /// The same, elements in a table, the table in one descriptor. (By
     /// reference, so that the other way is still open when there is no memory.)
-    fn add_indirect<I>(
+    fn add_indirect<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
-        request: &Request<I>,
-    ) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone;
+        request: &Request<E>,
+    ) -> Result<Added, AddError>;
 
     /// The same, elements in a chain of descriptors.
-    fn add_direct<I>(
+    fn add_direct<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
-        request: Request<I>,
-    ) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>>;
+        request: Request<E>,
+    ) -> Result<Added, AddError>;
 
-    /// Makes a buffer of one element available; else as [`Self::add`].
-    fn add_one(
+    /// The same in a faster way, which may refuse where [`Self::add_direct`]
+    /// would not.
+    fn add_run<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
-        buffer: Buffer,
-        token: Token,
-        ctx: *mut c_void,
-    ) -> Result<(), AddError>;
+        request: Request<E>,
+    ) -> Result<Added, AddError>;
 
     /// Free descriptors.
     fn num_free(&self) -> u32 {
@@ -338,18 +381,33 @@ pub trait Ring: Sized {
         common.was_used.get() || common.used.has_moved() || slots.num_free() != slots.size()
     }
 
-    /// How much was added since the last `kick_prepare`, modulo 2^16.
-    fn unannounced(&self) -> u16;
-
     /// Must the device be notified of what was added since last asked?
     fn kick_prepare(&mut self, common: &Common<Self::Memory>) -> bool;
 
-    /// Takes the next used buffer.
-    fn get_buf(&mut self, common: &Common<Self::Memory>) -> Result<Option<Used>, BadUsed>;
+    /// What the device says it has used next, if it says so, on a queue that is
+    /// not broken. Read once: what is decided is decided on this.
+    fn next_used(&self, common: &Common<Self::Memory>) -> Option<Completion>;
 
-    /// The memory of the indirect table of a buffer that came back with
-    /// `has_table`, for the caller to give back.
-    fn take_table(&mut self, id: u16) -> Option<<Self::Memory as Memory>::Table>;
+    /// Takes that buffer; breaks the queue if there is none.
+    fn take(&mut self, common: &Common<Self::Memory>, used: &Completion)
+    -> Result<Released, BadId>;
+
+    /// Takes the next used buffer: under which id it was in flight, and what was.
+    /// `written` is told first how many bytes the device says it wrote, of a bad
+    /// entry, too.
+    #[inline(always)]
+    fn get_buf(
+        &mut self,
+        common: &Common<Self::Memory>,
+        written: impl FnOnce(u32),
+    ) -> Option<(u32, Result<Released, BadId>)> {
+        let used = self.next_used(common)?;
+        written(used.length);
+        Some((used.id, self.take(common, &used)))
+    }
+
+    /// What a buffer that came back `special` had.
+    fn take_extra(&mut self, id: u16) -> Option<Extra<<Self::Memory as Memory>::Table>>;
 
     /// Asks the device not to interrupt; a hint. On any thread: drivers call it
     /// from the interrupt, without the lock.
@@ -363,8 +421,9 @@ pub trait Ring: Sized {
     /// False if there is something to do already.
     fn enable_cb_delayed(&mut self, common: &Common<Self::Memory>) -> bool;
 
-    /// Takes back a buffer of a stopped device's, the lowest id first.
-    fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<Released>;
+    /// Takes back a buffer of a stopped device's, the lowest id first: that id
+    /// and the buffer.
+    fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<(u16, Released)>;
 
     /// What a notification carries: where the driver will write next
     /// (virtio 1.3, 2.9).

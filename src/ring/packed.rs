@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The packed ring (virtio 1.3, 2.8).
 
-use core::ffi::c_void;
+use core::mem;
 
 use super::memory::{Descriptor, Flag, PackedMemory, PackedSlot};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{cold, packed_advance, packed_slot, packed_token};
-use super::slots::{Chain, Released, Slots};
-use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
+use super::slots::{Chain, Extra, Released, Slots};
+use super::{AddError, Added, BadId, Common, Completion, Elements, Request, Ring, flag};
 
 /// Descriptor flags that tell whose it is (2.8.1): available when they differ,
 /// used when both equal the used wrap counter.
@@ -15,57 +15,37 @@ const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
 /// Where in the ring the driver makes descriptors available, and in which lap.
-#[derive(Clone, Copy)]
 struct Cursor {
-    slot: u16,
+    slot: u32,
     /// The flags that make a descriptor of this lap available: AVAIL in laps
     /// whose wrap counter is 1, USED in the others.
     flags: u16,
+    /// Where `kick_prepare` last saw the cursor; a lap less for each lap since.
+    announced: u16,
 }
 
 impl Cursor {
     const START: Self = Self {
         slot: 0,
         flags: AVAIL,
+        announced: 0,
     };
 
-    fn step(&mut self, size: u32) {
-        self.slot += 1;
-        if u32::from(self.slot) >= size {
-            cold();
-            self.slot = 0;
-            self.flags ^= AVAIL | USED;
-        }
-    }
-
-    fn wrap(self) -> bool {
-        self.flags == AVAIL
-    }
-}
-
-/// Writes the descriptors of one chain.
-struct Writer {
-    at: Cursor,
-    id: u16,
-    size: u32,
-}
-
-impl Writer {
-    /// Writes an element, and its flags if there are any to add to; those of a
-    /// chain's first are not written before the others are.
+    /// Moves on by `count` descriptors, at most `size`.
     #[inline(always)]
-    fn write<M: PackedMemory>(&mut self, common: &Common<M>, buffer: Buffer, flags: Option<u16>) {
-        let slot = common.memory.slot(self.at.slot);
-        if let Some(flags) = flags {
-            slot.write_flags(self.at.flags | buffer.flags() | flags);
+    fn advance(&mut self, count: u32, size: u32) {
+        self.slot += count;
+        if self.slot >= size {
+            cold();
+            self.slot -= size;
+            self.flags ^= AVAIL | USED;
+            self.announced = self.announced.wrapping_sub(size as u16);
         }
-        slot.write(Descriptor {
-            address: buffer.address,
-            length: buffer.length,
-            flags: 0,
-            tag: self.id,
-        });
-        self.at.step(self.size);
+    }
+
+    /// The driver's wrap counter (2.8.1).
+    fn wrap_counter(&self) -> bool {
+        self.flags == AVAIL
     }
 }
 
@@ -73,8 +53,9 @@ impl Writer {
 pub struct Packed<M: PackedMemory> {
     slots: Slots<M::Table>,
     next_avail: Cursor,
-    /// How many descriptors `kick_prepare` has not seen.
-    unannounced: u16,
+    /// The flags that make a descriptor used in the lap of the used position:
+    /// both or none.
+    used_flags: u16,
 }
 
 impl<M: PackedMemory> Packed<M> {
@@ -87,27 +68,122 @@ impl<M: PackedMemory> Packed<M> {
         }
     }
 
-    /// Makes the chain that starts in `slot` available: the first descriptor's
-    /// flags come last (2.8.19).
-    fn publish(&mut self, common: &Common<M>, slot: impl PackedSlot, flags: u16, count: u16) {
-        self.unannounced = self.unannounced.wrapping_add(count);
+    /// Makes the chain of `count` that starts in `slot` available: the first
+    /// descriptor's flags come last (2.8.19).
+    #[inline(always)]
+    fn publish(
+        &mut self,
+        common: &Common<M>,
+        slot: &M::Slot,
+        flags: u16,
+        count: u32,
+        num_free: u32,
+    ) -> Added {
+        self.next_avail
+            .advance(count, common.memory.ring().len() as u32);
         common.memory.write_barrier();
         slot.write_flags(flags);
+        Added {
+            num_free,
+            unannounced_full: false,
+        }
     }
 
-    /// Undoes a chain from `head` up to, not including, `end`. Its descriptors
-    /// but the first say that they are available; a shorter chain at the same
-    /// place would let the device run on into them. They get the flags of the
-    /// lap before, in which they were neither available nor used.
-    fn take_back(&self, common: &Common<M>, head: Cursor, end: Cursor) {
-        let mut at = head;
-        while at.slot != end.slot || at.flags != end.flags {
-            if at.slot != head.slot {
-                let slot = common.memory.slot(at.slot);
-                slot.write_flags(at.flags ^ (AVAIL | USED));
-            }
-            at.step(self.slots.size());
+    /// Moves the used position `count` descriptors on from `at`.
+    #[inline(always)]
+    fn advance(&mut self, common: &Common<M>, at: u64, count: u32) {
+        let size = common.memory.ring().len() as u32;
+        let (next, wrapped) = packed_advance(at, count, size);
+        if wrapped {
+            self.used_flags ^= AVAIL | USED;
         }
+        common.used.set(next);
+        if common.publish_events.get() {
+            common.memory.publish_driver_off_wrap(next as u16);
+        }
+    }
+
+    /// Makes a buffer available in `slots`, which come with the flags that make
+    /// each available.
+    #[inline(always)]
+    fn add_to<'a, E: Elements>(
+        &mut self,
+        common: &'a Common<M>,
+        request: Request<E>,
+        slots: impl Iterator<Item = (&'a M::Slot, u16)>,
+    ) -> Result<Added, AddError> {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        let count = request.entries;
+        let num_free = self.slots.free_without(count).ok_or(AddError::NoSpace)?;
+        let id = self.slots.first_free();
+        let mut buffers = request.buffers;
+        // The head and its flags: they make the whole chain available, and are
+        // written last.
+        let mut head = None;
+        for (n, (slot, lap)) in (1..=count).zip(slots) {
+            let more = n < count;
+            let buffer = if more { buffers.next() } else { buffers.last() };
+            let Ok(buffer) = buffer else {
+                self.take_back(common, n - 1);
+                return Err(AddError::Unmapped);
+            };
+            let flags = lap | buffer.flags() | if more { flag::NEXT } else { 0 };
+            if n == 1 {
+                head = Some((slot, flags));
+            } else {
+                slot.write_flags(flags);
+            }
+            slot.write(buffer.chained(0, id as u16));
+        }
+        let (head, flags) = head.ok_or(AddError::NoSpace)?;
+        let walk = self.slots.walk();
+        let mut last = id;
+        for _ in 1..count {
+            last = walk.behind(last).ok_or(AddError::NoSpace)?;
+        }
+        let chain = Chain {
+            head: id,
+            last,
+            count,
+            after: walk.behind(last).ok_or(AddError::NoSpace)?,
+            num_free,
+        };
+        walk.claim(chain, request.token);
+        self.slots.add_extra(id, request.ctx, None);
+        Ok(self.publish(common, head, flags, count, num_free))
+    }
+
+    /// Undoes the first `count` descriptors of a chain. All but the first say
+    /// that they are available; a shorter chain at the same place would let the
+    /// device run on into them. They get the flags of the lap before, in which
+    /// they were neither available nor used.
+    #[cold]
+    fn take_back(&self, common: &Common<M>, count: u32) {
+        let chain = self.slots_onward(common).take(count as usize);
+        for (slot, flags) in chain.skip(1) {
+            slot.write_flags(flags ^ (AVAIL | USED));
+        }
+    }
+
+    /// All descriptors from the next available one on, each with the flags that
+    /// make it available.
+    fn slots_onward<'a>(
+        &self,
+        common: &'a Common<M>,
+    ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M> {
+        let flags = self.next_avail.flags;
+        let (behind, here) = common
+            .memory
+            .ring()
+            .split_at_checked(self.next_avail.slot as usize)
+            .unwrap_or_default();
+        let here = here.iter().map(move |slot| (slot, flags));
+        let behind = behind
+            .iter()
+            .map(move |slot| (slot, flags ^ (AVAIL | USED)));
+        here.chain(behind)
     }
 }
 
@@ -133,13 +209,13 @@ impl<M: PackedMemory> Ring for Packed<M> {
         Self {
             slots,
             next_avail: Cursor::START,
-            unannounced: 0,
+            used_flags: AVAIL | USED,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         self.next_avail = Cursor::START;
-        self.unannounced = 0;
+        self.used_flags = AVAIL | USED;
         common.no_interrupt.set(!callback);
         // At first the device is asked to interrupt always, as C has it.
         common.publish_events.set(false);
@@ -152,8 +228,8 @@ impl<M: PackedMemory> Ring for Packed<M> {
         &self.slots
     }
 
-    fn take_table(&mut self, id: u16) -> Option<M::Table> {
-        self.slots.take_table(id)
+    fn take_extra(&mut self, id: u16) -> Option<Extra<M::Table>> {
+        self.slots.take_extra(id)
     }
 
     fn replace_slots(&mut self, slots: Slots<M::Table>) {
@@ -161,152 +237,79 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     #[inline(always)]
-    fn add_indirect<I>(&mut self, common: &Common<M>, request: &Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
-    {
+    fn add_indirect<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        if self.slots.num_free() == 0 {
-            return Err(AddError::NoSpace);
-        }
+        let num_free = self.slots.free_without(1).ok_or(AddError::NoSpace)?;
         let id = self.slots.first_free();
+        let slot = common.memory.ring().get(self.next_avail.slot as usize);
+        let slot = slot.ok_or(AddError::NoSpace)?;
         // In a table neither order nor ids have to be said (2.8.7).
         let table = common.memory.place_table(
-            id,
+            id as u16,
             request.entries,
-            request.buffers.clone().map(|buffer| {
-                let buffer = buffer?;
-                Ok(Descriptor {
-                    address: buffer.address,
-                    length: buffer.length,
-                    flags: buffer.flags(),
-                    tag: 0,
-                })
-            }),
+            request.buffers.clone(),
+            |buffer, _, _| buffer.chained(0, 0),
         )?;
-        let head = self.next_avail;
-        let slot = common.memory.slot(head.slot);
         slot.write(Descriptor {
             address: table.address,
             length: request.entries * 16,
             flags: 0,
-            tag: id,
+            tag: id as u16,
         });
-        self.next_avail.step(self.slots.size());
+        let walk = self.slots.walk();
         let chain = Chain {
             head: id,
             last: id,
             count: 1,
-            after: self.slots.next(id),
+            after: walk.behind(id).ok_or(AddError::NoSpace)?,
+            num_free,
         };
-        self.slots
-            .claim(chain, request.token, request.ctx, table.owned);
-        self.publish(common, slot, flag::INDIRECT | head.flags, 1);
-        Ok(())
+        walk.claim(chain, request.token);
+        self.slots.add_extra(id, request.ctx, table.owned);
+        let flags = flag::INDIRECT | self.next_avail.flags;
+        Ok(self.publish(common, slot, flags, 1, num_free))
     }
 
-    #[inline(always)]
-    fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>>,
-    {
-        let Request { mut buffers, .. } = request;
-        if common.is_broken() {
-            return Err(AddError::Broken);
-        }
-        if request.entries > self.slots.num_free() {
-            return Err(AddError::NoSpace);
-        }
-        let id = self.slots.first_free();
-        let head = self.next_avail;
-        let mut writer = Writer {
-            at: head,
-            id,
-            size: self.slots.size(),
-        };
-        let Some(Ok(first)) = buffers.next() else {
-            return Err(AddError::Unmapped);
-        };
-        let mut head_flags = head.flags | first.flags();
-        writer.write(common, first, None);
-        let mut last = id;
-        // Each element is written when the next one is known, or that there is
-        // none: NEXT depends on it.
-        let mut waiting: Option<Buffer> = None;
-        for buffer in buffers {
-            if let Some(waiting) = waiting {
-                writer.write(common, waiting, Some(flag::NEXT));
-            }
-            let Ok(buffer) = buffer else {
-                self.take_back(common, head, writer.at);
-                return Err(AddError::Unmapped);
-            };
-            head_flags |= flag::NEXT;
-            last = self.slots.next(last);
-            waiting = Some(buffer);
-        }
-        if let Some(waiting) = waiting {
-            writer.write(common, waiting, Some(0));
-        }
-        self.next_avail = writer.at;
-        let chain = Chain {
-            head: id,
-            last,
-            count: request.entries as u16,
-            after: self.slots.next(last),
-        };
-        self.slots.claim(chain, request.token, request.ctx, None);
-        let slot = common.memory.slot(head.slot);
-        self.publish(common, slot, head_flags, chain.count);
-        Ok(())
-    }
-
-    #[inline]
-    fn add_one(
+    fn add_direct<E: Elements>(
         &mut self,
         common: &Common<M>,
-        buffer: Buffer,
-        token: Token,
-        ctx: *mut c_void,
-    ) -> Result<(), AddError> {
-        if common.is_broken() {
-            return Err(AddError::Broken);
-        }
-        if self.slots.num_free() == 0 {
-            return Err(AddError::NoSpace);
-        }
-        let head = self.next_avail;
-        let (id, _) = self.slots.claim_first(token, ctx);
-        let slot = common.memory.slot(head.slot);
-        slot.write(Descriptor {
-            address: buffer.address,
-            length: buffer.length,
-            flags: 0,
-            tag: id,
-        });
-        self.next_avail.step(self.slots.size());
-        self.publish(common, slot, head.flags | buffer.flags(), 1);
-        Ok(())
+        request: Request<E>,
+    ) -> Result<Added, AddError> {
+        let slots = self.slots_onward(common);
+        self.add_to(common, request, slots)
     }
 
-    fn unannounced(&self) -> u16 {
-        self.unannounced
+    /// Where the ring does not end on the way.
+    #[inline(always)]
+    fn add_run<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: Request<E>,
+    ) -> Result<Added, AddError> {
+        let first = self.next_avail.slot as usize;
+        let run = first..first + request.entries as usize;
+        let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
+        let flags = self.next_avail.flags;
+        self.add_to(common, request, run.iter().map(|slot| (slot, flags)))
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
         // As in the split ring (2.8.21.3.1).
         common.memory.full_barrier();
-        let new = self.next_avail.slot;
-        let old = new.wrapping_sub(self.unannounced);
-        self.unannounced = 0;
+        let new = self.next_avail.slot as u16;
+        let old = mem::replace(&mut self.next_avail.announced, new);
         let (off_wrap, flags) = common.memory.device_event();
         if flags != DESC {
             return flags != DISABLE;
         }
         let event = off_wrap & !notification::WRAP;
-        let same_lap = (off_wrap & notification::WRAP != 0) == self.next_avail.wrap();
+        let same_lap = (off_wrap & notification::WRAP != 0) == self.next_avail.wrap_counter();
         let event = if same_lap {
             event
         } else {
@@ -316,35 +319,38 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     #[inline(always)]
-    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
+    fn next_used(&self, common: &Common<M>) -> Option<Completion> {
         if common.is_broken() {
-            return Ok(None);
+            return None;
         }
         let at = common.used.get_own();
-        let slot = common.memory.slot(packed_slot(at));
-        if !is_used(&slot, at as u16) {
-            return Ok(None);
+        let slot = common.memory.ring().get(usize::from(packed_slot(at)))?;
+        if slot.flags() & (AVAIL | USED) != self.used_flags {
+            return None;
         }
         // Id and length are there once the flags say so.
         common.memory.read_barrier();
         let (id, length) = slot.used_element();
-        let id = u32::from(id);
-        let released = match self.slots.release(id) {
-            Ok(released) => released,
-            Err(cause) => {
-                common.set_broken(true);
-                return Err(BadUsed { cause, id, length });
-            }
-        };
-        let next = packed_advance(at, released.count, self.slots.size());
-        common.used.set(next);
-        if common.publish_events.get() {
-            common.memory.publish_driver_off_wrap(next as u16);
-        }
-        Ok(Some(Used {
-            buffer: released,
+        Some(Completion {
+            at,
+            id: id.into(),
             length,
-        }))
+        })
+    }
+
+    #[inline(always)]
+    fn take(&mut self, common: &Common<M>, used: &Completion) -> Result<Released, BadId> {
+        match self.slots.release(used.id) {
+            Ok(plain @ Released::Plain(..)) => {
+                self.advance(common, used.at, 1);
+                Ok(plain)
+            }
+            Ok(chain @ (Released::Chain(_, _, count) | Released::Special(_, _, count))) => {
+                self.advance(common, used.at, count.into());
+                Ok(chain)
+            }
+            Err(cause) => Err(common.broken_by(cause)),
+        }
     }
 
     fn disable_cb(common: &Common<M>) {
@@ -379,7 +385,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         if common.event_idx {
             let in_flight = (self.slots.size() - self.slots.num_free()) as u16;
             let wait = notification::delayed(in_flight);
-            let event = packed_advance(at, wait, self.slots.size());
+            let (event, _) = packed_advance(at, wait.into(), self.slots.size());
             common.memory.write_driver_off_wrap(event as u16);
             common.memory.write_barrier();
         }
@@ -388,20 +394,20 @@ impl<M: PackedMemory> Ring for Packed<M> {
         !Self::is_used_at(common, at)
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);
-        Some(released)
+        Some((id, released))
     }
 
     fn next_offset(&self) -> u16 {
-        let wrap = if self.next_avail.wrap() {
+        let wrap = if self.next_avail.wrap_counter() {
             notification::WRAP
         } else {
             0
         };
-        self.next_avail.slot | wrap
+        self.next_avail.slot as u16 | wrap
     }
 
     fn clear(common: &Common<M>) {
@@ -410,7 +416,8 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
-        is_used(&common.memory.slot(packed_slot(at)), at as u16)
+        let slot = common.memory.ring().get(usize::from(packed_slot(at)));
+        slot.is_some_and(|slot| is_used(slot, at as u16))
     }
 
     fn token(common: &Common<M>, at: u64) -> u32 {
@@ -419,7 +426,8 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
         let slot = token & !notification::WRAP;
+        let slot = common.memory.ring().get(usize::from(slot));
         // C reads beyond the ring there.
-        slot >= common.memory.size() || is_used(&common.memory.slot(slot), token)
+        slot.is_none_or(|slot| is_used(slot, token))
     }
 }

@@ -80,15 +80,17 @@ pub fn packed_slot(number: u64) -> u16 {
 #[cold]
 pub fn cold() {}
 
-/// Packed: the number after `count` more descriptors, at most `size`.
-pub fn packed_advance(number: u64, count: u16, size: u32) -> u64 {
-    let end = u32::from(packed_slot(number)) + u32::from(count);
-    let mut number = number + u64::from(count);
+/// Packed: the number after `count` more descriptors, at most `size`, and
+/// whether a lap has ended.
+#[inline(always)]
+pub fn packed_advance(number: u64, count: u32, size: u32) -> (u64, bool) {
+    let end = u32::from(packed_slot(number)) + count;
+    let number = number + u64::from(count);
     if end >= size {
         cold();
-        number += WRAP - u64::from(size);
+        return (number + WRAP - u64::from(size), true);
     }
-    number
+    (number, false)
 }
 
 /// Packed: the 32-bit token, wraps counted.

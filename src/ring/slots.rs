@@ -6,93 +6,144 @@
 //! device can't reach it. The free list is C's, so that ids come in C's order:
 //! a stack of chains, each taken from the top and put back as a whole.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::ffi::c_void;
+use core::mem;
 
 use super::{BadId, Token};
-use crate::masked::Masked;
 
+/// One id. Most buffers are plain: one id, no table of their own, no context.
+/// Free slots are plain, too, so that a plain buffer has nothing to write here
+/// but its token.
 struct Slot {
     /// Set while a buffer is in flight under this id.
     token: Option<Token>,
-    /// The driver's, on queues without indirect descriptors.
-    ctx: *mut c_void,
     /// The next free id, or the next of the chain.
     next: u16,
-    /// The last id of the chain, and [`TABLE`].
-    last: u16,
-    /// How many ids the chain has.
+    /// The last id of the chain, and [`SPECIAL`]; plain: this id.
+    last: u32,
+    /// How many ids the chain has; plain: 1.
     count: u16,
 }
 
-/// In `last`: there is something in `tables` for this id. Ids are below 2^15,
-/// so an index made of such a `last` is the id's: the mask drops the bit.
-const TABLE: u16 = 1 << 15;
+/// In `last`: there is something in `extras` for this id.
+const SPECIAL: u32 = 1 << 31;
 
-/// A chain of ids that a buffer takes.
+/// What few buffers have.
+pub struct Extra<T> {
+    /// The driver's context, on queues without indirect descriptors.
+    pub ctx: *mut c_void,
+    /// Memory of an indirect table that has to be given back.
+    pub table: Option<T>,
+}
+
+/// A chain of ids for a buffer.
 #[derive(Clone, Copy)]
 pub struct Chain {
     /// First id, the buffer's.
-    pub head: u16,
+    pub head: u32,
     /// Last id.
-    pub last: u16,
+    pub last: u32,
     /// How many.
-    pub count: u16,
+    pub count: u32,
     /// The id behind the last in the free list.
-    pub after: u16,
+    pub after: u32,
+    /// How many ids are free without these.
+    pub num_free: u32,
 }
 
-/// What was in flight under an id.
-pub struct Released {
-    /// The id.
-    pub id: u16,
-    /// The driver's token.
-    pub token: Token,
-    /// The driver's context.
-    pub ctx: *mut c_void,
-    /// How many ids became free.
-    pub count: u16,
-    /// Is there memory of an indirect table to be given back?
-    /// [`Slots::take_table`] has it.
-    pub has_table: bool,
+/// What was in flight under an id: the driver's token, how many ids are free
+/// now, and how many of them the buffer had. (What is most frequent has a way of
+/// its own all through.)
+pub enum Released {
+    /// One id, and nothing more.
+    Plain(Token, u32),
+    /// Several.
+    Chain(Token, u32, u16),
+    /// There is more: [`Slots::take_extra`] has it.
+    Special(Token, u32, u16),
+}
+
+/// A walk along the free list, to take a chain off its top.
+pub struct Walk<'a> {
+    slots: &'a mut [Slot],
+    free_head: &'a mut u32,
+    num_free: &'a mut u32,
+}
+
+impl Walk<'_> {
+    /// How many ids there are.
+    #[inline(always)]
+    pub fn ids(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The id behind `id`, which is one of them.
+    #[inline(always)]
+    pub fn behind(&self, id: u32) -> Option<u32> {
+        Some(self.slots.get(id as usize)?.next.into())
+    }
+
+    /// Takes `chain`, found in this walk from [`Slots::first_free`] on, off the
+    /// list.
+    #[inline(always)]
+    pub fn claim(self, chain: Chain, token: Token) {
+        if let Some(slot) = self.slots.get_mut(chain.head as usize) {
+            slot.token = Some(token);
+            if chain.count > 1 {
+                slot.last = chain.last;
+                slot.count = chain.count as u16;
+            }
+        }
+        *self.free_head = chain.after;
+        *self.num_free = chain.num_free;
+    }
 }
 
 /// The descriptors of one ring.
 pub struct Slots<T> {
-    slots: Masked<Slot>,
+    slots: Box<[Slot]>,
     num_free: u32,
     /// Top of the free list; stale while nothing is free.
-    free_head: u16,
-    /// Memory of indirect tables that has to be given back. Seldom any.
-    tables: Masked<Option<T>>,
+    free_head: u32,
+    extras: Box<[Extra<T>]>,
+}
+
+/// `size` entries, each made by `entry` from its number.
+fn table<E>(size: u16, entry: impl FnMut(u16) -> E) -> Option<Box<[E]>> {
+    let mut entries = Vec::new();
+    entries.try_reserve_exact(size.into()).ok()?;
+    entries.extend((0..size).map(entry));
+    Some(entries.into_boxed_slice())
 }
 
 impl<T> Slots<T> {
     /// `size` free descriptors, 0 on top. None when there is no memory.
     pub fn new(size: u16) -> Option<Self> {
-        let mut id = 0;
-        let slots = Masked::new(size, || {
-            id += 1;
-            Slot {
-                token: None,
-                ctx: core::ptr::null_mut(),
-                // The last one's is never followed; C leaves 0 there, and a
-                // split descriptor shows it.
-                next: if id < u32::from(size) { id as u16 } else { 0 },
-                last: 0,
-                count: 0,
-            }
-        })?;
+        let slot = |id: u16| Slot {
+            token: None,
+            // The last one's is never followed; C leaves 0 there, and a split
+            // descriptor shows it.
+            next: if id + 1 < size { id + 1 } else { 0 },
+            last: id.into(),
+            count: 1,
+        };
+        let extra = |_| Extra {
+            ctx: core::ptr::null_mut(),
+            table: None,
+        };
         Some(Self {
-            slots,
+            slots: table(size, slot)?,
             num_free: size.into(),
             free_head: 0,
-            tables: Masked::new(size, || None)?,
+            extras: table(size, extra)?,
         })
     }
 
     /// How many there are.
     pub fn size(&self) -> u32 {
-        self.slots.size()
+        self.slots.len() as u32
     }
 
     /// How many are free.
@@ -101,72 +152,83 @@ impl<T> Slots<T> {
     }
 
     /// The id on top of the free list.
-    pub fn first_free(&self) -> u16 {
+    pub fn first_free(&self) -> u32 {
         self.free_head
     }
 
-    /// The id behind `id` in the free list or in its chain.
-    pub fn next(&self, id: u16) -> u16 {
-        self.slots.at(id).next
+    /// How many are free without `count` of them; None if that is too many, or
+    /// none at all.
+    #[inline(always)]
+    pub fn free_without(&self, count: u32) -> Option<u32> {
+        if count == 0 {
+            return None;
+        }
+        self.num_free.checked_sub(count)
     }
 
-    /// Takes `chain` off the top of the free list, where the caller found it
-    /// with [`Self::first_free`] and [`Self::next`].
-    pub fn claim(&mut self, chain: Chain, token: Token, ctx: *mut c_void, table: Option<T>) {
-        self.free_head = chain.after;
-        self.num_free -= u32::from(chain.count);
-        let slot = self.slots.at_mut(chain.head);
-        slot.token = Some(token);
-        slot.ctx = ctx;
-        slot.last = chain.last;
-        slot.count = chain.count;
-        if table.is_some() {
-            slot.last |= TABLE;
-            *self.tables.at_mut(chain.head) = table;
+    /// Notes what few buffers have, for the one in flight under `id`.
+    #[inline(always)]
+    pub fn add_extra(&mut self, id: u32, ctx: *mut c_void, table: Option<T>) {
+        if table.is_none() && ctx.is_null() {
+            return;
+        }
+        let i = id as usize;
+        if let (Some(slot), Some(extra)) = (self.slots.get_mut(i), self.extras.get_mut(i)) {
+            slot.last |= SPECIAL;
+            *extra = Extra { ctx, table };
         }
     }
 
-    /// Takes the top of the free list as a chain of one: its id, and the one
-    /// that is on top now.
-    #[inline]
-    pub fn claim_first(&mut self, token: Token, ctx: *mut c_void) -> (u16, u16) {
-        let head = self.free_head;
-        let slot = self.slots.at_mut(head);
-        slot.token = Some(token);
-        slot.ctx = ctx;
-        slot.last = head;
-        slot.count = 1;
-        self.free_head = slot.next;
-        self.num_free -= 1;
-        (head, self.free_head)
+    /// A walk along the free list.
+    #[inline(always)]
+    pub fn walk(&mut self) -> Walk<'_> {
+        Walk {
+            slots: &mut self.slots,
+            free_head: &mut self.free_head,
+            num_free: &mut self.num_free,
+        }
     }
 
     /// Puts the chain of `id` on top of the free list.
     #[inline(always)]
     pub fn release(&mut self, id: u32) -> Result<Released, BadId> {
-        let slot = self.slots.get_mut(id).ok_or(BadId::OutOfRange)?;
+        let slot = self.slots.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
         let token = slot.token.take().ok_or(BadId::NotAHead)?;
-        let head = id as u16;
-        let (ctx, last, count) = (slot.ctx, slot.last, slot.count);
-        self.slots.at_mut(last).next = self.free_head;
-        self.free_head = head;
-        self.num_free += u32::from(count);
-        Ok(Released {
-            id: head,
-            token,
-            ctx,
-            count,
-            has_table: last & TABLE != 0,
+        let last = slot.last;
+        if last == id {
+            slot.next = self.free_head as u16;
+            self.free_head = id;
+            let num_free = self.num_free + 1;
+            self.num_free = num_free;
+            return Ok(Released::Plain(token, num_free));
+        }
+        slot.last = id;
+        let count = mem::replace(&mut slot.count, 1);
+        if let Some(end) = self.slots.get_mut((last & !SPECIAL) as usize) {
+            end.next = self.free_head as u16;
+        }
+        self.free_head = id;
+        let num_free = self.num_free + u32::from(count);
+        self.num_free = num_free;
+        Ok(if last & SPECIAL == 0 {
+            Released::Chain(token, num_free, count)
+        } else {
+            Released::Special(token, num_free, count)
         })
     }
 
-    /// The memory of the table that a released buffer had.
-    pub fn take_table(&mut self, id: u16) -> Option<T> {
-        self.tables.at_mut(id).take()
+    /// What a released buffer that was special had.
+    pub fn take_extra(&mut self, id: u16) -> Option<Extra<T>> {
+        let extra = self.extras.get_mut(usize::from(id))?;
+        Some(Extra {
+            ctx: extra.ctx,
+            table: extra.table.take(),
+        })
     }
 
     /// The lowest id in flight.
     pub fn first_in_flight(&self) -> Option<u16> {
-        (0..self.size() as u16).find(|&id| self.slots.at(id).token.is_some())
+        let id = self.slots.iter().position(|slot| slot.token.is_some())?;
+        Some(id as u16)
     }
 }

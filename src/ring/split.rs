@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The split ring (virtio 1.3, 2.7).
 
-use core::ffi::c_void;
-
-use super::memory::{Descriptor, Flag, SplitMemory};
+use super::memory::{Descriptor, Flag, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
-use super::slots::{Chain, Released, Slots};
-use super::{AddError, BadUsed, Buffer, Common, Request, Ring, Token, Unmapped, Used, flag};
+use super::slots::{Chain, Extra, Released, Slots};
+use super::{AddError, Added, BadId, Common, Completion, Elements, Request, Ring, flag};
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory> {
     slots: Slots<M::Table>,
     /// The available index as last written.
     avail_idx: u16,
-    /// How many of them `kick_prepare` has not seen.
-    unannounced: u16,
+    /// Where the available index was when `kick_prepare` last saw it, less 1:
+    /// where it must not get to without another.
+    limit: u16,
 }
 
 /// Writes the available ring's flags; with event index they mean nothing
@@ -24,6 +23,7 @@ fn write_flags<M: SplitMemory>(common: &Common<M>) {
         let unwanted = common.no_interrupt.get();
         common
             .memory
+            .rings()
             .write_avail_flags(if unwanted { NO_INTERRUPT } else { 0 });
     }
 }
@@ -38,30 +38,30 @@ impl<M: SplitMemory> Split<M> {
         }
     }
 
-    /// Writes an element into descriptor `id`; the id that follows.
+    /// Moves the used position behind `at`.
     #[inline(always)]
-    fn write(&self, common: &Common<M>, id: u16, buffer: Buffer, next_flag: u16) -> u16 {
-        let next = self.slots.next(id);
-        common.memory.write_descriptor(
-            id,
-            Descriptor {
-                address: buffer.address,
-                length: buffer.length,
-                flags: buffer.flags() | next_flag,
-                tag: next,
-            },
-        );
-        next
+    fn advance(common: &Common<M>, at: u64) {
+        common.used.set(at + 1);
+        if common.publish_events.get() {
+            common.memory.rings().publish_used_event((at + 1) as u16);
+        }
     }
 
     /// Makes the chain at `head` available (2.7.13).
-    fn publish(&mut self, common: &Common<M>, head: u16) {
-        common.memory.write_avail_ring(self.avail_idx, head);
-        self.avail_idx = self.avail_idx.wrapping_add(1);
-        self.unannounced = self.unannounced.wrapping_add(1);
+    #[inline(always)]
+    fn publish(&mut self, common: &Common<M>, head: u32, num_free: u32) -> Added {
+        let rings = common.memory.rings();
+        let index = self.avail_idx;
+        rings.write_avail_ring(index, head as u16);
+        let index = index.wrapping_add(1);
+        self.avail_idx = index;
         // The device reads entry and descriptors once it sees the index.
         common.memory.write_barrier();
-        common.memory.write_avail_idx(self.avail_idx);
+        rings.write_avail_idx(index);
+        Added {
+            num_free,
+            unannounced_full: index == self.limit,
+        }
     }
 }
 
@@ -76,13 +76,13 @@ impl<M: SplitMemory> Ring for Split<M> {
         Self {
             slots,
             avail_idx: 0,
-            unannounced: 0,
+            limit: u16::MAX,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         self.avail_idx = 0;
-        self.unannounced = 0;
+        self.limit = u16::MAX;
         common.no_interrupt.set(!callback);
         common.publish_events.set(callback);
         if !callback {
@@ -94,8 +94,8 @@ impl<M: SplitMemory> Ring for Split<M> {
         &self.slots
     }
 
-    fn take_table(&mut self, id: u16) -> Option<M::Table> {
-        self.slots.take_table(id)
+    fn take_extra(&mut self, id: u16) -> Option<Extra<M::Table>> {
+        self.slots.take_extra(id)
     }
 
     fn replace_slots(&mut self, slots: Slots<M::Table>) {
@@ -103,120 +103,95 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     #[inline(always)]
-    fn add_indirect<I>(&mut self, common: &Common<M>, request: &Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>> + Clone,
-    {
+    fn add_indirect<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        if self.slots.num_free() == 0 {
-            return Err(AddError::NoSpace);
-        }
+        let num_free = self.slots.free_without(1).ok_or(AddError::NoSpace)?;
         let head = self.slots.first_free();
-        let entries = request.entries;
-        let mut n = 0;
+        let walk = self.slots.walk();
+        let after = walk.behind(head).ok_or(AddError::NoSpace)?;
+        let descriptor = common.memory.descriptors().get(head as usize);
+        let descriptor = descriptor.ok_or(AddError::NoSpace)?;
         let table = common.memory.place_table(
-            head,
-            entries,
-            request.buffers.clone().map(|buffer| {
-                let buffer = buffer?;
-                n += 1;
-                let more = if n < entries { flag::NEXT } else { 0 };
-                Ok(Descriptor {
-                    address: buffer.address,
-                    length: buffer.length,
-                    flags: buffer.flags() | more,
-                    tag: n as u16,
-                })
-            }),
-        )?;
-        common.memory.write_descriptor(
-            head,
-            Descriptor {
-                address: table.address,
-                length: entries * 16,
-                flags: flag::INDIRECT,
-                tag: self.slots.next(head),
+            head as u16,
+            request.entries,
+            request.buffers.clone(),
+            |buffer, i, more| {
+                // The following entry, whether there is one or not: as C has it.
+                buffer.chained(if more { flag::NEXT } else { 0 }, i as u16 + 1)
             },
-        );
+        )?;
+        descriptor.write(Descriptor {
+            address: table.address,
+            length: request.entries * 16,
+            flags: flag::INDIRECT,
+            tag: after as u16,
+        });
         let chain = Chain {
             head,
             last: head,
             count: 1,
-            after: self.slots.next(head),
+            after,
+            num_free,
         };
-        self.slots
-            .claim(chain, request.token, request.ctx, table.owned);
-        self.publish(common, head);
-        Ok(())
+        walk.claim(chain, request.token);
+        self.slots.add_extra(head, request.ctx, table.owned);
+        Ok(self.publish(common, head, num_free))
     }
 
     #[inline(always)]
-    fn add_direct<I>(&mut self, common: &Common<M>, request: Request<I>) -> Result<(), AddError>
-    where
-        I: Iterator<Item = Result<Buffer, Unmapped>>,
-    {
-        let Request { mut buffers, .. } = request;
-        if common.is_broken() {
-            return Err(AddError::Broken);
-        }
-        if request.entries > self.slots.num_free() {
-            return Err(AddError::NoSpace);
-        }
-        let head = self.slots.first_free();
-        let mut id = head;
-        // Each element is written when the next one is known, or that there is
-        // none: NEXT depends on it.
-        let mut buffer = match buffers.next() {
-            Some(Ok(buffer)) => buffer,
-            _ => return Err(AddError::Unmapped),
-        };
-        for following in buffers {
-            id = self.write(common, id, buffer, flag::NEXT);
-            buffer = following.map_err(|_| AddError::Unmapped)?;
-        }
-        let chain = Chain {
-            head,
-            last: id,
-            count: request.entries as u16,
-            after: self.write(common, id, buffer, 0),
-        };
-        self.slots.claim(chain, request.token, request.ctx, None);
-        self.publish(common, head);
-        Ok(())
-    }
-
-    #[inline]
-    fn add_one(
+    fn add_direct<E: Elements>(
         &mut self,
         common: &Common<M>,
-        buffer: Buffer,
-        token: Token,
-        ctx: *mut c_void,
-    ) -> Result<(), AddError> {
+        request: Request<E>,
+    ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        if self.slots.num_free() == 0 {
+        let count = request.entries;
+        let num_free = self.slots.free_without(count).ok_or(AddError::NoSpace)?;
+        let descriptors = common.memory.descriptors();
+        let head = self.slots.first_free();
+        let walk = self.slots.walk();
+        if count > 1 && descriptors.len() != walk.ids() {
+            // Never so. But from here on, one look at an id is good for both.
             return Err(AddError::NoSpace);
         }
-        let (head, next) = self.slots.claim_first(token, ctx);
-        common.memory.write_descriptor(
+        let mut buffers = request.buffers;
+        let mut last = head;
+        for _ in 1..count {
+            let next = walk.behind(last).ok_or(AddError::NoSpace)?;
+            let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
+            descriptor.write(buffers.next()?.chained(flag::NEXT, next as u16));
+            last = next;
+        }
+        let after = walk.behind(last).ok_or(AddError::NoSpace)?;
+        let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
+        descriptor.write(buffers.last()?.chained(0, after as u16));
+        let chain = Chain {
             head,
-            Descriptor {
-                address: buffer.address,
-                length: buffer.length,
-                flags: buffer.flags(),
-                tag: next,
-            },
-        );
-        self.publish(common, head);
-        Ok(())
+            last,
+            count,
+            after,
+            num_free,
+        };
+        walk.claim(chain, request.token);
+        self.slots.add_extra(head, request.ctx, None);
+        Ok(self.publish(common, head, num_free))
     }
 
-    fn unannounced(&self) -> u16 {
-        self.unannounced
+    #[inline(always)]
+    fn add_run<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: Request<E>,
+    ) -> Result<Added, AddError> {
+        self.add_direct(common, request)
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
@@ -224,42 +199,44 @@ impl<M: SplitMemory> Ring for Split<M> {
         // sides could miss each other (2.7.13.4.1).
         common.memory.full_barrier();
         let new = self.avail_idx;
-        let old = new.wrapping_sub(self.unannounced);
-        self.unannounced = 0;
+        let old = self.limit.wrapping_add(1);
+        self.limit = new.wrapping_sub(1);
         if common.event_idx {
-            notification::passed(common.memory.avail_event(), new, old)
+            notification::passed(common.memory.rings().avail_event(), new, old)
         } else {
-            common.memory.used_flags() & NO_NOTIFY == 0
+            common.memory.rings().used_flags() & NO_NOTIFY == 0
         }
     }
 
     #[inline(always)]
-    fn get_buf(&mut self, common: &Common<M>) -> Result<Option<Used>, BadUsed> {
+    fn next_used(&self, common: &Common<M>) -> Option<Completion> {
         if common.is_broken() {
-            return Ok(None);
+            return None;
         }
+        let rings = common.memory.rings();
         let at = common.used.get_own();
-        if !Self::is_used_at(common, at) {
-            return Ok(None);
+        if at as u16 == rings.used_idx() {
+            return None;
         }
         // The entry is there once the index says so.
         common.memory.read_barrier();
-        let (id, length) = common.memory.used_element(at as u16);
-        let released = match self.slots.release(id) {
-            Ok(released) => released,
-            Err(cause) => {
-                common.set_broken(true);
-                return Err(BadUsed { cause, id, length });
+        let (id, length) = rings.used_element(at as u16);
+        Some(Completion { at, id, length })
+    }
+
+    #[inline(always)]
+    fn take(&mut self, common: &Common<M>, used: &Completion) -> Result<Released, BadId> {
+        match self.slots.release(used.id) {
+            Ok(plain @ Released::Plain(..)) => {
+                Self::advance(common, used.at);
+                Ok(plain)
             }
-        };
-        common.used.set(at + 1);
-        if common.publish_events.get() {
-            common.memory.publish_used_event((at + 1) as u16);
+            Ok(chain) => {
+                Self::advance(common, used.at);
+                Ok(chain)
+            }
+            Err(cause) => Err(common.broken_by(cause)),
         }
-        Ok(Some(Used {
-            buffer: released,
-            length,
-        }))
     }
 
     fn disable_cb(common: &Common<M>) {
@@ -273,7 +250,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         if common.event_idx {
             // An event that is far ahead for most of a lap, as C has it.
-            common.memory.write_used_event(0);
+            common.memory.rings().write_used_event(0);
         } else {
             write_flags(common);
         }
@@ -281,7 +258,10 @@ impl<M: SplitMemory> Ring for Split<M> {
 
     fn enable_cb_prepare(&mut self, common: &Common<M>) {
         Self::want_interrupts(common);
-        common.memory.write_used_event(common.used.get_own() as u16);
+        common
+            .memory
+            .rings()
+            .write_used_event(common.used.get_own() as u16);
     }
 
     fn enable_cb_delayed(&mut self, common: &Common<M>) -> bool {
@@ -291,17 +271,22 @@ impl<M: SplitMemory> Ring for Split<M> {
         Self::want_interrupts(common);
         let used = common.used.get_own() as u16;
         let wait = notification::delayed(self.avail_idx.wrapping_sub(used));
-        common.memory.publish_used_event(used.wrapping_add(wait));
-        common.memory.used_idx().wrapping_sub(used) <= wait
+        common
+            .memory
+            .rings()
+            .publish_used_event(used.wrapping_add(wait));
+        common.memory.rings().used_idx().wrapping_sub(used) <= wait
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<Released> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);
         self.avail_idx = self.avail_idx.wrapping_sub(1);
-        common.memory.write_avail_idx(self.avail_idx);
-        Some(released)
+        // What was announced stays as many, as C has it.
+        self.limit = self.limit.wrapping_sub(1);
+        common.memory.rings().write_avail_idx(self.avail_idx);
+        Some((id, released))
     }
 
     fn next_offset(&self) -> u16 {
@@ -309,12 +294,12 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     fn clear(common: &Common<M>) {
-        common.memory.clear();
+        common.memory.rings().clear();
     }
 
     #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
-        at as u16 != common.memory.used_idx()
+        at as u16 != common.memory.rings().used_idx()
     }
 
     fn token(_: &Common<M>, at: u64) -> u32 {
@@ -322,6 +307,6 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
-        token != common.memory.used_idx()
+        token != common.memory.rings().used_idx()
     }
 }

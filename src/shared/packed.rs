@@ -8,19 +8,19 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 
 use super::tables::{Table, Tables};
 use super::{Barriers, Little, Order};
-use crate::ring::Unmapped;
 use crate::ring::memory::{Descriptor, Memory, PackedMemory, PackedSlot, Placed, TableError};
+use crate::ring::{Buffer, Elements};
 
-/// 2.8.13, in the ring.
+/// A descriptor in the ring (2.8.13).
 #[repr(C)]
-struct RingDescriptor {
+pub struct RingDescriptor {
     address: AtomicU64,
     length: AtomicU32,
     id: AtomicU16,
     flags: AtomicU16,
 }
 
-impl PackedSlot for &RingDescriptor {
+impl PackedSlot for RingDescriptor {
     #[inline]
     fn write(&self, descriptor: Descriptor) {
         self.address.store(Little::u64(descriptor.address), Relaxed);
@@ -78,8 +78,7 @@ struct DriverEvent {
 /// Where a packed ring lies.
 #[derive(Clone, Copy)]
 pub struct PackedAreas {
-    /// Descriptor ring, written by both sides. 16-aligned, with room for the
-    /// size rounded up to a power of two.
+    /// Descriptor ring, written by both sides. 16-aligned.
     pub desc: NonNull<u8>,
     /// Driver event suppression structure. 4-aligned.
     pub driver: NonNull<u8>,
@@ -89,14 +88,10 @@ pub struct PackedAreas {
 
 /// A packed ring's memory.
 pub struct PackedShared<B> {
-    desc: NonNull<RingDescriptor>,
+    ring: NonNull<[RingDescriptor]>,
     driver: NonNull<DriverEvent>,
     /// Two 16-bit fields, read in one go: offset and wrap bit, then flags.
     device: NonNull<AtomicU32>,
-    /// The size rounded up to a power of two, less 1: an index is masked with
-    /// it, so that it stays within the room.
-    mask: u32,
-    size: u16,
     tables: Tables,
     kind: PhantomData<B>,
 }
@@ -114,11 +109,9 @@ impl<B> PackedShared<B> {
     /// field by field.
     pub unsafe fn new(areas: PackedAreas, size: u16, tables: Tables) -> Self {
         Self {
-            desc: areas.desc.cast(),
+            ring: NonNull::slice_from_raw_parts(areas.desc.cast(), size.into()),
             driver: areas.driver.cast(),
             device: areas.device.cast(),
-            mask: u32::from(size.next_power_of_two() - 1),
-            size,
             tables,
             kind: PhantomData,
         }
@@ -141,7 +134,7 @@ impl<B: Barriers> Memory for PackedShared<B> {
     type Flag = AtomicBool;
 
     fn size(&self) -> u16 {
-        self.size
+        self.ring.len() as u16
     }
 
     #[inline]
@@ -159,22 +152,26 @@ impl<B: Barriers> Memory for PackedShared<B> {
         B::write();
     }
 
+    #[inline(always)]
     fn place_table(
         &self,
         id: u16,
         entries: u32,
-        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        elements: impl Elements,
+        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<Table>, TableError> {
-        self.tables
-            .place(id, entries, descriptors, TableDescriptor::new)
+        let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
+        self.tables.place(id, entries, elements, raw)
     }
 }
 
 impl<B: Barriers> PackedMemory for PackedShared<B> {
-    #[inline]
-    fn slot(&self, i: u16) -> impl PackedSlot {
-        // SAFETY: `new`: there is room for `mask` + 1 descriptors.
-        unsafe { &*self.desc.add((u32::from(i) & self.mask) as usize).as_ptr() }
+    type Slot = RingDescriptor;
+
+    #[inline(always)]
+    fn ring(&self) -> &[RingDescriptor] {
+        // SAFETY: `new`.
+        unsafe { self.ring.as_ref() }
     }
 
     fn write_driver_off_wrap(&self, off_wrap: u16) {
@@ -197,9 +194,9 @@ impl<B: Barriers> PackedMemory for PackedShared<B> {
     }
 
     fn clear(&self) {
-        for i in 0..self.size {
-            self.slot(i).write(Descriptor::default());
-            self.slot(i).write_flags(0);
+        for slot in self.ring() {
+            slot.write(Descriptor::default());
+            slot.write_flags(0);
         }
         self.driver().off_wrap.store(0, Relaxed);
         self.driver().flags.store(0, Relaxed);

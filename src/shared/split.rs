@@ -8,16 +8,29 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 
 use super::tables::{Table, Tables};
 use super::{Barriers, Order};
-use crate::ring::Unmapped;
-use crate::ring::memory::{Descriptor, Memory, Placed, SplitMemory, TableError};
+use crate::ring::memory::{
+    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
+};
+use crate::ring::{Buffer, Elements};
 
-/// 2.7.5, in the ring.
+/// A descriptor in the ring (2.7.5).
 #[repr(C)]
-struct RingDescriptor {
+pub struct RingDescriptor<O> {
     address: AtomicU64,
     length: AtomicU32,
     flags: AtomicU16,
     next: AtomicU16,
+    order: PhantomData<O>,
+}
+
+impl<O: Order> SplitDescriptor for RingDescriptor<O> {
+    #[inline(always)]
+    fn write(&self, descriptor: Descriptor) {
+        self.address.store(O::u64(descriptor.address), Relaxed);
+        self.length.store(O::u32(descriptor.length), Relaxed);
+        self.flags.store(O::u16(descriptor.flags), Relaxed);
+        self.next.store(O::u16(descriptor.tag), Relaxed);
+    }
 }
 
 /// The same in an indirect table.
@@ -72,15 +85,29 @@ pub struct SplitAreas {
     pub used: NonNull<u8>,
 }
 
-/// A split ring's memory.
-pub struct SplitShared<O, B> {
-    desc: NonNull<RingDescriptor>,
+/// Available and used ring. Others get to see it through
+/// [`SplitMemory::rings`] only, whose answer does not outlive the memory.
+struct Rings<O, B> {
     avail: NonNull<AvailHead>,
     used: NonNull<UsedHead>,
     /// Size - 1; the size is a power of two.
     mask: u32,
-    tables: Tables,
     kind: PhantomData<(O, B)>,
+}
+
+impl<O, B> Clone for Rings<O, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O, B> Copy for Rings<O, B> {}
+
+/// A split ring's memory.
+pub struct SplitShared<O, B> {
+    descriptors: NonNull<[RingDescriptor<O>]>,
+    rings: Rings<O, B>,
+    tables: Tables,
 }
 
 // SAFETY: the areas are used through atomics only; see `new` for their life.
@@ -96,28 +123,32 @@ impl<O, B> SplitShared<O, B> {
     /// otherwise accessed only as by a device: field by field.
     pub unsafe fn new(areas: SplitAreas, size: u16, tables: Tables) -> Self {
         Self {
-            desc: areas.desc.cast(),
-            avail: areas.avail.cast(),
-            used: areas.used.cast(),
-            mask: u32::from(size - 1),
+            descriptors: NonNull::slice_from_raw_parts(areas.desc.cast(), size.into()),
+            rings: Rings {
+                avail: areas.avail.cast(),
+                used: areas.used.cast(),
+                mask: u32::from(size - 1),
+                kind: PhantomData,
+            },
             tables,
-            kind: PhantomData,
         }
     }
+}
 
+impl<O, B> Rings<O, B> {
     fn avail(&self) -> &AvailHead {
-        // SAFETY: `new`.
+        // SAFETY: `SplitShared::new`.
         unsafe { self.avail.as_ref() }
     }
 
     fn used(&self) -> &UsedHead {
-        // SAFETY: `new`.
+        // SAFETY: `SplitShared::new`.
         unsafe { self.used.as_ref() }
     }
 
     /// `used_event` lies behind the available ring's entries (2.7.6).
     fn used_event(&self) -> &AtomicU16 {
-        // SAFETY: `new`: head, `mask` + 1 entries of two bytes, the event.
+        // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of two bytes, the event.
         unsafe {
             &*self
                 .avail
@@ -130,7 +161,7 @@ impl<O, B> SplitShared<O, B> {
 
     /// `avail_event` lies behind the used ring's entries (2.7.8).
     fn event_of_device(&self) -> &AtomicU16 {
-        // SAFETY: `new`: head, `mask` + 1 entries of eight bytes, the event.
+        // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of eight bytes, the event.
         unsafe {
             let elements = self.used.add(1).cast::<UsedElement>();
             elements.add(self.mask as usize + 1).cast().as_ref()
@@ -144,7 +175,7 @@ impl<O: Order, B: Barriers> Memory for SplitShared<O, B> {
     type Flag = AtomicBool;
 
     fn size(&self) -> u16 {
-        (self.mask + 1) as u16
+        (self.rings.mask + 1) as u16
     }
 
     #[inline]
@@ -162,31 +193,38 @@ impl<O: Order, B: Barriers> Memory for SplitShared<O, B> {
         B::write();
     }
 
+    #[inline(always)]
     fn place_table(
         &self,
         id: u16,
         entries: u32,
-        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        elements: impl Elements,
+        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<Table>, TableError> {
-        self.tables
-            .place(id, entries, descriptors, TableDescriptor::new::<O>)
+        let raw = |buffer, i, more| TableDescriptor::new::<O>(descriptor(buffer, i, more));
+        self.tables.place(id, entries, elements, raw)
     }
 }
 
 impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
-    #[inline]
-    fn write_descriptor(&self, i: u16, descriptor: Descriptor) {
-        // SAFETY: `new`: there are `mask` + 1 descriptors.
-        let raw = unsafe { self.desc.add((u32::from(i) & self.mask) as usize).as_ref() };
-        raw.address.store(O::u64(descriptor.address), Relaxed);
-        raw.length.store(O::u32(descriptor.length), Relaxed);
-        raw.flags.store(O::u16(descriptor.flags), Relaxed);
-        raw.next.store(O::u16(descriptor.tag), Relaxed);
+    type Descriptor = RingDescriptor<O>;
+
+    #[inline(always)]
+    fn descriptors(&self) -> &[RingDescriptor<O>] {
+        // SAFETY: `new`.
+        unsafe { self.descriptors.as_ref() }
     }
 
+    #[inline(always)]
+    fn rings(&self) -> impl SplitRings {
+        self.rings
+    }
+}
+
+impl<O: Order, B: Barriers> SplitRings for Rings<O, B> {
     #[inline]
-    fn write_avail_ring(&self, index: u16, head: u16) {
-        // SAFETY: `new`: behind the head are `mask` + 1 entries.
+    fn write_avail_ring(self, index: u16, head: u16) {
+        // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
         let entry = unsafe {
             let entries = self.avail.add(1).cast::<AtomicU16>();
             entries
@@ -197,36 +235,36 @@ impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
     }
 
     #[inline]
-    fn write_avail_idx(&self, index: u16) {
+    fn write_avail_idx(self, index: u16) {
         self.avail().index.store(O::u16(index), Relaxed);
     }
 
-    fn write_avail_flags(&self, flags: u16) {
+    fn write_avail_flags(self, flags: u16) {
         self.avail().flags.store(O::u16(flags), Relaxed);
     }
 
-    fn write_used_event(&self, index: u16) {
+    fn write_used_event(self, index: u16) {
         self.used_event().store(O::u16(index), Relaxed);
     }
 
     #[inline]
-    fn publish_used_event(&self, index: u16) {
+    fn publish_used_event(self, index: u16) {
         super::barrier::store_full::<B>(self.used_event(), O::u16(index));
     }
 
     #[inline]
-    fn used_idx(&self) -> u16 {
+    fn used_idx(self) -> u16 {
         O::u16(self.used().index.load(Relaxed))
     }
 
     #[inline]
-    fn used_flags(&self) -> u16 {
+    fn used_flags(self) -> u16 {
         O::u16(self.used().flags.load(Relaxed))
     }
 
     #[inline]
-    fn used_element(&self, index: u16) -> (u32, u32) {
-        // SAFETY: `new`: behind the head are `mask` + 1 entries.
+    fn used_element(self, index: u16) -> (u32, u32) {
+        // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
         let element = unsafe {
             let elements = self.used.add(1).cast::<UsedElement>();
             elements
@@ -242,11 +280,11 @@ impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
     }
 
     #[inline]
-    fn avail_event(&self) -> u16 {
+    fn avail_event(self) -> u16 {
         O::u16(self.event_of_device().load(Relaxed))
     }
 
-    fn clear(&self) {
+    fn clear(self) {
         self.avail().flags.store(0, Relaxed);
         self.avail().index.store(0, Relaxed);
         self.used_event().store(0, Relaxed);

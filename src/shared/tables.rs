@@ -10,8 +10,8 @@
 use core::ptr::NonNull;
 
 use crate::host;
-use crate::ring::Unmapped;
-use crate::ring::memory::{Descriptor, Placed, TableError};
+use crate::ring::memory::{Placed, TableError};
+use crate::ring::{Buffer, Elements, Unmapped};
 
 /// Both layouts' descriptors.
 const DESCRIPTOR: usize = 16;
@@ -122,15 +122,15 @@ impl Tables {
         Some((base, Some(Table { base, programs })))
     }
 
-    /// Writes a table of `entries` descriptors for the chain `id`, each as
-    /// `raw` makes it.
+    /// Writes a table of `entries` elements for the chain `id`, as `raw` makes
+    /// it of an element, its number from 0 on, and whether there are more.
     #[inline(always)]
     pub fn place<D>(
         &self,
         id: u16,
         entries: u32,
-        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
-        raw: impl Fn(Descriptor) -> D,
+        mut elements: impl Elements,
+        raw: impl Fn(Buffer, u32, bool) -> D,
     ) -> Result<Placed<Table>, TableError> {
         const { assert!(size_of::<D>() == DESCRIPTOR) };
         let (base, owned) = self.find(id, entries).ok_or(TableError::NoMemory)?;
@@ -138,17 +138,19 @@ impl Tables {
             address: base.as_ptr() as u64,
             owned,
         };
-        let mut at = base.cast::<D>();
-        for descriptor in descriptors.take(entries as usize) {
-            // Plain stores: the device learns of the table when it is whole,
-            // and nothing is ever read back. The program's memory need not be
-            // aligned, vringh_test's is not.
+        let table = base.cast::<D>().as_ptr();
+        // Plain stores: the device learns of the table when it is whole, and
+        // nothing is ever read back. The program's memory need not be aligned,
+        // vringh_test's is not.
+        let last = entries.checked_sub(1).ok_or(Unmapped)?;
+        for i in 0..last {
+            let descriptor = raw(elements.next()?, i, true);
             // SAFETY: `find` gave room for `entries` descriptors.
-            unsafe {
-                at.write_unaligned(raw(descriptor?));
-                at = at.add(1);
-            }
+            unsafe { table.add(i as usize).write_unaligned(descriptor) };
         }
+        let descriptor = raw(elements.last()?, last, false);
+        // SAFETY: as above.
+        unsafe { table.add(last as usize).write_unaligned(descriptor) };
         Ok(placed)
     }
 }

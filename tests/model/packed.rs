@@ -13,7 +13,7 @@ use loom::cell::Cell;
 use loom::sync::atomic::Ordering::{Acquire, Release};
 use loom::sync::atomic::fence;
 use virtio_ring::ring::memory::{Descriptor, Memory, PackedMemory, PackedSlot, Placed, TableError};
-use virtio_ring::ring::{Packed, Unmapped};
+use virtio_ring::ring::{Buffer, Elements, Packed};
 
 use super::cells::{Barriers, Flag, Number, Orders, Word};
 use super::device::Device;
@@ -75,8 +75,7 @@ impl Event {
 }
 
 pub struct PackedModel<O> {
-    bodies: Vec<Cell<Descriptor>>,
-    flags: Vec<Word>,
+    ring: Vec<Slot>,
     driver: Event,
     device: Event,
     barriers: Barriers<O>,
@@ -85,7 +84,7 @@ pub struct PackedModel<O> {
 impl<O> PackedModel<O> {
     /// Place of buffer `n`, and whether its lap's wrap counter is 1.
     fn place(&self, n: u16) -> (usize, bool) {
-        let (n, size) = (usize::from(n), self.flags.len());
+        let (n, size) = (usize::from(n), self.ring.len());
         (n % size, n / size % 2 == 0)
     }
 }
@@ -96,7 +95,7 @@ impl<O: Orders> Memory for PackedModel<O> {
     type Flag = Flag;
 
     fn size(&self) -> u16 {
-        self.flags.len() as u16
+        self.ring.len() as u16
     }
 
     fn full_barrier(&self) {
@@ -115,19 +114,20 @@ impl<O: Orders> Memory for PackedModel<O> {
         &self,
         _: u16,
         _: u32,
-        _: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        _: impl Elements,
+        _: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)
     }
 }
 
 /// One descriptor.
-struct Slot<'a> {
-    body: &'a Cell<Descriptor>,
-    flags: &'a Word,
+pub struct Slot {
+    body: Cell<Descriptor>,
+    flags: Word,
 }
 
-impl PackedSlot for Slot<'_> {
+impl PackedSlot for Slot {
     fn write(&self, descriptor: Descriptor) {
         self.body.set(descriptor);
     }
@@ -147,12 +147,10 @@ impl PackedSlot for Slot<'_> {
 }
 
 impl<O: Orders> PackedMemory for PackedModel<O> {
-    fn slot(&self, i: u16) -> impl PackedSlot {
-        let i = usize::from(i);
-        Slot {
-            body: &self.bodies[i],
-            flags: &self.flags[i],
-        }
+    type Slot = Slot;
+
+    fn ring(&self) -> &[Slot] {
+        &self.ring
     }
 
     fn write_driver_off_wrap(&self, off_wrap: u16) {
@@ -173,9 +171,9 @@ impl<O: Orders> PackedMemory for PackedModel<O> {
     }
 
     fn clear(&self) {
-        for (body, flags) in self.bodies.iter().zip(&self.flags) {
-            body.set(Descriptor::default());
-            flags.set(0u16);
+        for slot in &self.ring {
+            slot.body.set(Descriptor::default());
+            slot.flags.set(0u16);
         }
         self.driver.write::<O>(Some(0), Some(0));
         self.device.write::<O>(Some(0), Some(0));
@@ -187,10 +185,12 @@ impl<O: Orders> Device for PackedModel<O> {
 
     fn empty(size: u16) -> Self {
         Self {
-            bodies: (0..size)
-                .map(|_| Cell::new(Descriptor::default()))
+            ring: (0..size)
+                .map(|_| Slot {
+                    body: Cell::new(Descriptor::default()),
+                    flags: Word::new(0),
+                })
                 .collect(),
-            flags: (0..size).map(|_| Word::new(0)).collect(),
             driver: Event::new(),
             device: Event::new(),
             barriers: Barriers::new(),
@@ -215,23 +215,25 @@ impl<O: Orders> Device for PackedModel<O> {
 
     fn is_available(&self, n: u16) -> bool {
         let (slot, wrap) = self.place(n);
-        let flags = self.flags[slot].get16();
+        let flags = self.ring[slot].flags.get16();
         flags & (AVAIL | USED) == if wrap { AVAIL } else { USED }
     }
 
     fn read(&self, n: u16) -> (u16, u32) {
-        self.slot(self.place(n).0 as u16).used_element()
+        self.ring[self.place(n).0].used_element()
     }
 
     fn mark_used(&self, n: u16, id: u16) {
         let (slot, wrap) = self.place(n);
-        self.bodies[slot].set(Descriptor {
+        self.ring[slot].body.set(Descriptor {
             length: u32::from(n) + 1,
             tag: id,
             ..Descriptor::default()
         });
         fence(Release);
-        self.flags[slot].set(if wrap { AVAIL | USED } else { 0 });
+        self.ring[slot]
+            .flags
+            .set(if wrap { AVAIL | USED } else { 0 });
     }
 
     fn full_barrier_of_device(&self) {

@@ -5,7 +5,7 @@
 use std::ptr::null_mut;
 
 use loom::thread;
-use virtio_ring::ring::{Buffer, Common, Ring};
+use virtio_ring::ring::{Buffer, Common, Listed, Released, Request, Ring};
 
 use super::device::{Device, ask_and_look, queue, take, use_buffer};
 
@@ -56,22 +56,26 @@ fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
         device_writes: true,
     };
     let token = std::ptr::NonNull::new(std::ptr::without_provenance_mut(usize::from(n) + 1));
-    ring.add_one(common, buffer, token.unwrap(), null_mut())
-        .unwrap();
+    let request = Request {
+        buffers: Listed(std::iter::once(Ok(buffer))),
+        entries: 1,
+        token: token.unwrap(),
+        ctx: null_mut(),
+    };
+    assert!(ring.add_run(common, request).is_ok());
 }
 
 /// Takes the next used buffer, if there is one, and finds `n` in it.
 fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
-    let used = ring.get_buf(common);
-    let Some(used) = used.expect("a used entry is bad") else {
+    let mut length = 0;
+    let Some((_, taken)) = ring.get_buf(common, |written| length = written) else {
         return false;
     };
-    assert_eq!(
-        used.buffer.token.addr().get(),
-        usize::from(n) + 1,
-        "wrong buffer"
-    );
-    assert_eq!(used.length, u32::from(n) + 1, "wrong length");
+    let Ok(Released::Plain(token, _)) = taken else {
+        panic!("a used entry is bad, or a buffer has more than one descriptor");
+    };
+    assert_eq!(token.addr().get(), usize::from(n) + 1, "wrong buffer");
+    assert_eq!(length, u32::from(n) + 1, "wrong length");
     true
 }
 

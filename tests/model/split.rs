@@ -6,8 +6,10 @@
 
 use loom::cell::Cell;
 use loom::sync::atomic::{Ordering::Release, fence};
-use virtio_ring::ring::memory::{Descriptor, Memory, Placed, SplitMemory, TableError};
-use virtio_ring::ring::{Split, Unmapped};
+use virtio_ring::ring::memory::{
+    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
+};
+use virtio_ring::ring::{Buffer, Elements, Split};
 
 use super::cells::{Barriers, Flag, Number, Orders, Word};
 use super::device::Device;
@@ -16,7 +18,7 @@ const NO_INTERRUPT: u16 = 1;
 const NO_NOTIFY: u16 = 1;
 
 pub struct SplitModel<O> {
-    descriptors: Vec<Cell<Descriptor>>,
+    descriptors: Vec<Slot>,
     avail_flags: Word,
     avail_idx: Word,
     avail_ring: Vec<Cell<u16>>,
@@ -59,55 +61,72 @@ impl<O: Orders> Memory for SplitModel<O> {
         &self,
         _: u16,
         _: u32,
-        _: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        _: impl Elements,
+        _: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)
     }
 }
 
+pub struct Slot(Cell<Descriptor>);
+
+impl SplitDescriptor for Slot {
+    fn write(&self, descriptor: Descriptor) {
+        self.0.set(descriptor);
+    }
+}
+
 impl<O: Orders> SplitMemory for SplitModel<O> {
-    fn write_descriptor(&self, i: u16, descriptor: Descriptor) {
-        self.descriptors[self.place(i)].set(descriptor);
+    type Descriptor = Slot;
+
+    fn descriptors(&self) -> &[Slot] {
+        &self.descriptors
     }
 
-    fn write_avail_ring(&self, index: u16, head: u16) {
+    fn rings(&self) -> impl SplitRings {
+        self
+    }
+}
+
+impl<O: Orders> SplitRings for &SplitModel<O> {
+    fn write_avail_ring(self, index: u16, head: u16) {
         self.avail_ring[self.place(index)].set(head);
     }
 
-    fn write_avail_idx(&self, index: u16) {
+    fn write_avail_idx(self, index: u16) {
         self.avail_idx.set(index);
     }
 
-    fn write_avail_flags(&self, flags: u16) {
+    fn write_avail_flags(self, flags: u16) {
         self.avail_flags.set(flags);
     }
 
-    fn write_used_event(&self, index: u16) {
+    fn write_used_event(self, index: u16) {
         self.used_event.set(index);
     }
 
-    fn publish_used_event(&self, index: u16) {
+    fn publish_used_event(self, index: u16) {
         self.used_event.set(index);
         self.barriers.full();
     }
 
-    fn used_idx(&self) -> u16 {
+    fn used_idx(self) -> u16 {
         self.used_idx.get16()
     }
 
-    fn used_flags(&self) -> u16 {
+    fn used_flags(self) -> u16 {
         self.used_flags.get16()
     }
 
-    fn used_element(&self, index: u16) -> (u32, u32) {
+    fn used_element(self, index: u16) -> (u32, u32) {
         self.used_ring[self.place(index)].get()
     }
 
-    fn avail_event(&self) -> u16 {
+    fn avail_event(self) -> u16 {
         self.avail_event.get16()
     }
 
-    fn clear(&self) {
+    fn clear(self) {
         for cell in [
             &self.avail_flags,
             &self.avail_idx,
@@ -128,7 +147,7 @@ impl<O: Orders> Device for SplitModel<O> {
         assert!(size.is_power_of_two());
         Self {
             descriptors: (0..size)
-                .map(|_| Cell::new(Descriptor::default()))
+                .map(|_| Slot(Cell::new(Descriptor::default())))
                 .collect(),
             avail_flags: Word::new(0),
             avail_idx: Word::new(0),
@@ -163,7 +182,7 @@ impl<O: Orders> Device for SplitModel<O> {
 
     fn read(&self, n: u16) -> (u16, u32) {
         let id = self.avail_ring[self.place(n)].get();
-        (id, self.descriptors[self.place(id)].get().length)
+        (id, self.descriptors[self.place(id)].0.get().length)
     }
 
     fn mark_used(&self, n: u16, id: u16) {

@@ -4,11 +4,13 @@
 
 use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
+use std::rc::Rc;
 
 use virtio_ring::ring::memory::{
-    self, Descriptor, Memory, PackedMemory, PackedSlot, Placed, SplitMemory, TableError,
+    self, Descriptor, Memory, PackedMemory, PackedSlot, Placed, SplitDescriptor, SplitMemory,
+    SplitRings, TableError,
 };
-use virtio_ring::ring::{Buffer, Common, Packed, Ring, Slots, Split, Unmapped};
+use virtio_ring::ring::{Buffer, Common, Elements, Listed, Packed, Request, Ring, Slots, Split};
 
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
@@ -56,37 +58,51 @@ impl memory::Flag for Flag {
     }
 }
 
+/// One descriptor, or what there is of it.
+pub struct Slot {
+    /// The id in this place: of the available ring, or of the packed one.
+    /// Buffers are used in order, so it is the used one's id, too.
+    id: Cell<u16>,
+    /// Packed.
+    flags: Cell<u16>,
+    reads: Rc<Cell<u32>>,
+}
+
 /// What either layout needs for its positions to go round.
 pub struct Plain {
-    size: u16,
-    /// The id in each place: of the available ring, or of the packed one.
-    /// Buffers are used in order, so these are the used ones' ids, too.
-    ids: Vec<Cell<u16>>,
+    slots: Vec<Slot>,
     /// Split.
     used_idx: Cell<u16>,
-    /// Packed.
-    flags: Vec<Cell<u16>>,
     /// Where the device writes next: packed position and lap.
     next: Cell<(u16, bool)>,
     /// How often the driver has read what the device writes.
-    reads: Cell<u32>,
+    reads: Rc<Cell<u32>>,
 }
 
 impl Plain {
     fn new(size: u16) -> Self {
+        let reads = Rc::new(Cell::new(0));
+        let slot = |_| Slot {
+            id: Cell::new(0),
+            flags: Cell::new(0),
+            reads: reads.clone(),
+        };
         Self {
-            size,
-            ids: vec![Cell::new(0); size.into()],
+            slots: (0..size).map(slot).collect(),
             used_idx: Cell::new(0),
-            flags: vec![Cell::new(0); size.into()],
             next: Cell::new((0, true)),
-            reads: Cell::new(0),
+            reads,
         }
     }
 
-    fn read(&self) {
-        self.reads.set(self.reads.get() + 1);
+    /// The slot for an index of a split ring.
+    fn at(&self, index: u16) -> &Slot {
+        &self.slots[usize::from(index) % self.slots.len()]
     }
+}
+
+fn count(reads: &Cell<u32>) {
+    reads.set(reads.get() + 1);
 }
 
 impl Memory for Plain {
@@ -95,7 +111,7 @@ impl Memory for Plain {
     type Flag = Flag;
 
     fn size(&self) -> u16 {
-        self.size
+        self.slots.len() as u16
     }
 
     fn full_barrier(&self) {}
@@ -106,71 +122,85 @@ impl Memory for Plain {
         &self,
         _: u16,
         _: u32,
-        _: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        _: impl Elements,
+        _: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)
     }
 }
 
-impl SplitMemory for Plain {
-    fn write_descriptor(&self, _: u16, _: Descriptor) {}
+impl SplitDescriptor for Slot {
+    fn write(&self, _: Descriptor) {}
+}
 
-    fn write_avail_ring(&self, index: u16, head: u16) {
-        self.ids[usize::from(index % self.size)].set(head);
+impl SplitMemory for Plain {
+    type Descriptor = Slot;
+
+    fn descriptors(&self) -> &[Slot] {
+        &self.slots
     }
 
-    fn write_avail_idx(&self, _: u16) {}
-    fn write_avail_flags(&self, _: u16) {}
-    fn write_used_event(&self, _: u16) {}
-    fn publish_used_event(&self, _: u16) {}
+    fn rings(&self) -> impl SplitRings {
+        self
+    }
+}
 
-    fn used_idx(&self) -> u16 {
-        self.read();
+impl SplitRings for &Plain {
+    fn write_avail_ring(self, index: u16, head: u16) {
+        self.at(index).id.set(head);
+    }
+
+    fn write_avail_idx(self, _: u16) {}
+    fn write_avail_flags(self, _: u16) {}
+    fn write_used_event(self, _: u16) {}
+    fn publish_used_event(self, _: u16) {}
+
+    fn used_idx(self) -> u16 {
+        count(&self.reads);
         self.used_idx.get()
     }
 
-    fn used_flags(&self) -> u16 {
+    fn used_flags(self) -> u16 {
         0
     }
 
-    fn used_element(&self, index: u16) -> (u32, u32) {
-        (self.ids[usize::from(index % self.size)].get().into(), 0)
+    fn used_element(self, index: u16) -> (u32, u32) {
+        (self.at(index).id.get().into(), 0)
     }
 
-    fn avail_event(&self) -> u16 {
+    fn avail_event(self) -> u16 {
         0
     }
 
-    fn clear(&self) {
+    fn clear(self) {
         self.used_idx.set(0);
     }
 }
 
-/// One descriptor: its flags and its id.
-struct Slot<'a>(&'a Plain, u16);
-
-impl PackedSlot for Slot<'_> {
+impl PackedSlot for Slot {
     fn write(&self, descriptor: Descriptor) {
-        self.0.ids[usize::from(self.1)].set(descriptor.tag);
+        self.id.set(descriptor.tag);
     }
 
     fn write_flags(&self, flags: u16) {
-        self.0.flags[usize::from(self.1)].set(flags);
+        self.flags.set(flags);
     }
 
     fn flags(&self) -> u16 {
-        self.0.read();
-        self.0.flags[usize::from(self.1)].get()
+        count(&self.reads);
+        self.flags.get()
     }
 
     fn used_element(&self) -> (u16, u32) {
-        (self.0.ids[usize::from(self.1)].get(), 0)
+        (self.id.get(), 0)
     }
 }
 
 impl PackedMemory for Plain {
-    fn slot(&self, i: u16) -> impl PackedSlot {
-        Slot(self, i)
+    type Slot = Slot;
+
+    fn ring(&self) -> &[Slot] {
+        &self.slots
     }
 
     fn write_driver_off_wrap(&self, _: u16) {}
@@ -182,8 +212,8 @@ impl PackedMemory for Plain {
     }
 
     fn clear(&self) {
-        for flags in &self.flags {
-            flags.set(0);
+        for slot in &self.slots {
+            slot.flags.set(0);
         }
         self.next.set((0, true));
     }
@@ -204,8 +234,9 @@ impl Use for Split<Plain> {
 impl Use for Packed<Plain> {
     fn use_next(memory: &Plain) {
         let (slot, wrap) = memory.next.get();
-        memory.flags[usize::from(slot)].set(if wrap { AVAIL | USED } else { 0 });
-        memory.next.set(if slot + 1 < memory.size {
+        let flags = if wrap { AVAIL | USED } else { 0 };
+        memory.slots[usize::from(slot)].flags.set(flags);
+        memory.next.set(if slot + 1 < memory.size() {
             (slot + 1, wrap)
         } else {
             (0, !wrap)
@@ -242,10 +273,13 @@ impl<R: Use> Queue<R> {
             length: 1,
             device_writes: true,
         };
-        let added = self
-            .ring
-            .add_one(&self.common, buffer, NonNull::dangling(), null_mut());
-        assert!(added.is_ok());
+        let request = Request {
+            buffers: Listed(std::iter::once(Ok(buffer))),
+            entries: 1,
+            token: NonNull::dangling(),
+            ctx: null_mut(),
+        };
+        assert!(self.ring.add_run(&self.common, request).is_ok());
     }
 
     /// Has the device use the next buffer.
@@ -255,8 +289,11 @@ impl<R: Use> Queue<R> {
 
     /// Takes a used buffer; there must be one.
     pub fn take(&mut self) {
-        let used = self.ring.get_buf(&self.common);
-        assert!(used.is_ok_and(|used| used.is_some()), "nothing is used");
+        let used = self.ring.get_buf(&self.common, |_| {});
+        assert!(
+            used.is_some_and(|(_, taken)| taken.is_ok()),
+            "nothing is used"
+        );
     }
 
     /// Sends `count` buffers there and back.

@@ -8,9 +8,10 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use crate::ring::memory::{
-    Descriptor, Flag, Memory, Number, PackedMemory, PackedSlot, Placed, SplitMemory, TableError,
+    Descriptor, Flag, Memory, Number, PackedMemory, PackedSlot, Placed, SplitDescriptor,
+    SplitMemory, SplitRings, TableError,
 };
-use crate::ring::{Common, Packed, Ring, Slots, Split, Unmapped};
+use crate::ring::{Buffer, Common, Elements, Packed, Ring, Slots, Split};
 
 impl Number for Cell<u64> {
     fn new(value: u64) -> Self {
@@ -79,10 +80,13 @@ impl Drop for Table {
 /// Tables have made-up addresses: this, and more for each id.
 pub const TABLE_BASE: u64 = 0x7000_0000;
 
+/// What was done, in order.
+type Steps = Rc<RefCell<Vec<Step>>>;
+
 /// What both layouts have.
 pub struct Side {
     size: u16,
-    pub steps: RefCell<Vec<Step>>,
+    pub steps: Steps,
     /// Is there memory for tables?
     pub room_for_tables: Cell<bool>,
     /// Tables not given back.
@@ -95,7 +99,7 @@ impl Side {
     fn new(size: u16) -> Self {
         Self {
             size,
-            steps: RefCell::default(),
+            steps: Rc::default(),
             room_for_tables: Cell::new(true),
             live_tables: Rc::default(),
             table: RefCell::default(),
@@ -110,15 +114,24 @@ impl Side {
         &self,
         id: u16,
         entries: u32,
-        descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+        mut elements: impl Elements,
+        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<Table>, TableError> {
         if !self.room_for_tables.get() {
             return Err(TableError::NoMemory);
         }
         self.live_tables.set(self.live_tables.get() + 1);
         let owned = Some(Table(self.live_tables.clone()));
-        let table: Vec<_> = descriptors.collect::<Result<_, _>>()?;
-        assert_eq!(table.len(), entries as usize);
+        let mut table = Vec::new();
+        for i in 0..entries {
+            let more = i + 1 < entries;
+            let element = if more {
+                elements.next()
+            } else {
+                elements.last()
+            };
+            table.push(descriptor(element?, i, more));
+        }
         self.note(Step::Table);
         self.table.replace(table);
         Ok(Placed {
@@ -128,10 +141,48 @@ impl Side {
     }
 }
 
+/// One descriptor, and where it notes what is done to it.
+pub struct Place {
+    value: Cell<Descriptor>,
+    number: u16,
+    steps: Steps,
+}
+
+impl Place {
+    fn note(&self, step: Step) {
+        self.steps.borrow_mut().push(step);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Descriptor)) {
+        let mut value = self.value.get();
+        change(&mut value);
+        self.value.set(value);
+    }
+}
+
+/// All descriptors of a ring.
+pub struct Places(Vec<Place>);
+
+impl Places {
+    fn new(side: &Side) -> Self {
+        let place = |number| Place {
+            value: Cell::default(),
+            number,
+            steps: side.steps.clone(),
+        };
+        Self((0..side.size).map(place).collect())
+    }
+
+    /// What is in them.
+    pub fn values(&self) -> Vec<Descriptor> {
+        self.0.iter().map(|place| place.value.get()).collect()
+    }
+}
+
 /// A split ring's memory.
 pub struct PlainSplit {
     pub side: Side,
-    pub descriptors: RefCell<Vec<Descriptor>>,
+    pub places: Places,
     pub avail: RefCell<Vec<u16>>,
     pub avail_index: Cell<u16>,
     pub avail_flags: Cell<u16>,
@@ -145,7 +196,7 @@ pub struct PlainSplit {
 /// A packed ring's memory.
 pub struct PlainPacked {
     pub side: Side,
-    pub descriptors: RefCell<Vec<Descriptor>>,
+    pub places: Places,
     pub driver_off_wrap: Cell<u16>,
     pub driver_flags: Cell<u16>,
     pub device_off_wrap: Cell<u16>,
@@ -154,9 +205,10 @@ pub struct PlainPacked {
 
 impl PlainSplit {
     pub fn new(size: u16) -> Self {
+        let side = Side::new(size);
         Self {
-            side: Side::new(size),
-            descriptors: RefCell::new(vec![Descriptor::default(); size.into()]),
+            places: Places::new(&side),
+            side,
             avail: RefCell::new(vec![0; size.into()]),
             avail_index: Cell::default(),
             avail_flags: Cell::default(),
@@ -178,9 +230,10 @@ impl PlainSplit {
 
 impl PlainPacked {
     pub fn new(size: u16) -> Self {
+        let side = Side::new(size);
         Self {
-            side: Side::new(size),
-            descriptors: RefCell::new(vec![Descriptor::default(); size.into()]),
+            places: Places::new(&side),
+            side,
             driver_off_wrap: Cell::default(),
             driver_flags: Cell::default(),
             device_off_wrap: Cell::default(),
@@ -193,10 +246,11 @@ impl PlainPacked {
     pub fn give(&self, at: u64, id: u16, length: u32) {
         let size = u64::from(self.side.size);
         let first_lap = (at / size).is_multiple_of(2);
-        let descriptor = &mut self.descriptors.borrow_mut()[(at % size) as usize];
-        descriptor.tag = id;
-        descriptor.length = length;
-        descriptor.flags = if first_lap { 0x8080 } else { 0 };
+        self.places.0[(at % size) as usize].change(|descriptor| {
+            descriptor.tag = id;
+            descriptor.length = length;
+            descriptor.flags = if first_lap { 0x8080 } else { 0 };
+        });
     }
 }
 
@@ -223,9 +277,10 @@ macro_rules! memory {
                 &self,
                 id: u16,
                 entries: u32,
-                descriptors: impl Iterator<Item = Result<Descriptor, Unmapped>>,
+                elements: impl Elements,
+                descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
             ) -> Result<Placed<Table>, TableError> {
-                self.side.place(id, entries, descriptors)
+                self.side.place(id, entries, elements, descriptor)
             }
         }
     };
@@ -234,48 +289,62 @@ macro_rules! memory {
 memory!(PlainSplit);
 memory!(PlainPacked);
 
-impl SplitMemory for PlainSplit {
-    fn write_descriptor(&self, i: u16, descriptor: Descriptor) {
-        self.side.note(Step::Descriptor(i));
-        self.descriptors.borrow_mut()[usize::from(i)] = descriptor;
+impl SplitDescriptor for Place {
+    fn write(&self, descriptor: Descriptor) {
+        self.note(Step::Descriptor(self.number));
+        self.value.set(descriptor);
     }
-    fn write_avail_ring(&self, index: u16, head: u16) {
+}
+
+impl SplitMemory for PlainSplit {
+    type Descriptor = Place;
+
+    fn descriptors(&self) -> &[Place] {
+        &self.places.0
+    }
+    fn rings(&self) -> impl SplitRings {
+        self
+    }
+}
+
+impl SplitRings for &PlainSplit {
+    fn write_avail_ring(self, index: u16, head: u16) {
         self.side.note(Step::AvailEntry(index));
         self.avail.borrow_mut()[usize::from(index % self.side.size)] = head;
     }
-    fn write_avail_idx(&self, index: u16) {
+    fn write_avail_idx(self, index: u16) {
         self.side.note(Step::AvailIndex(index));
         self.avail_index.set(index);
     }
-    fn write_avail_flags(&self, flags: u16) {
+    fn write_avail_flags(self, flags: u16) {
         self.side.note(Step::EventFlags(flags));
         self.avail_flags.set(flags);
     }
-    fn write_used_event(&self, index: u16) {
+    fn write_used_event(self, index: u16) {
         self.side.note(Step::Event(index));
         self.used_event.set(index);
     }
-    fn publish_used_event(&self, index: u16) {
+    fn publish_used_event(self, index: u16) {
         self.write_used_event(index);
-        self.full_barrier();
+        self.side.note(Step::FullBarrier);
     }
-    fn used_idx(&self) -> u16 {
+    fn used_idx(self) -> u16 {
         self.side.note(Step::LookedForUsed);
         self.used_index.get()
     }
-    fn used_flags(&self) -> u16 {
+    fn used_flags(self) -> u16 {
         self.side.note(Step::ReadDeviceEvent);
         self.used_flags.get()
     }
-    fn used_element(&self, index: u16) -> (u32, u32) {
+    fn used_element(self, index: u16) -> (u32, u32) {
         self.side.note(Step::ReadUsed);
         self.used.borrow()[usize::from(index % self.side.size)]
     }
-    fn avail_event(&self) -> u16 {
+    fn avail_event(self) -> u16 {
         self.side.note(Step::ReadDeviceEvent);
         self.avail_event.get()
     }
-    fn clear(&self) {
+    fn clear(self) {
         self.avail_flags.set(0);
         self.avail_index.set(0);
         self.used_event.set(0);
@@ -285,22 +354,9 @@ impl SplitMemory for PlainSplit {
     }
 }
 
-/// One descriptor of a packed ring.
-struct Slot<'a>(&'a PlainPacked, u16);
-
-impl Slot<'_> {
-    fn change(&self, change: impl FnOnce(&mut Descriptor)) {
-        change(&mut self.0.descriptors.borrow_mut()[usize::from(self.1)]);
-    }
-
-    fn get(&self) -> Descriptor {
-        self.0.descriptors.borrow()[usize::from(self.1)]
-    }
-}
-
-impl PackedSlot for Slot<'_> {
+impl PackedSlot for Place {
     fn write(&self, descriptor: Descriptor) {
-        self.0.side.note(Step::Descriptor(self.1));
+        self.note(Step::Descriptor(self.number));
         self.change(|place| {
             let flags = place.flags;
             *place = Descriptor {
@@ -310,22 +366,24 @@ impl PackedSlot for Slot<'_> {
         });
     }
     fn write_flags(&self, flags: u16) {
-        self.0.side.note(Step::Flags(self.1));
+        self.note(Step::Flags(self.number));
         self.change(|place| place.flags = flags);
     }
     fn flags(&self) -> u16 {
-        self.0.side.note(Step::LookedForUsed);
-        self.get().flags
+        self.note(Step::LookedForUsed);
+        self.value.get().flags
     }
     fn used_element(&self) -> (u16, u32) {
-        self.0.side.note(Step::ReadUsed);
-        (self.get().tag, self.get().length)
+        self.note(Step::ReadUsed);
+        (self.value.get().tag, self.value.get().length)
     }
 }
 
 impl PackedMemory for PlainPacked {
-    fn slot(&self, i: u16) -> impl PackedSlot {
-        Slot(self, i)
+    type Slot = Place;
+
+    fn ring(&self) -> &[Place] {
+        &self.places.0
     }
     fn write_driver_off_wrap(&self, off_wrap: u16) {
         self.side.note(Step::Event(off_wrap));
@@ -344,7 +402,9 @@ impl PackedMemory for PlainPacked {
         (self.device_off_wrap.get(), self.device_flags.get())
     }
     fn clear(&self) {
-        self.descriptors.borrow_mut().fill(Descriptor::default());
+        for place in &self.places.0 {
+            place.value.set(Descriptor::default());
+        }
         self.driver_off_wrap.set(0);
         self.driver_flags.set(0);
         self.device_off_wrap.set(0);

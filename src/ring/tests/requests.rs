@@ -7,7 +7,7 @@ use core::num::NonZero;
 use core::ptr::{NonNull, null_mut};
 
 use super::memory::Plain;
-use crate::ring::{AddError, Buffer, Request, Ring, Token, Unmapped};
+use crate::ring::{AddError, Buffer, Listed, Released, Request, Ring, Token, Unmapped};
 
 /// The `n`th token.
 pub fn token(n: usize) -> Token {
@@ -50,29 +50,36 @@ impl<R: Ring> Plain<R> {
             })
             .collect();
         let request = Request {
-            buffers: buffers.into_iter(),
+            buffers: Listed(buffers.into_iter()),
             entries,
             token: token(n),
             ctx: null_mut(),
         };
-        self.ring.add(&self.common, request)
+        self.ring.add(&self.common, request).map(|_| ())
     }
 
-    /// Adds a buffer of one element in the short way.
-    pub fn add_one(&mut self, n: usize) -> Result<(), AddError> {
-        let token = token(n);
-        self.ring
-            .add_one(&self.common, element(0), token, null_mut())
+    /// Adds a buffer of `entries` elements in the faster way.
+    pub fn add_run(&mut self, n: usize, entries: u32) -> Result<(), AddError> {
+        let request = Request {
+            buffers: Listed((0..entries).map(|k| Ok(element(k)))),
+            entries,
+            token: token(n),
+            ctx: null_mut(),
+        };
+        self.ring.add_run(&self.common, request).map(|_| ())
     }
 
     /// The next used buffer's token. Its table is given back.
     pub fn get(&mut self) -> Option<Token> {
-        let used = match self.ring.get_buf(&self.common) {
-            Ok(used) => used?,
-            Err(bad) => panic!("{bad:?}"),
-        };
-        let table = self.ring.take_table(used.buffer.id);
-        assert_eq!(table.is_some(), used.buffer.has_table);
-        Some(used.buffer.token)
+        let (id, taken) = self.ring.get_buf(&self.common, |_| {})?;
+        match taken {
+            Ok(Released::Plain(token, _) | Released::Chain(token, ..)) => Some(token),
+            Ok(Released::Special(token, ..)) => {
+                let extra = self.ring.take_extra(id as u16);
+                assert!(extra.unwrap().table.is_some());
+                Some(token)
+            }
+            Err(cause) => panic!("{cause:?}"),
+        }
     }
 }

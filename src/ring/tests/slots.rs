@@ -9,7 +9,7 @@ use core::ptr::null_mut;
 
 use super::requests::token;
 use crate::ring::slots::Chain;
-use crate::ring::{BadId, Slots};
+use crate::ring::{BadId, Released, Slots};
 
 /// Numbers that look random: a linear congruence.
 struct Dice(u64);
@@ -26,25 +26,24 @@ impl Dice {
 
 /// Takes a chain of `count` as the rings do. Every other has a table.
 fn claim(slots: &mut Slots<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
-    if count == 1 && n.is_multiple_of(4) {
-        let (head, next) = slots.claim_first(token(n), null_mut());
-        assert_eq!(next, slots.first_free());
-        return head;
-    }
+    let num_free = slots.free_without(count as u32).unwrap();
     let head = slots.first_free();
+    let walk = slots.walk();
     let mut last = head;
     for _ in 1..count {
-        last = slots.next(last);
+        last = walk.behind(last).unwrap();
     }
     let chain = Chain {
         head,
         last,
-        count: count as u16,
-        after: slots.next(last),
+        count: count as u32,
+        after: walk.behind(last).unwrap(),
+        num_free,
     };
+    walk.claim(chain, token(n));
     let table = has_table(n).then(|| table.clone());
-    slots.claim(chain, token(n), null_mut(), table);
-    head
+    slots.add_extra(head, null_mut(), table);
+    head as u16
 }
 
 fn has_table(n: usize) -> bool {
@@ -53,25 +52,31 @@ fn has_table(n: usize) -> bool {
 
 /// Gives the chain of buffer `n` back.
 fn release(slots: &mut Slots<Rc<()>>, n: usize, chain: &[u16]) {
-    let Ok(released) = slots.release(chain[0].into()) else {
-        panic!("{} is in flight", chain[0]);
+    let id = u32::from(chain[0]);
+    let released = match slots.release(id) {
+        Ok(Released::Plain(found, free)) => (found, free, 1, false),
+        Ok(Released::Chain(found, free, count)) => (found, free, count, false),
+        Ok(Released::Special(found, free, count)) => (found, free, count, true),
+        Err(cause) => panic!("{id} is in flight: {cause:?}"),
     };
-    assert_eq!((released.id, released.token), (chain[0], token(n)));
-    assert_eq!(usize::from(released.count), chain.len());
-    assert_eq!(released.has_table, has_table(n));
-    assert_eq!(slots.take_table(chain[0]).is_some(), has_table(n));
+    let count = chain.len() as u16;
+    assert_eq!(released, (token(n), slots.num_free(), count, has_table(n)));
+    let extra = slots.take_extra(chain[0]).unwrap();
+    assert_eq!(extra.table.is_some(), has_table(n));
 }
 
 fn refused(slots: &mut Slots<Rc<()>>, id: u32) -> BadId {
     slots.release(id).err().expect("nothing is in flight there")
 }
 
-fn free_list(slots: &Slots<Rc<()>>) -> Vec<u16> {
+fn free_list(slots: &mut Slots<Rc<()>>) -> Vec<u16> {
     let mut id = slots.first_free();
-    (0..slots.num_free())
+    let count = slots.num_free();
+    let walk = slots.walk();
+    (0..count)
         .map(|_| {
-            let this = id;
-            id = slots.next(id);
+            let this = id as u16;
+            id = walk.behind(id).unwrap();
             this
         })
         .collect()
@@ -100,9 +105,11 @@ fn live(size: u16, dice: &mut Dice) {
             chain.iter().rev().for_each(|&id| free.push_front(id));
         }
         assert_eq!(slots.num_free() as usize, free.len());
-        assert!(free_list(&slots).iter().eq(&free));
+        assert!(free_list(&mut slots).iter().eq(&free));
         let tables = in_flight.iter().filter(|(n, _)| has_table(*n)).count();
         assert_eq!(Rc::strong_count(&table), 1 + tables);
+        assert!(slots.free_without(0).is_none());
+        assert!(slots.free_without(slots.num_free() + 1).is_none());
         for id in [size.into(), u32::from(size) + 1, 1 << 16, u32::MAX] {
             assert_eq!(refused(&mut slots, id), BadId::OutOfRange);
         }
@@ -122,11 +129,11 @@ fn free_list_is_a_stack_of_chains() {
 #[test]
 fn a_new_list_is_in_order() {
     for size in [1u16, 2, 3, 255, 256, 32768] {
-        let slots = Slots::<Rc<()>>::new(size).unwrap();
+        let mut slots = Slots::<Rc<()>>::new(size).unwrap();
         assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
-        assert!(free_list(&slots).into_iter().eq(0..size));
+        assert!(free_list(&mut slots).into_iter().eq(0..size));
         // C leaves 0 behind the last.
-        assert_eq!(slots.next(size - 1), 0);
+        assert_eq!(slots.walk().behind(u32::from(size) - 1), Some(0));
         assert_eq!(slots.first_in_flight(), None);
     }
 }

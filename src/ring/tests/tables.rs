@@ -17,7 +17,7 @@ fn a_split_table_is_a_chain_of_its_own() {
     let mut queue = split(4, INDIRECT);
     queue.add(0, 3).unwrap();
     let memory = queue.common.memory();
-    let in_ring = memory.descriptors.borrow()[0];
+    let in_ring = memory.places.values()[0];
     assert_eq!(in_ring.address, TABLE_BASE);
     assert_eq!((in_ring.length, in_ring.flags), (48, 4));
     let table = memory.side.table.borrow();
@@ -40,7 +40,7 @@ fn a_packed_table_says_its_order_by_its_order() {
     let mut queue = packed(4, INDIRECT);
     queue.add(0, 3).unwrap();
     let memory = queue.common.memory();
-    let in_ring = memory.descriptors.borrow()[0];
+    let in_ring = memory.places.values()[0];
     let expected = Descriptor {
         address: TABLE_BASE,
         length: 48,
@@ -78,7 +78,7 @@ fn without_memory_a_split_chain_goes_into_the_ring() {
     queue.add(0, 3).unwrap();
     assert_eq!(queue.ring.num_free(), 1);
     {
-        let descriptors = queue.common.memory().descriptors.borrow();
+        let descriptors = queue.common.memory().places.values();
         for k in 0..3 {
             let found = descriptors[k as usize];
             assert_eq!(
@@ -92,7 +92,7 @@ fn without_memory_a_split_chain_goes_into_the_ring() {
     queue.add(1, 3).unwrap();
     assert_eq!(queue.ring.num_free(), 0);
     let memory = queue.common.memory();
-    assert_eq!(memory.descriptors.borrow()[3].address, TABLE_BASE + 3);
+    assert_eq!(memory.places.values()[3].address, TABLE_BASE + 3);
     assert_eq!(memory.side.live_tables.get(), 1);
 
     memory.give(3, 0);
@@ -110,7 +110,7 @@ fn without_memory_a_packed_chain_goes_into_the_ring() {
     queue.add(0, 3).unwrap();
     assert_eq!(queue.ring.num_free(), 1);
     {
-        let descriptors = queue.common.memory().descriptors.borrow();
+        let descriptors = queue.common.memory().places.values();
         for k in 0..3 {
             let found = descriptors[k as usize];
             assert_eq!(found.address, element(k).address);
@@ -121,7 +121,7 @@ fn without_memory_a_packed_chain_goes_into_the_ring() {
     queue.add(1, 3).unwrap();
     assert_eq!(queue.ring.num_free(), 0);
     let memory = queue.common.memory();
-    assert_eq!(memory.descriptors.borrow()[3].address, TABLE_BASE + 3);
+    assert_eq!(memory.places.values()[3].address, TABLE_BASE + 3);
     assert_eq!(memory.side.live_tables.get(), 1);
 
     memory.give(0, 0, 0);

@@ -4,6 +4,7 @@
 
 use super::memory::{Features, packed, split};
 use super::position::{SIZES, bits, boundaries};
+use crate::ring::memory::{PackedMemory, PackedSlot};
 use crate::ring::{Packed, Ring, Split};
 
 /// Buffers gone by, and whether a 32-bit token of a split queue shows it.
@@ -91,16 +92,13 @@ fn packed_pollers() {
 
 /// No descriptor looks used when `gone` were.
 fn quiet(queue: &super::memory::PackedQueue, gone: u64) {
-    let mut descriptors = queue.common.memory.descriptors.borrow_mut();
-    let size = descriptors.len() as u64;
-    for (slot, descriptor) in (0..).zip(descriptors.iter_mut()) {
+    let ring = queue.common.memory.ring();
+    let size = ring.len() as u64;
+    for (at, slot) in (0..).zip(ring) {
         // Used in the lap before the one that comes next at this slot.
-        let next_lap = gone / size + u64::from(slot < gone % size);
-        descriptor.flags = if next_lap.is_multiple_of(2) {
-            0
-        } else {
-            0x8080
-        };
+        let next_lap = gone / size + u64::from(at < gone % size);
+        let even = next_lap.is_multiple_of(2);
+        slot.write_flags(if even { 0 } else { 0x8080 });
     }
 }
 

@@ -33,7 +33,6 @@ fn split_with_hole(features: Features, entries: u32, hole: u32) {
     let mut queue = split(8, features);
     assert_eq!(queue.add_with_hole(entries, hole), Err(AddError::Unmapped));
     assert_eq!(queue.ring.num_free(), 8);
-    assert_eq!(queue.ring.unannounced(), 0);
     {
         let memory = queue.common.memory();
         assert_eq!(memory.avail_index.get(), 0);
@@ -50,7 +49,7 @@ fn split_with_hole(features: Features, entries: u32, hole: u32) {
     } else {
         assert_eq!(queue.ring.num_free(), 8 - entries);
         for k in 0..entries {
-            let found = memory.descriptors.borrow()[k as usize];
+            let found = memory.places.values()[k as usize];
             assert_eq!(found.address, element(k).address);
             assert_eq!(found.flags, flags(k, entries));
         }
@@ -66,7 +65,7 @@ fn packed_at(size: u16, at: u64, features: Features) -> PackedQueue {
     for n in 0..at {
         queue.add(n as usize, 1).unwrap();
         let slot = (n % u64::from(size)) as usize;
-        let id = queue.common.memory().descriptors.borrow()[slot].tag;
+        let id = queue.common.memory().places.values()[slot].tag;
         queue.common.memory().give(n, id, 0);
         assert_eq!(queue.get(), Some(token(n as usize)));
     }
@@ -74,7 +73,7 @@ fn packed_at(size: u16, at: u64, features: Features) -> PackedQueue {
 }
 
 fn descriptors(queue: &PackedQueue) -> Vec<Descriptor> {
-    queue.common.memory().descriptors.borrow().clone()
+    queue.common.memory().places.values()
 }
 
 /// The flags that make the descriptor at a position available (2.8.1).

@@ -7,7 +7,7 @@ use core::num::NonZero;
 use core::ptr::{NonNull, null_mut};
 
 use super::bytes::{AVAIL, Bytes, DESC, END, SIZE, TABLES, USED, field, packed, split};
-use crate::ring::{Buffer, Common, Packed, Request, Ring, Slots, Split};
+use crate::ring::{Buffer, Common, Listed, Packed, Released, Request, Ring, Slots, Split};
 use crate::shared::{Barriers, Big, Little, Order, Strong, Weak};
 
 /// Adds a buffer of two elements; the token is `n`.
@@ -18,20 +18,23 @@ fn add<R: Ring>(ring: &mut R, common: &Common<R::Memory>, n: usize) {
         device_writes: k == 1,
     };
     let request = Request {
-        buffers: [Ok(element(0)), Ok(element(1))].into_iter(),
+        buffers: Listed([Ok(element(0)), Ok(element(1))].into_iter()),
         entries: 2,
         token: NonNull::<c_void>::without_provenance(NonZero::new(n).unwrap()),
         ctx: null_mut(),
     };
-    ring.add(common, request).unwrap();
+    assert!(ring.add(common, request).is_ok());
 }
 
 /// Takes a buffer: token and length.
 fn get<R: Ring>(ring: &mut R, common: &Common<R::Memory>) -> (usize, u32) {
-    let Ok(Some(used)) = ring.get_buf(common) else {
-        panic!("nothing is used");
-    };
-    (used.buffer.token.addr().get(), used.length)
+    let mut length = 0;
+    match ring.get_buf(common, |written| length = written) {
+        Some((_, Ok(Released::Plain(token, _) | Released::Chain(token, ..)))) => {
+            (token.addr().get(), length)
+        }
+        _ => panic!("nothing is used, or something that was not added"),
+    }
 }
 
 /// The device of [`carry_split`], which knows the byte order from `big` alone.

@@ -4,7 +4,10 @@
 use alloc::vec;
 
 use super::bytes::{AVAIL, Bytes, DESC, END, TABLES, USED, field, packed, split};
-use crate::ring::memory::{Descriptor, Memory, PackedMemory, PackedSlot, SplitMemory};
+use crate::ring::memory::{
+    Descriptor, Memory, PackedMemory, PackedSlot, SplitDescriptor, SplitMemory, SplitRings,
+};
+use crate::ring::{Buffer, Elements, Listed};
 use crate::shared::{Big, Little, Order, Weak};
 
 const DESCRIPTOR: Descriptor = Descriptor {
@@ -19,7 +22,9 @@ fn check_split<O: Order>(big: bool) {
     let bytes = Bytes::new(END);
     let memory = split::<O, Weak>(&bytes);
 
-    memory.write_descriptor(2, DESCRIPTOR);
+    let rings = memory.rings();
+
+    memory.descriptors()[2].write(DESCRIPTOR);
     assert_eq!(bytes.get(DESC + 32), field(big, [1, 2, 3, 4, 5, 6, 7, 8]));
     assert_eq!(bytes.get(DESC + 40), field(big, [0x11, 0x12, 0x13, 0x14]));
     assert_eq!(bytes.get(DESC + 44), field(big, [0x21, 0x22]));
@@ -27,17 +32,17 @@ fn check_split<O: Order>(big: bool) {
     assert_eq!(bytes.get(DESC + 16), [0; 16]);
     assert_eq!(bytes.get(DESC + 48), [0; 16]);
 
-    memory.write_avail_flags(0x4142);
-    memory.write_avail_idx(0x5152);
+    rings.write_avail_flags(0x4142);
+    rings.write_avail_idx(0x5152);
     // Entry 7 of a ring of 4 is at 3.
-    memory.write_avail_ring(7, 0x6162);
-    memory.write_used_event(0x7172);
+    rings.write_avail_ring(7, 0x6162);
+    rings.write_used_event(0x7172);
     assert_eq!(bytes.get(AVAIL), field(big, [0x41, 0x42]));
     assert_eq!(bytes.get(AVAIL + 2), field(big, [0x51, 0x52]));
     assert_eq!(bytes.get(AVAIL + 4), [0; 6]);
     assert_eq!(bytes.get(AVAIL + 10), field(big, [0x61, 0x62]));
     assert_eq!(bytes.get(AVAIL + 12), field(big, [0x71, 0x72]));
-    memory.publish_used_event(0x7374);
+    rings.publish_used_event(0x7374);
     assert_eq!(bytes.get(AVAIL + 12), field(big, [0x73, 0x74]));
 
     bytes.set(USED, field(big, [0x81, 0x82]));
@@ -45,12 +50,12 @@ fn check_split<O: Order>(big: bool) {
     bytes.set(USED + 4 + 8, field(big, [0xa1, 0xa2, 0xa3, 0xa4]));
     bytes.set(USED + 4 + 12, field(big, [0xb1, 0xb2, 0xb3, 0xb4]));
     bytes.set(USED + 4 + 32, field(big, [0xc1, 0xc2]));
-    assert_eq!(memory.used_flags(), 0x8182);
-    assert_eq!(memory.used_idx(), 0x9192);
-    assert_eq!(memory.used_element(5), (0xa1a2_a3a4, 0xb1b2_b3b4));
-    assert_eq!(memory.avail_event(), 0xc1c2);
+    assert_eq!(rings.used_flags(), 0x8182);
+    assert_eq!(rings.used_idx(), 0x9192);
+    assert_eq!(rings.used_element(5), (0xa1a2_a3a4, 0xb1b2_b3b4));
+    assert_eq!(rings.avail_event(), 0xc1c2);
 
-    memory.clear();
+    rings.clear();
     assert_eq!(bytes.get(AVAIL), [0; 4]);
     assert_eq!(bytes.get(AVAIL + 12), [0; 2]);
     assert_eq!(bytes.get(USED), [0; 4]);
@@ -67,6 +72,16 @@ fn split_big_endian() {
     check_split::<Big>(true);
 }
 
+/// `count` elements of no interest.
+fn elements(count: usize) -> impl Elements {
+    let element = Buffer {
+        address: 0,
+        length: 0,
+        device_writes: false,
+    };
+    Listed(vec![Ok(element); count].into_iter())
+}
+
 fn check_split_table<O: Order>(big: bool) {
     let bytes = Bytes::new(END);
     let memory = split::<O, Weak>(&bytes);
@@ -74,7 +89,10 @@ fn check_split_table<O: Order>(big: bool) {
         address: 0x0a0b,
         ..DESCRIPTOR
     };
-    let placed = memory.place_table(2, 2, [Ok(DESCRIPTOR), Ok(second)].into_iter());
+    let placed = memory.place_table(2, 2, elements(2), |_, i, more| {
+        assert_eq!(more, i == 0);
+        if more { DESCRIPTOR } else { second }
+    });
     let placed = placed.unwrap_or_else(|_| panic!("there is room"));
     // The third chain's place.
     let table = TABLES + 2 * 4 * 16;
@@ -102,16 +120,16 @@ fn packed_layout() {
     let bytes = Bytes::new(256);
     let memory = packed::<Weak>(&bytes, 5);
     bytes.set(30, [0xf1, 0xf2]);
-    memory.slot(1).write(DESCRIPTOR);
+    memory.ring()[1].write(DESCRIPTOR);
     assert_eq!(bytes.get(16), [8, 7, 6, 5, 4, 3, 2, 1]);
     assert_eq!(bytes.get(24), [0x14, 0x13, 0x12, 0x11]);
     assert_eq!(bytes.get(28), [0x32, 0x31]);
     // The flags are written by themselves.
     assert_eq!(bytes.get(30), [0xf1, 0xf2]);
-    memory.slot(1).write_flags(0x2122);
+    memory.ring()[1].write_flags(0x2122);
     assert_eq!(bytes.get(30), [0x22, 0x21]);
-    assert_eq!(memory.slot(1).flags(), 0x2122);
-    assert_eq!(memory.slot(1).used_element(), (0x3132, 0x1112_1314));
+    assert_eq!(memory.ring()[1].flags(), 0x2122);
+    assert_eq!(memory.ring()[1].used_element(), (0x3132, 0x1112_1314));
 
     memory.write_driver_off_wrap(0x4142);
     memory.write_driver_flags(2);
@@ -132,12 +150,12 @@ fn packed_layout() {
 fn lent_memory_is_not_exceeded() {
     let bytes = Bytes::new(END);
     let memory = split::<Little, Weak>(&bytes);
-    let descriptors = |count| vec![Ok(DESCRIPTOR); count].into_iter();
-    assert!(memory.place_table(3, 4, descriptors(4)).is_ok());
-    assert!(memory.place_table(3, 5, descriptors(5)).is_err());
+    let made = |_, _, _| DESCRIPTOR;
+    assert!(memory.place_table(3, 4, elements(4), made).is_ok());
+    assert!(memory.place_table(3, 5, elements(5), made).is_err());
     assert!(
         packed::<Weak>(&bytes, 4)
-            .place_table(0, 2, descriptors(2))
+            .place_table(0, 2, elements(2), made)
             .is_err()
     );
 }

@@ -66,11 +66,10 @@ impl Inline {
         }
         // SAFETY: a live queue, which this thread has for itself.
         let device = unsafe {
+            (functions.virtqueue_disable_cb)(vq);
             if work.callbacks {
-                // A new packed queue asks for callbacks in another way.
+                // Only now does a packed ring say for which descriptor.
                 (functions.virtqueue_enable_cb)(vq);
-            } else {
-                (functions.virtqueue_disable_cb)(vq);
             }
             let areas = [
                 (functions.virtqueue_get_desc_addr)(vq),

@@ -81,7 +81,7 @@ test-upstream:
 
 # Upstream's tests, on C's ring and on ours.
 compare: stage
-	tools/setup pkg-config xz-utils
+	tools/setup pkg-config xz-utils valgrind
 	$(CARGO) build --release -p vhost-test-device -p compare
 	target/release/compare $(ARGS)
 

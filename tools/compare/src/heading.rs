@@ -3,10 +3,15 @@
 //! What was measured on what, for the lines above the table.
 
 use std::fs;
+use std::path::Path;
 use std::thread::available_parallelism;
+
+use anyhow::Result;
 
 use crate::builds::Programs;
 use crate::command;
+use crate::cpus::Cpus;
+use crate::measure::Settings;
 use crate::trees::Tree;
 
 pub fn heading(kernels: &[(Tree, Programs)], c_levels: &[&str]) -> String {
@@ -18,6 +23,51 @@ pub fn heading(kernels: &[(Tree, Programs)], c_levels: &[&str]) -> String {
     }
     lines.push("times: wall clock; C's is the faster of its levels; ratio: ours / C".into());
     lines.join("\n")
+}
+
+/// For the report.
+pub fn facts(
+    root: &Path,
+    kernels: &[(Tree, Programs)],
+    settings: &Settings,
+) -> Result<Vec<String>> {
+    let mut facts = vec![machine(), placement(settings), compilers()];
+    for (tree, _) in kernels {
+        facts.push(format!("kernel {}: {}", tree.kernel, tree.origin));
+    }
+    let levels = settings.c_levels.join(" or ");
+    let flags = command::first_line(command::new("tools/c-ring").arg("--flags"));
+    // It starts with a level.
+    let flags = flags.trim_start_matches("-O2 ");
+    facts.push(format!("C's ring (tools/c-ring): `{levels} {flags}`"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let profile = release_profile(&manifest);
+    facts.push(format!("our ring: cargo's release profile, `{profile}`"));
+    Ok(facts)
+}
+
+fn placement(settings: &Settings) -> String {
+    let place = match (settings.cpus, &settings.preload) {
+        (Some(Cpus { driver, device }), Some(_)) => {
+            format!("driver pinned to CPU {driver}, device to CPU {device}")
+        }
+        (Some(Cpus { driver, .. }), None) => format!("driver pinned to CPU {driver}"),
+        (None, _) => "not pinned, as there is one CPU for both".into(),
+    };
+    let device = match settings.preload {
+        Some(_) => "the one in user space",
+        None => "the kernel's",
+    };
+    format!("device: {device}; {place}")
+}
+
+fn release_profile(manifest: &str) -> String {
+    let lines = manifest.lines();
+    let section = lines
+        .skip_while(|line| *line != "[profile.release]")
+        .skip(1);
+    let settings: Vec<&str> = section.take_while(|line| !line.is_empty()).collect();
+    settings.join(", ")
 }
 
 fn machine() -> String {
@@ -43,6 +93,13 @@ fn compilers() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn release_profile_is_its_section() {
+        let manifest = "[profile.dev]\na = 1\n\n[profile.release]\nb = 2\nc = 3\n\n[package]\n";
+        assert_eq!(release_profile(manifest), "b = 2, c = 3");
+        assert_eq!(release_profile("[package]\n"), "");
+    }
 
     #[test]
     fn cpu_model_is_found_or_unknown() {

@@ -7,7 +7,7 @@ use svg::Document;
 use svg::node::element::{Line, Rectangle, Text};
 
 use crate::builds::Ring;
-use crate::report::{Report, plural, title};
+use crate::report::{Report, title};
 use crate::stats::Spread;
 use crate::variants::Column;
 
@@ -97,10 +97,10 @@ pub fn svg(report: &Report) -> Document {
                 .set("height", height)
                 .set("fill", "#fff"),
         );
-    let runs = format!(
-        "median of {}; line: middle half of them",
-        plural(report.runs, "run")
-    );
+    let runs = match report.runs {
+        1 => "1 run".into(),
+        runs => format!("median of {runs} runs; line: the middle half of them"),
+    };
     chart = heading(chart, &times, "virtio_test, elapsed seconds", &runs);
     chart = heading(
         chart,
@@ -140,7 +140,12 @@ fn row(chart: Document, column: &Column, y: f64, times: &Axis, counts: &Axis) ->
             let bar = bar(times, spread.median, top, BAR * 1.5, colours[0]);
             let end = times.at(spread.upper.max(spread.median));
             let value = text(format!("{:.2}", spread.median), end + 7.0, middle + 4.5);
-            whisker(chart.add(bar), times, &spread, middle).add(value)
+            let chart = chart.add(bar);
+            match spread.runs {
+                1 => chart,
+                _ => whisker(chart, times, &spread, middle),
+            }
+            .add(value)
         }
         None => chart.add(text("failed".into(), times.left + 7.0, middle + 4.5)),
     };
@@ -234,12 +239,21 @@ fn line(x1: f64, y1: f64, x2: f64, y2: f64, colour: &str) -> Line {
 }
 
 fn text(content: String, x: f64, y: f64) -> Text {
-    Text::new(content).set("x", x).set("y", y).set("fill", INK)
+    Text::new(content)
+        .set("x", x)
+        .set("y", y)
+        .set("fill", INK)
+        // Legible on a line of the grid.
+        .set("stroke", "#fff")
+        .set("stroke-width", 3)
+        .set("paint-order", "stroke")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Kernel;
+    use crate::variants::example;
 
     #[test]
     fn steps_are_round_and_few() {
@@ -254,6 +268,31 @@ mod tests {
         ] {
             let step = step(largest);
             assert!((step - expected).abs() < 1e-9, "{largest}: {step}");
+        }
+    }
+
+    #[test]
+    fn everybody_is_there_and_a_failure_is_said() {
+        let mut columns = example(&[&[1.0], &[1.5], &[], &[1.25], &[1.0]]);
+        columns[1].split.instructions = 333.0;
+        let report = Report {
+            facts: Vec::new(),
+            command: String::new(),
+            runs: 1,
+            kernels: vec![(Kernel::V6_12, columns)],
+        };
+        let chart = svg(&report).to_string();
+        for text in [
+            "Linux 6.12",
+            "C with the series -O2",
+            "1.25",
+            "333",
+            "failed",
+        ] {
+            assert!(
+                chart.contains(&format!(">\n{text}\n<")),
+                "{text} in {chart}"
+            );
         }
     }
 

@@ -3,9 +3,9 @@
 //! The report: the cover letter's runs beside those of ours, as Markdown.
 
 use std::fmt::Write;
+use std::iter;
 
 use comfy_table::{Table, presets};
-use counts::Counts;
 
 use crate::builds::Ring;
 use crate::counters::HARDWARE;
@@ -39,14 +39,10 @@ impl Report {
             let _ = writeln!(text, "- {fact}");
         }
         for (kernel, columns) in &self.kernels {
-            let _ = writeln!(
-                text,
-                "\n## virtio_test of Linux {kernel}, {} of each\n\n{}",
-                plural(self.runs, "run"),
-                usage_table(columns)
-            );
+            let runs = plural(self.runs, "run");
+            let table = kernel_table(columns);
+            let _ = writeln!(text, "\n## Linux {kernel}, {runs} of each\n\n{table}");
         }
-        let _ = writeln!(text, "\n{COUNTS}\n{}", counts_table(&self.kernels));
         let _ = write!(text, "\n{READING}");
         if !any_hardware(&self.kernels) {
             let _ = write!(text, "\n{NO_HARDWARE}");
@@ -76,15 +72,6 @@ always\" is the series' first version, which does not wait to be asked. Of C's
 levels of optimisation, the faster is shown.
 ";
 
-const COUNTS: &str = "\
-## Instructions and branches for a buffer
-
-Counted by callgrind, not by the hardware, in a loop that adds a buffer of one
-element, kicks, has a device of its own use it, and gets it back; inside the ring's
-library and what it calls, size 256, callbacks off. The same in each run, so that
-there is no spread. In percent: against C.
-";
-
 const READING: &str = "\
 ## How to read this
 
@@ -100,6 +87,12 @@ where both threads share a CPU, or a kick finds the device asleep, it takes seve
 times as long. Its instructions are those of spinning: the longer the wait, the
 more. Rounds are interleaved: each variant runs once in each round, in an order
 that is turned round every time.
+
+Rows marked callgrind are not of virtio_test, and not from the hardware: valgrind
+counts instructions and branches in a loop that adds a buffer of one element,
+kicks, has a device of its own use it, and gets it back; inside the ring's library
+and what that calls; size 256, callbacks off. The count is the same in each run and
+has no spread. In percent: against C.
 ";
 
 const NO_HARDWARE: &str = "\
@@ -129,6 +122,23 @@ const METRICS: [Metric; 9] = [
     Metric::new(HARDWARE[2].0, 0, |usage| usage.counted.hardware[2]),
     Metric::new(HARDWARE[3].0, 0, |usage| usage.counted.hardware[3]),
     ELAPSED,
+];
+
+type Count = (&'static str, fn(&Column) -> f64);
+
+const COUNTS: [Count; 4] = [
+    ("callgrind, split: instructions a buffer", |column| {
+        column.split.all()
+    }),
+    ("callgrind, split: branches a buffer", |column| {
+        column.split.branches
+    }),
+    ("callgrind, packed: instructions a buffer", |column| {
+        column.packed.all()
+    }),
+    ("callgrind, packed: branches a buffer", |column| {
+        column.packed.branches
+    }),
 ];
 
 impl Metric {
@@ -170,47 +180,36 @@ impl Metric {
     }
 }
 
-fn usage_table(columns: &[Column]) -> String {
+fn kernel_table(columns: &[Column]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    let titles = columns.iter().map(|column| title(&column.runs));
+    table.set_header(iter::once(String::new()).chain(titles));
+    let mut add_row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        table.add_row(iter::once(name.to_owned()).chain(cells));
+    };
+
     let sides: Vec<&Side> = columns.iter().map(|column| column.runs.shown()).collect();
-    let mut table = table(columns.iter().map(|column| title(&column.runs)));
     for metric in METRICS {
         let measured = sides.iter().any(|side| metric.spread(side).is_some());
         let hardware = HARDWARE.iter().any(|(name, _)| *name == metric.name);
         if measured || !hardware {
-            let cells = sides.iter().map(|side| metric.cell(side));
-            add_row(&mut table, metric.name, cells);
+            add_row(metric.name, &mut sides.iter().map(|side| metric.cell(side)));
         }
     }
-    let (base, others) = sides.split_first().expect("C is the first");
-    let verdicts = others.iter().map(|side| ELAPSED.verdict(base, side));
-    let cells = std::iter::once(String::new()).chain(verdicts);
-    add_row(&mut table, "elapsed, against C", cells);
-    table.to_string()
-}
+    let verdicts = sides[1..]
+        .iter()
+        .map(|side| ELAPSED.verdict(sides[0], side));
+    let mut verdicts = iter::once(String::new()).chain(verdicts);
+    add_row("elapsed, against C", &mut verdicts);
 
-fn counts_table(kernels: &[(Kernel, Vec<Column>)]) -> String {
-    let titles = kernels.first().map(|(_, columns)| columns.iter());
-    // The level may differ from kernel to kernel.
-    let titles = titles.into_iter().flatten();
-    let mut table = table(titles.map(|column| column.runs.variant.title().into()));
-    type Of = fn(&Column) -> Counts;
-    for (kernel, columns) in kernels {
-        for (layout, of) in [
-            ("split", (|column| column.split) as Of),
-            ("packed", |column| column.packed),
-        ] {
-            let all: Vec<Counts> = columns.iter().map(of).collect();
-            let instructions = all.iter().map(Counts::all).collect();
-            let name = format!("{kernel}, {layout}: instructions");
-            add_row(&mut table, &name, against_first(instructions));
-            let branches = all.iter().map(|counts| counts.branches).collect();
-            let name = format!("{kernel}, {layout}: branches");
-            add_row(&mut table, &name, against_first(branches));
-        }
+    for (name, of) in COUNTS {
+        add_row(name, &mut against_first(columns.iter().map(of).collect()));
     }
     table.to_string()
 }
 
+/// Each in percent of the first.
 fn against_first(values: Vec<f64>) -> impl Iterator<Item = String> {
     let base = values[0];
     values.into_iter().enumerate().map(move |(i, value)| {
@@ -231,26 +230,99 @@ pub fn title(runs: &Runs) -> String {
     }
 }
 
-fn table(titles: impl Iterator<Item = String>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(std::iter::once(String::new()).chain(titles));
-    table
-}
-
-fn add_row(table: &mut Table, name: &str, cells: impl Iterator<Item = String>) {
-    table.add_row(std::iter::once(name.to_owned()).chain(cells));
-}
-
 fn any_hardware(kernels: &[(Kernel, Vec<Column>)]) -> bool {
     let columns = kernels.iter().flat_map(|(_, columns)| columns);
     let mut runs = columns.flat_map(|column| &column.runs.shown().runs);
     runs.any(|usage| usage.counted.hardware.iter().any(Option::is_some))
 }
 
-pub fn plural(count: usize, what: &str) -> String {
+fn plural(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Failure;
+    use crate::variants::example;
+
+    /// Cells of the row that starts with this name.
+    fn row(columns: &[Column], name: &str) -> Option<Vec<String>> {
+        let table = kernel_table(columns);
+        let cells = |line: &str| -> Vec<String> {
+            let cells = line.trim_matches('|').split('|');
+            cells.map(|cell| cell.trim().to_owned()).collect()
+        };
+        let mut rows = table.lines().map(cells);
+        Some(rows.find(|row| row[0] == name)?.split_off(1))
+    }
+
+    #[test]
+    fn verdicts_are_against_c() {
+        let columns = example(&[
+            &[2.0, 3.0, 4.0],
+            &[3.0, 4.0, 5.0],
+            &[1.0, 1.0, 1.0],
+            &[5.9, 6.0, 6.1],
+            &[2.0, 2.0],
+        ]);
+        assert_eq!(
+            row(&columns, "seconds elapsed").unwrap()[1..3],
+            ["4.000 (3.500..4.500)", "1.000 (1.000..1.000)"]
+        );
+        assert_eq!(
+            row(&columns, "elapsed, against C").unwrap(),
+            ["", "no difference seen", "-67 %", "+100 %", "too few runs"]
+        );
+    }
+
+    #[test]
+    fn counts_are_against_c() {
+        let mut columns = example(&[&[1.0], &[1.0]]);
+        columns[0].packed.instructions = 200.0;
+        columns[1].packed.instructions = 90.0;
+        columns[1].packed.called = 10.0;
+        let found = row(&columns, "callgrind, packed: instructions a buffer");
+        assert_eq!(found.unwrap(), ["200.0", "100.0 (-50 %)"]);
+    }
+
+    #[test]
+    fn what_is_not_measured_is_said_or_left_out() {
+        let mut columns = example(&[&[1.0, 2.0], &[1.0]]);
+        let unmeasured = row(&columns, "cpu-migrations").unwrap();
+        assert_eq!(unmeasured, ["not measured", "not measured"]);
+        assert_eq!(row(&columns, "cycles:u"), None);
+
+        let usages = &mut columns[0].runs.sides[0].runs;
+        usages[0].counted.migrations = Some(7.0);
+        usages[0].counted.hardware[0] = Some(5.0);
+        usages[1].counted.hardware[0] = Some(6.0);
+        // One of two runs is no measurement.
+        assert_eq!(row(&columns, "cpu-migrations").unwrap()[0], "not measured");
+        let cycles = row(&columns, "cycles:u").unwrap();
+        assert_eq!(cycles, ["6 (5..6)", "not measured"]);
+    }
+
+    #[test]
+    fn a_failure_is_seen() {
+        let mut columns = example(&[&[1.0, 1.0, 1.0], &[3.0, 3.0, 3.0]]);
+        columns[1].runs.sides[0].failure = Some(Failure {
+            why: "hang".into(),
+            tail: "last words".into(),
+        });
+        assert_eq!(row(&columns, "page-faults").unwrap()[1], "FAIL hang");
+        assert_eq!(row(&columns, "elapsed, against C").unwrap()[1], "-");
+        let report = Report {
+            facts: Vec::new(),
+            command: String::new(),
+            runs: 3,
+            kernels: vec![(Kernel::V6_1, columns)],
+        };
+        let failures = report.failures();
+        assert!(failures.contains("FAIL 6.1 dynamic virtio_test --wrap-counters"));
+        assert!(failures.ends_with("    last words\n"));
     }
 }

@@ -72,7 +72,7 @@ pub struct Runs {
     pub variant: Variant,
     pub row: Row,
     /// C's at each level.
-    sides: Vec<Side>,
+    pub sides: Vec<Side>,
 }
 
 impl Runs {
@@ -152,6 +152,28 @@ fn counted(runs: Runs, programs: &Programs) -> Result<Column> {
         packed: count(true)?,
         runs,
     })
+}
+
+/// Columns in the order of [`Variant::ALL`], a level each, with these times.
+#[cfg(test)]
+pub fn example(times: &[&[f64]]) -> Vec<Column> {
+    use crate::usage::Usage;
+
+    let column = |(variant, times): (Variant, &&[f64])| {
+        let mut runs = Runs::none(variant, Kernel::V6_1, &["-O2"]);
+        runs.sides[0].runs = times.iter().map(|&t| Usage::lasting(t)).collect();
+        let counts = Counts {
+            instructions: 1.0,
+            branches: 1.0,
+            called: 0.0,
+        };
+        Column {
+            runs,
+            split: counts,
+            packed: counts,
+        }
+    };
+    Variant::ALL.into_iter().zip(times).map(column).collect()
 }
 
 #[cfg(test)]

@@ -253,6 +253,7 @@ fn text(content: String, x: f64, y: f64) -> Text {
 mod tests {
     use super::*;
     use crate::matrix::Kernel;
+    use crate::run::Failure;
     use crate::variants::example;
 
     #[test]
@@ -273,8 +274,12 @@ mod tests {
 
     #[test]
     fn everybody_is_there_and_a_failure_is_said() {
-        let mut columns = example(&[&[1.0], &[1.5], &[], &[1.25], &[1.0]]);
+        let mut columns = example(&[&[1.0], &[1.5], &[1.75], &[1.25], &[1.0]]);
         columns[1].split.instructions = 333.0;
+        columns[2].runs.sides[0].failure = Some(Failure {
+            why: "hang".into(),
+            tail: String::new(),
+        });
         let report = Report {
             facts: Vec::new(),
             command: String::new(),

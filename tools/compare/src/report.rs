@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! The report: the cover letter's runs beside those of ours, as Markdown.
+//! The report, as Markdown: a kernel's table has the rows of `perf stat` and a
+//! column for each variant.
 
 use std::fmt::Write;
 use std::iter;
@@ -89,10 +90,10 @@ more. Rounds are interleaved: each variant runs once in each round, in an order
 that is turned round every time.
 
 Rows marked callgrind are not of virtio_test, and not from the hardware: valgrind
-counts instructions and branches in a loop that adds a buffer of one element,
-kicks, has a device of its own use it, and gets it back; inside the ring's library
-and what that calls; size 256, callbacks off. The count is the same in each run and
-has no spread. In percent: against C.
+counts in a loop that adds a buffer of one element, kicks, has a device of its own
+use it, and gets it back; size 256, callbacks off. Branches are those inside the
+ring's library, instructions also those of what it calls. The counts are the same in
+each run and have no spread. In percent: against C.
 ";
 
 const NO_HARDWARE: &str = "\

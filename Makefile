@@ -79,7 +79,7 @@ test-c: stage
 test-upstream:
 	$(MAKE) compare ARGS=--short
 
-# Upstream's tests, on C's ring and on ours.
+# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
 compare: stage
 	tools/setup pkg-config xz-utils valgrind
 	$(CARGO) build --release -p vhost-test-device -p compare

@@ -56,9 +56,9 @@ pub struct Programs {
 impl Programs {
     /// The shared object that the report's programs have a ring from.
     pub fn library(&self, ring: Ring) -> Result<PathBuf> {
-        match self.changed.get(&ring) {
-            Some(library) => Ok(library.clone()),
-            None => rings::ours(),
+        match ring {
+            Ring::Ours => rings::ours(),
+            _ => self.changed.get(&ring).cloned().context("no such library"),
         }
     }
 

@@ -14,10 +14,10 @@ use crate::cpus::Cpus;
 use crate::measure::Settings;
 use crate::trees::Tree;
 
-pub fn heading(kernels: &[(Tree, Programs)], c_levels: &[&str]) -> String {
-    let mut lines = vec![machine(), compilers()];
+pub fn heading(kernels: &[(Tree, Programs)], settings: &Settings) -> String {
+    let mut lines = vec![machine(), placement(settings), compilers()];
     for (tree, programs) in kernels {
-        let levels = c_levels.join(" or ");
+        let levels = settings.c_levels.join(" or ");
         lines.push(format!("kernel {}: {}", tree.kernel, tree.origin));
         lines.push(format!("    C's ring: {levels} {}", programs.c_flags));
     }
@@ -58,7 +58,7 @@ fn placement(settings: &Settings) -> String {
         Some(_) => "the one in user space",
         None => "the kernel's",
     };
-    format!("device: {device}; {place}")
+    format!("virtio_test's device: {device}; {place}")
 }
 
 fn release_profile(manifest: &str) -> String {

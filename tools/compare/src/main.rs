@@ -2,7 +2,8 @@
 
 //! Upstream's tests side by side: the kernel's tools/virtio, built with the
 //! kernel's own ring and with ours, and run in turns.  Called by `make compare`
-//! in the project's root, with everything that it compares already built.
+//! in the project's root, with everything that it compares already built.  Prints
+//! a table of what passed, and writes a report of what virtio_test took.
 
 mod artefacts;
 mod builds;
@@ -86,7 +87,7 @@ fn compare(options: &Options) -> Result<bool> {
 /// Whether every row passed.
 fn print_table(rows: &[Row], kernels: &[(Tree, Programs)], settings: &Settings) -> bool {
     let measured = run_all(rows, kernels, settings);
-    println!("{}\n", heading::heading(kernels, settings.c_levels));
+    println!("{}\n", heading::heading(kernels, settings));
     println!("{}", table::table(&measured));
     print!("{}", table::failures(&measured));
     let failed = measured.iter().filter(|m| !m.ok()).count();

@@ -31,7 +31,7 @@ pub fn facts(
     kernels: &[(Tree, Programs)],
     settings: &Settings,
 ) -> Result<Vec<String>> {
-    let mut facts = vec![machine(), placement(settings), compilers()];
+    let mut facts = vec![machine(), load(), placement(settings), compilers()];
     for (tree, _) in kernels {
         facts.push(format!("kernel {}: {}", tree.kernel, tree.origin));
     }
@@ -76,6 +76,13 @@ fn machine() -> String {
     let cores = available_parallelism().map_or(1, |n| n.get());
     let model = cpu_model(&cpuinfo);
     format!("machine: {model}, {cores} cores, Linux {}", release.trim())
+}
+
+/// Beside others' work, times mean little.
+fn load() -> String {
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let last_minute = averages.split(' ').next().unwrap_or_default();
+    format!("load before the first run: {last_minute}")
 }
 
 fn cpu_model(cpuinfo: &str) -> &str {

@@ -49,6 +49,8 @@ struct Axis {
 
 impl Panel {
     fn axis(&self, largest: f64) -> Axis {
+        // With nothing to show, some axis.
+        let largest = if largest > 0.0 { largest } else { 1.0 };
         let step = step(largest);
         let end = (largest / step).ceil() * step;
         Axis {
@@ -76,7 +78,7 @@ fn step(largest: f64) -> f64 {
 
 pub fn svg(report: &Report) -> Document {
     let columns = || report.kernels.iter().flat_map(|(_, columns)| columns);
-    let largest = |of: fn(&Column) -> f64| columns().map(of).fold(f64::MIN_POSITIVE, f64::max);
+    let largest = |of: fn(&Column) -> f64| columns().map(of).fold(0.0, f64::max);
     let times = TIMES.axis(largest(|c| {
         spread(c).map_or(0.0, |s| s.upper.max(s.median))
     }));
@@ -307,5 +309,6 @@ mod tests {
         assert_eq!(axis.end, 300.0);
         assert_eq!(axis.at(0.0), COUNTS.left);
         assert_eq!(axis.at(300.0), COUNTS.left + COUNTS.width);
+        assert_eq!(COUNTS.axis(0.0).end, 1.0);
     }
 }

@@ -16,7 +16,7 @@ STAGE := $(CURDIR)/target/stage
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream compare \
-	aba poll-cost model stress carry clean
+	aba poll-cost counts model stress carry clean
 
 all: library $(OUT)/virtio_ring.o
 
@@ -62,7 +62,7 @@ space := $() $()
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c poll-cost aba test-upstream
+test: test-rust test-c counts poll-cost aba test-upstream
 
 # Formatting, lints, unit and integration tests.
 test-rust: all
@@ -79,9 +79,9 @@ test-c: stage
 test-upstream:
 	$(MAKE) compare ARGS=--short
 
-# Upstream's tests, on C's ring and on ours.
+# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
 compare: stage
-	tools/setup pkg-config xz-utils
+	tools/setup pkg-config xz-utils valgrind
 	$(CARGO) build --release -p vhost-test-device -p compare
 	target/release/compare $(ARGS)
 
@@ -93,6 +93,12 @@ aba: all
 # Instructions that counting wraps costs get_buf.
 poll-cost: all
 	tools/poll-cost
+
+# Instructions for a buffer, held against tools/counts/ceilings.txt.
+counts: all
+	tools/setup valgrind
+	$(CARGO) build --release -p counts
+	target/release/counts $(ARGS)
 
 # The long forms of what make test runs in a short one.
 model:

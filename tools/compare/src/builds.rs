@@ -19,6 +19,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
+use rings::Change;
 
 use crate::artefacts::{OBJECT, PKG_CONFIG_DIR, PKG_CONFIG_NAME, STAGE_LIB, WRAP_SOURCE};
 use crate::command;
@@ -39,6 +40,8 @@ pub enum Ring {
     C(&'static str),
     /// The kernel's, as its own Makefile builds it.
     CAsItComes,
+    /// The kernel's, changed or not, as tools/c-ring builds it: for the report.
+    Changed(Change, &'static str),
     Ours,
 }
 
@@ -46,9 +49,19 @@ pub struct Programs {
     /// What C's ring was compiled with, but for the level.
     pub c_flags: String,
     built: BTreeMap<(Way, Ring, Test), Result<PathBuf>>,
+    /// The shared objects of the changed rings.
+    changed: BTreeMap<Ring, PathBuf>,
 }
 
 impl Programs {
+    /// The shared object that the report's programs have a ring from.
+    pub fn library(&self, ring: Ring) -> Result<PathBuf> {
+        match ring {
+            Ring::Ours => rings::ours(),
+            _ => self.changed.get(&ring).cloned().context("no such library"),
+        }
+    }
+
     pub fn get(&self, way: Way, ring: Ring, test: Test) -> Result<&Path> {
         // The tree's Makefile would build C's ring with its own flags.
         let way = match (way, ring) {
@@ -63,8 +76,14 @@ impl Programs {
     }
 }
 
-/// Builds everything in `dir`, from nothing.
-pub fn build(tree: &Tree, root: &Path, dir: &Path) -> Result<Programs> {
+/// Builds everything in `dir`, from nothing; what the report needs, at the
+/// levels that it needs.
+pub fn build(
+    tree: &Tree,
+    root: &Path,
+    dir: &Path,
+    report_levels: &[&'static str],
+) -> Result<Programs> {
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }
@@ -77,15 +96,20 @@ pub fn build(tree: &Tree, root: &Path, dir: &Path) -> Result<Programs> {
         dir,
         make,
         built: BTreeMap::new(),
+        changed: BTreeMap::new(),
     };
     for level in C_LEVELS {
         builder.c_ring(level, &flags)?;
+    }
+    for level in report_levels {
+        builder.changed_rings(level)?;
     }
     builder.our_library()?;
     builder.tree_makefile();
     Ok(Programs {
         c_flags: shown_flags(&flags, tree.kernel),
         built: builder.built,
+        changed: builder.changed,
     })
 }
 
@@ -96,6 +120,7 @@ struct Builder<'a> {
     /// The tree copy with the tests' objects.
     make: Make,
     built: BTreeMap<(Way, Ring, Test), Result<PathBuf>>,
+    changed: BTreeMap<Ring, PathBuf>,
 }
 
 impl Builder<'_> {
@@ -119,6 +144,24 @@ impl Builder<'_> {
             let dynamic = dynamic_args(&dir, [format!("-l:{C_LIBRARY}")]);
             self.link(Way::Dynamic, ring, test, &dynamic);
             self.link(Way::Static, ring, test, &[object.display().to_string()]);
+        }
+        Ok(())
+    }
+
+    /// The report's programs with C's ring.
+    fn changed_rings(&mut self, level: &'static str) -> Result<()> {
+        for (change, test) in [
+            (Change::None, Test::Virtio),
+            (Change::Series, Test::VirtioWrap),
+            (Change::Always, Test::Virtio),
+        ] {
+            let library = rings::build(self.tree.kernel.version(), change, level)?;
+            let (folder, name) = (library.parent(), library.file_name());
+            let (folder, name) = folder.zip(name).context("a library's path")?;
+            let args = dynamic_args(folder, [format!("-l:{}", name.display())]);
+            let ring = Ring::Changed(change, level);
+            self.link(Way::Dynamic, ring, test, &args);
+            self.changed.insert(ring, library);
         }
         Ok(())
     }
@@ -167,6 +210,9 @@ impl Builder<'_> {
     fn link(&mut self, way: Way, ring: Ring, test: Test, args: &[String]) {
         let name = match ring {
             Ring::C(level) => format!("{}-{way}-c{level}", test.program()),
+            Ring::Changed(change, level) => {
+                format!("{}-{way}-{change:?}{level}", test.program())
+            }
             _ => format!("{}-{way}-ours", test.program()),
         };
         let program = self.dir.join(name);
@@ -324,6 +370,7 @@ mod tests {
         let programs = Programs {
             c_flags: String::new(),
             built: BTreeMap::from([(key, Ok("x".into()))]),
+            changed: BTreeMap::new(),
         };
         let found = programs.get(Way::Object, Ring::C("-O2"), Test::Vringh);
         assert_eq!(found.unwrap(), Path::new("x"));

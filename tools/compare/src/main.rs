@@ -2,18 +2,26 @@
 
 //! Upstream's tests side by side: the kernel's tools/virtio, built with the
 //! kernel's own ring and with ours, and run in turns.  Called by `make compare`
-//! in the project's root, with everything that it compares already built.
+//! in the project's root, with everything that it compares already built.  Prints
+//! a table of what passed, and writes a report of what virtio_test took.
 
 mod artefacts;
 mod builds;
+mod chart;
 mod command;
+mod counters;
+mod cpus;
 mod heading;
 mod matrix;
 mod measure;
 mod options;
+mod report;
 mod run;
+mod stats;
 mod table;
 mod trees;
+mod usage;
+mod variants;
 
 use std::env;
 use std::fs;
@@ -23,12 +31,15 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use crate::builds::{C_LEVELS, Programs};
+use crate::cpus::Cpus;
 use crate::matrix::{Action, Kernel, Row};
 use crate::measure::{Measured, Settings};
 use crate::options::{Options, Request};
+use crate::report::Report;
 use crate::trees::Tree;
 
 fn main() -> ExitCode {
+    counts::run_if_counted();
     let options = match options::parse(lexopt::Parser::from_env()) {
         Ok(Request::Help) => {
             print!("{}", options::HELP);
@@ -50,7 +61,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every row passed.
+/// Whether everything passed.
 fn compare(options: &Options) -> Result<bool> {
     let root = env::current_dir()?;
     // Everything that can be refused is, before anything takes time.
@@ -63,31 +74,72 @@ fn compare(options: &Options) -> Result<bool> {
     let rows = rows(&kernels, options)?;
     let settings = settings(&root, options, &rows)?;
 
-    let kernels = build_all(trees, &root)?;
-    let measured = run_all(&rows, &kernels, &settings);
-    println!("{}\n", heading::heading(&kernels, settings.c_levels));
+    let report_levels = options.report_runs().map_or(&[][..], |_| settings.c_levels);
+    let kernels = build_all(trees, &root, report_levels)?;
+    let tabled = rows.is_empty() || print_table(&rows, &kernels, &settings);
+    let reported = match options.report_runs() {
+        Some(runs) => write_report(&root, runs, &kernels, &settings)?,
+        None => true,
+    };
+    Ok(tabled && reported)
+}
+
+/// Whether every row passed.
+fn print_table(rows: &[Row], kernels: &[(Tree, Programs)], settings: &Settings) -> bool {
+    let measured = run_all(rows, kernels, settings);
+    println!("{}\n", heading::heading(kernels, settings));
     println!("{}", table::table(&measured));
     print!("{}", table::failures(&measured));
     let failed = measured.iter().filter(|m| !m.ok()).count();
     println!("\n{} rows, {failed} failed", measured.len());
-    Ok(failed == 0)
+    failed == 0
+}
+
+/// Whether every variant passed.
+fn write_report(
+    root: &Path,
+    runs: usize,
+    kernels: &[(Tree, Programs)],
+    settings: &Settings,
+) -> Result<bool> {
+    let columns = |(tree, programs): &(Tree, Programs)| {
+        let columns = variants::columns(tree.kernel, programs, runs, settings)?;
+        Ok((tree.kernel, columns))
+    };
+    let report = Report {
+        facts: heading::facts(root, kernels, settings)?,
+        command: options::shown(env::args().skip(1)),
+        runs,
+        kernels: kernels.iter().map(columns).collect::<Result<_>>()?,
+    };
+    let folder = root.join(artefacts::WORK);
+    svg::save(folder.join(report::CHART), &chart::svg(&report))?;
+    fs::write(folder.join(report::FILE), report.markdown())?;
+    let failures = report.failures();
+    print!("{failures}");
+    println!("report: {}/{}", artefacts::WORK, report::FILE);
+    Ok(failures.is_empty())
 }
 
 fn rows(kernels: &[Kernel], options: &Options) -> Result<Vec<Row>> {
     let rows = matrix::rows(kernels, options.short, &options.only);
-    ensure!(!rows.is_empty(), "no row matches {:?}", options.only);
+    ensure!(
+        !rows.is_empty() || options.report_runs().is_some(),
+        "no row matches {:?}",
+        options.only
+    );
     Ok(rows)
 }
 
 fn settings(root: &Path, options: &Options, rows: &[Row]) -> Result<Settings> {
     let on_device = |r: &Row| r.test.needs_device() && r.action == Action::Run;
-    if rows.iter().any(on_device) {
+    if options.report_runs().is_some() || rows.iter().any(on_device) {
         artefacts::check_device(root, options.real_device)?;
     }
     let work = root.join(artefacts::WORK);
     fs::create_dir_all(&work)?;
     Ok(Settings {
-        runs: options.runs,
+        runs: options.runs(),
         limit: options.time_limit,
         // The short form asks whether it works, and not how fast.
         c_levels: if options.short {
@@ -95,17 +147,22 @@ fn settings(root: &Path, options: &Options, rows: &[Row]) -> Result<Settings> {
         } else {
             &C_LEVELS
         },
+        cpus: Cpus::choose(),
         preload: (!options.real_device).then(|| root.join(artefacts::DEVICE_LIBRARY)),
         log: work.join("run.log"),
     })
 }
 
-fn build_all(trees: Vec<Tree>, root: &Path) -> Result<Vec<(Tree, Programs)>> {
+fn build_all(
+    trees: Vec<Tree>,
+    root: &Path,
+    report_levels: &[&'static str],
+) -> Result<Vec<(Tree, Programs)>> {
     let build = |tree: Tree| {
         let kernel = tree.kernel;
         eprintln!("compare: building {kernel}'s tests");
         let dir = root.join(artefacts::WORK).join(kernel.version());
-        let programs = builds::build(&tree, root, &dir);
+        let programs = builds::build(&tree, root, &dir, report_levels);
         programs
             .map(|p| (tree, p))
             .with_context(|| format!("building {kernel}'s tests"))
@@ -122,7 +179,7 @@ fn run_all(rows: &[Row], kernels: &[(Tree, Programs)], settings: &Settings) -> V
             eprintln!("compare: row {number} of {count}: {row}");
             let result = measure::measure(row, programs, settings);
             for (side, failure) in result.failures() {
-                eprintln!("compare: {}", table::failure_line(&result, side, failure));
+                eprintln!("compare: {}", table::failure_line(row, side, failure));
             }
             measured.push(result);
         }

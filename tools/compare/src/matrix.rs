@@ -95,7 +95,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn run(kernel: Kernel, way: Way, test: Test, options: &'static str) -> Row {
+    pub fn run(kernel: Kernel, way: Way, test: Test, options: &'static str) -> Row {
         Row {
             kernel,
             way,

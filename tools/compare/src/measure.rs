@@ -6,24 +6,40 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::builds::{Programs, Ring};
+use crate::cpus::Cpus;
 use crate::matrix::{Action, Row, Test, Way};
-use crate::run::{Failure, Run};
+use crate::run::{Failure, Outcome, Run};
+use crate::stats::median;
+use crate::usage::Usage;
 
 /// What has become of one ring in one row.
 pub struct Side {
     pub ring: Ring,
-    /// Of the good runs, in seconds.
-    pub times: Vec<f64>,
+    /// The good ones.
+    pub runs: Vec<Usage>,
     pub failure: Option<Failure>,
 }
 
 impl Side {
+    pub fn new(ring: Ring) -> Side {
+        Side {
+            ring,
+            runs: Vec::new(),
+            failure: None,
+        }
+    }
+
     pub fn ok(&self) -> bool {
         self.failure.is_none()
     }
 
+    /// In seconds.
+    pub fn times(&self) -> Vec<f64> {
+        self.runs.iter().map(Usage::seconds).collect()
+    }
+
     pub fn median(&self) -> Option<f64> {
-        median(&self.times)
+        median(&self.times())
     }
 }
 
@@ -46,14 +62,19 @@ impl Measured {
 
     /// The faster of C's.
     pub fn best_c(&self) -> Option<&Side> {
-        let timed = self.c.iter().filter(|side| side.median().is_some());
-        timed.min_by(|a, b| a.median().partial_cmp(&b.median()).expect("no time is NaN"))
+        fastest(&self.c)
     }
 
     /// Ours to C's.
     pub fn ratio(&self) -> Option<f64> {
         Some(self.ours.median()? / self.best_c()?.median()?)
     }
+}
+
+/// By the median; none if none has a time.
+pub fn fastest<'a>(sides: impl IntoIterator<Item = &'a Side>) -> Option<&'a Side> {
+    let timed = sides.into_iter().filter(|side| side.median().is_some());
+    timed.min_by(|a, b| a.median().partial_cmp(&b.median()).expect("no time is NaN"))
 }
 
 pub struct Settings {
@@ -63,17 +84,15 @@ pub struct Settings {
     pub c_levels: &'static [&'static str],
     /// The user-space device, if it is to be used.
     pub preload: Option<PathBuf>,
+    /// Where driver and device run, if there are two CPUs.
+    pub cpus: Option<Cpus>,
     pub log: PathBuf,
 }
 
 pub fn measure(row: &Row, programs: &Programs, settings: &Settings) -> Measured {
-    let side = |ring| Side {
-        ring,
-        times: Vec::new(),
-        failure: None,
-    };
-    let mut c: Vec<Side> = c_rings(row, settings).into_iter().map(side).collect();
-    let mut ours = side(Ring::Ours);
+    let c = c_rings(row, settings);
+    let mut c: Vec<Side> = c.into_iter().map(Side::new).collect();
+    let mut ours = Side::new(Ring::Ours);
     // In turns, so that a machine that gets slower does so for all of them.
     let rounds = match row.action {
         Action::Run => settings.runs,
@@ -100,7 +119,7 @@ fn c_rings(row: &Row, settings: &Settings) -> Vec<Ring> {
 
 /// One more run, unless an earlier one failed: that may have taken the whole
 /// time limit, and would again.
-fn once(row: &Row, side: &mut Side, programs: &Programs, settings: &Settings) {
+pub fn once(row: &Row, side: &mut Side, programs: &Programs, settings: &Settings) {
     if side.failure.is_some() {
         return;
     }
@@ -115,33 +134,23 @@ fn once(row: &Row, side: &mut Side, programs: &Programs, settings: &Settings) {
             Action::Run => run(row, program, settings).map(Some),
         });
     match result {
-        Ok(time) => side.times.extend(time.map(|t| t.as_secs_f64())),
+        Ok(usage) => side.runs.extend(usage),
         Err(failure) => side.failure = Some(failure),
     }
 }
 
-fn run(row: &Row, program: &Path, settings: &Settings) -> Result<Duration, Failure> {
+fn run(row: &Row, program: &Path, settings: &Settings) -> Outcome {
     let preload = settings.preload.as_deref();
+    let on_device = row.test.needs_device();
     Run {
         program,
         options: &row.options,
-        preload: preload.filter(|_| row.test.needs_device()),
+        preload: preload.filter(|_| on_device),
+        cpus: settings.cpus.filter(|_| on_device),
         limit: settings.limit,
         log: settings.log.clone(),
     }
     .outcome()
-}
-
-/// Of none: none.
-pub fn median(times: &[f64]) -> Option<f64> {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(sorted[middle]),
-        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-    }
 }
 
 #[cfg(test)]
@@ -151,9 +160,8 @@ mod tests {
 
     fn side(ring: Ring, times: &[f64]) -> Side {
         Side {
-            ring,
-            times: times.into(),
-            failure: None,
+            runs: times.iter().map(|&t| Usage::lasting(t)).collect(),
+            ..Side::new(ring)
         }
     }
 
@@ -166,14 +174,6 @@ mod tests {
             ],
             ours: side(Ring::Ours, &[1.0]),
         }
-    }
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(&[]), None);
-        assert_eq!(median(&[3.0]), Some(3.0));
-        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
     }
 
     #[test]

@@ -17,9 +17,10 @@ Usage: make compare [ARGS='OPTIONS']
   --only PATTERN      only rows whose \"test options\" contain PATTERN, such as
                       'virtio_test --batch' (repeat for more)
   --kernel VERSION    only this kernel, 6.1 or 6.12 (repeat for more)
-  --runs N            run each row N times, in turns, and show medians (default 1)
-  --short             a short form of the matrix, for test suites: few rows, and C's
-                      ring at -O2 only
+  --runs N            run each row, and each variant of the report, N times, in
+                      turns, and show medians (default: rows 1, report 5)
+  --short             a short form of the matrix, for test suites: few rows, C's
+                      ring at -O2 only, and each variant of the report once
   --time-limit SECS   when a run counts as hung (default 120)
   --real-device       run virtio_test on the kernel's /dev/vhost-test instead of
                       the preloaded one
@@ -41,17 +42,37 @@ pub enum Request {
 pub struct Options {
     pub only: Vec<String>,
     pub kernels: Vec<Kernel>,
-    pub runs: usize,
+    runs: Option<usize>,
     pub short: bool,
     pub time_limit: Duration,
     pub real_device: bool,
+}
+
+/// What `--only` calls the report.
+const REPORT: &str = "report";
+/// The report's runs unless `--runs` says otherwise: fewer have no quartiles to
+/// speak of.
+const REPORT_RUNS: usize = 5;
+
+impl Options {
+    /// Of each row.
+    pub fn runs(&self) -> usize {
+        self.runs.unwrap_or(1)
+    }
+
+    /// Of each variant in the report; none if it is not asked for.
+    pub fn report_runs(&self) -> Option<usize> {
+        let asked = self.only.is_empty() || self.only.iter().any(|name| name == REPORT);
+        let default = if self.short { 1 } else { REPORT_RUNS };
+        asked.then(|| self.runs.unwrap_or(default))
+    }
 }
 
 pub fn parse(mut parser: lexopt::Parser) -> Result<Request> {
     let mut options = Options {
         only: Vec::new(),
         kernels: Vec::new(),
-        runs: 1,
+        runs: None,
         short: false,
         time_limit: Duration::from_secs(120),
         real_device: false,
@@ -61,7 +82,8 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Request> {
             Long("only") => options.only.push(parser.value()?.string()?),
             Long("kernel") => options.kernels.push(kernel(&parser.value()?.string()?)?),
             Long("runs") => {
-                options.runs = positive(&parser.value()?.string()?).context("--runs")?;
+                let runs = positive(&parser.value()?.string()?).context("--runs")?;
+                options.runs = Some(runs);
             }
             Long("short") => options.short = true,
             Long("time-limit") => {
@@ -74,6 +96,19 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Request> {
         }
     }
     Ok(Request::Compare(options))
+}
+
+/// The command line that these arguments come from.
+pub fn shown(args: impl Iterator<Item = String>) -> String {
+    let quoted = |arg: String| match arg.contains(' ') {
+        true => format!("'{arg}'"),
+        false => arg,
+    };
+    let args: Vec<String> = args.map(quoted).collect();
+    match args.is_empty() {
+        true => "make compare".into(),
+        false => format!("make compare ARGS=\"{}\"", args.join(" ")),
+    }
 }
 
 fn kernel(version: &str) -> Result<Kernel> {
@@ -110,7 +145,8 @@ mod tests {
         let o = options(&[]);
         assert!(o.only.is_empty() && o.kernels.is_empty());
         assert!(!o.short && !o.real_device);
-        assert_eq!((o.runs, o.time_limit), (1, Duration::from_secs(120)));
+        assert_eq!((o.runs(), o.report_runs()), (1, Some(5)));
+        assert_eq!(o.time_limit, Duration::from_secs(120));
     }
 
     #[test]
@@ -130,8 +166,23 @@ mod tests {
         ]);
         assert_eq!(o.only, ["a b", "c"]);
         assert_eq!(o.kernels, [Kernel::V6_12, Kernel::V6_1]);
-        assert_eq!((o.runs, o.time_limit), (3, Duration::from_secs(7)));
+        assert_eq!((o.runs(), o.time_limit), (3, Duration::from_secs(7)));
         assert!(o.short && o.real_device);
+    }
+
+    #[test]
+    fn the_report_is_made_unless_only_other_things_are() {
+        for (words, runs) in [
+            (&["--runs=25"][..], Some(25)),
+            (&["--short"], Some(1)),
+            (&["--short", "--runs=3"], Some(3)),
+            (&["--only=report"], Some(5)),
+            (&["--only=virtio_test", "--only=report"], Some(5)),
+            (&["--only=re"], None),
+            (&["--only=virtio_test", "--runs=3"], None),
+        ] {
+            assert_eq!(options(words).report_runs(), runs, "{words:?}");
+        }
     }
 
     #[test]
@@ -146,6 +197,16 @@ mod tests {
         ] {
             assert!(parse_words(words).is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn the_command_is_shown_as_it_can_be_typed() {
+        let shown = |args: &[&str]| super::shown(args.iter().map(|arg| arg.to_string()));
+        assert_eq!(shown(&[]), "make compare");
+        assert_eq!(
+            shown(&["--runs", "25", "--only", "virtio_test default"]),
+            "make compare ARGS=\"--runs 25 --only 'virtio_test default'\""
+        );
     }
 
     #[test]

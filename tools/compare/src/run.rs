@@ -12,13 +12,16 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use wait_timeout::ChildExt;
+
+use crate::cpus::{Cpus, DEVICE_VARIABLE};
+use crate::usage::{Meter, Usage};
 
 /// How much of a failing run's output is shown.
 const TAIL_LINES: usize = 20;
@@ -36,12 +39,13 @@ pub struct Failure {
     pub tail: String,
 }
 
-pub type Outcome = Result<Duration, Failure>;
+pub type Outcome = Result<Usage, Failure>;
 
 pub struct Run<'a> {
     pub program: &'a Path,
     pub options: &'a [&'static str],
     pub preload: Option<&'a Path>,
+    pub cpus: Option<Cpus>,
     pub limit: Duration,
     /// Where its output goes meanwhile.
     pub log: PathBuf,
@@ -50,10 +54,10 @@ pub struct Run<'a> {
 impl Run<'_> {
     pub fn outcome(&self) -> Outcome {
         match self.run() {
-            Ok((None, time)) => Ok(time),
-            Ok((Some(why), time)) => Err(Failure {
+            Ok((None, usage)) => Ok(usage),
+            Ok((Some(why), usage)) => Err(Failure {
                 why,
-                tail: format!("{}\n(after {:.1} s)", self.tail(), time.as_secs_f64()),
+                tail: format!("{}\n(after {:.1} s)", self.tail(), usage.seconds()),
             }),
             Err(error) => Err(Failure {
                 why: "cannot run".into(),
@@ -62,18 +66,20 @@ impl Run<'_> {
         }
     }
 
-    /// Why it failed, if it did, and how long it took.
-    fn run(&self) -> Result<(Option<String>, Duration)> {
+    /// Why it failed, if it did, and what it took.
+    fn run(&self) -> Result<(Option<String>, Usage)> {
         let _file = self.lock_shared_file()?;
         let mut command = self.command()?;
-        let start = Instant::now();
-        let mut child = command
-            .spawn()
-            .with_context(|| self.program.display().to_string())?;
+        let meter = Meter::start()?;
+        let mut child = match self.cpus {
+            Some(cpus) => cpus.on_driver(|| command.spawn()),
+            None => command.spawn(),
+        }
+        .with_context(|| self.program.display().to_string())?;
         let group = child.id() as i32;
         RUNNING.store(group, Ordering::SeqCst);
         let status = child.wait_timeout(self.limit)?;
-        let time = start.elapsed();
+        let usage = meter.stop()?;
         let why = match status {
             Some(status) if status.success() => None,
             Some(status) => Some(describe(status)),
@@ -86,7 +92,7 @@ impl Run<'_> {
             child.wait()?;
         }
         RUNNING.store(0, Ordering::SeqCst);
-        Ok((why, time))
+        Ok((why, usage))
     }
 
     fn command(&self) -> Result<Command> {
@@ -103,11 +109,15 @@ impl Run<'_> {
             "LD_PRELOAD",
             "VIRTIO_RING_ABI",
             "VIRTIO_RING_WRAP_COUNTERS",
+            DEVICE_VARIABLE,
         ] {
             command.env_remove(name);
         }
         if let Some(library) = self.preload {
             command.env("LD_PRELOAD", library);
+        }
+        if let Some(cpus) = self.cpus {
+            command.env(DEVICE_VARIABLE, cpus.device.to_string());
         }
         command.process_group(0);
         Ok(command)
@@ -168,6 +178,7 @@ fn last_lines(text: &str, count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     /// Runs a shell script, which gets `name` for a log of its own.
     fn shell(name: &str, script: &'static str) -> Outcome {
@@ -176,6 +187,7 @@ mod tests {
             program: Path::new("/bin/sh"),
             options: &["-c", script],
             preload: None,
+            cpus: None,
             limit: Duration::from_millis(300),
             log: log.clone(),
         }
@@ -193,8 +205,11 @@ mod tests {
     }
 
     #[test]
-    fn success_has_a_time() {
-        assert!(shell("ok", "exit 0").is_ok());
+    fn success_has_its_usage() {
+        let usage = shell("ok", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done").unwrap();
+        assert!(usage.elapsed > Duration::ZERO);
+        assert!(usage.task_clock > Duration::ZERO);
+        assert!(usage.page_faults > 0.0);
     }
 
     #[test]

@@ -5,11 +5,13 @@
 use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use rings::Change;
 
 use crate::builds::Ring;
-use crate::matrix::Action;
-use crate::measure::{Measured, Side, median};
+use crate::matrix::{Action, Row};
+use crate::measure::{Measured, Side};
 use crate::run::Failure;
+use crate::stats::median;
 
 const HEADER: [&str; 9] = [
     "kernel", "way", "test", "options", "C", "C s", "ours", "ours s", "ratio",
@@ -36,7 +38,7 @@ fn cells(m: &Measured) -> [Cell; 9] {
         Cell::new(c_result(m)),
         number(m.best_c().map(c_seconds).unwrap_or_default()),
         Cell::new(result(&m.ours, m.row.action)),
-        number(seconds(&m.ours.times)),
+        number(seconds(&m.ours.times())),
         number(m.ratio().map(|r| format!("{r:.2}")).unwrap_or_default()),
     ]
 }
@@ -57,8 +59,8 @@ fn result(side: &Side, action: Action) -> String {
 
 fn c_seconds(side: &Side) -> String {
     match side.ring {
-        Ring::C(level) => format!("{} {level}", seconds(&side.times)),
-        _ => seconds(&side.times),
+        Ring::C(level) => format!("{} {level}", seconds(&side.times())),
+        _ => seconds(&side.times()),
     }
 }
 
@@ -80,23 +82,30 @@ pub fn failures(rows: &[Measured]) -> String {
     let mut text = String::new();
     for m in rows {
         for (side, failure) in m.failures() {
-            let _ = writeln!(text, "\n{}", failure_line(m, side, failure));
-            for line in failure.tail.lines() {
-                let _ = writeln!(text, "    {line}");
-            }
+            text.push_str(&failure_text(&m.row, side, failure));
         }
     }
     text
 }
 
-pub fn failure_line(m: &Measured, side: &Side, failure: &Failure) -> String {
-    let (row, ring) = (&m.row, ring_name(side.ring));
+pub fn failure_text(row: &Row, side: &Side, failure: &Failure) -> String {
+    let mut text = format!("\n{}\n", failure_line(row, side, failure));
+    for line in failure.tail.lines() {
+        let _ = writeln!(text, "    {line}");
+    }
+    text
+}
+
+pub fn failure_line(row: &Row, side: &Side, failure: &Failure) -> String {
+    let ring = ring_name(side.ring);
     format!("FAIL {row} with {ring}: {}", failure.why)
 }
 
 fn ring_name(ring: Ring) -> String {
     match ring {
-        Ring::C(level) => format!("C's ring at {level}"),
+        Ring::C(level) | Ring::Changed(Change::None, level) => format!("C's ring at {level}"),
+        Ring::Changed(Change::Series, level) => format!("C's ring with the series at {level}"),
+        Ring::Changed(Change::Always, level) => format!("C's ring that always counts at {level}"),
         Ring::CAsItComes => "C's ring as its Makefile builds it".into(),
         Ring::Ours => "our ring".into(),
     }
@@ -106,12 +115,12 @@ fn ring_name(ring: Ring) -> String {
 mod tests {
     use super::*;
     use crate::matrix::{Kernel, rows};
+    use crate::usage::Usage;
 
     fn side(ring: Ring, times: &[f64]) -> Side {
         Side {
-            ring,
-            times: times.into(),
-            failure: None,
+            runs: times.iter().map(|&t| Usage::lasting(t)).collect(),
+            ..Side::new(ring)
         }
     }
 

@@ -26,7 +26,7 @@ pub use virtio_ring::abi;
 pub const KERNELS: [&str; 2] = ["6.1", "6.12"];
 
 /// What is done to a C ring before it is compiled (`tools/series`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Nothing.
     None,

@@ -7,7 +7,7 @@
 //! needs neither the module nor root: to open the path gives a file descriptor
 //! that stands for a [`Device`], and its ioctls are served in the process, by
 //! a thread that works on the ring with rust-vmm's virtio-queue. All other
-//! files go to the kernel.
+//! files go to the kernel. `VHOST_TEST_DEVICE_CPU=N` pins the thread to a CPU.
 
 mod device;
 mod memory;

@@ -3,6 +3,10 @@
 
 use crate::complain;
 use crate::queue::Virtqueue;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use std::env;
+use std::error::Error;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +19,9 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 /// many times as long as the next kick does if the driver is busy; and unlike
 /// a look at the ring, this hides no kick that the driver forgot.
 const LOOKS: u32 = 16;
+
+/// Which CPU the thread is to run on, if that is not left to the scheduler.
+const CPU: &str = "VHOST_TEST_DEVICE_CPU";
 
 /// A virtqueue and its thread. The thread ends when this is dropped.
 pub struct Worker {
@@ -44,7 +51,14 @@ impl Worker {
         shared.watch(ControlOperation::Add, &shared.wake)?;
         let thread = Builder::new().name("vhost-test".into()).spawn({
             let shared = Arc::clone(&shared);
-            move || shared.run()
+            move || {
+                if let Ok(cpu) = env::var(CPU)
+                    && let Err(error) = pin(&cpu)
+                {
+                    complain(format_args!("{CPU} is '{cpu}': {error}"));
+                }
+                shared.run()
+            }
         })?;
         Ok(Self {
             shared,
@@ -130,6 +144,35 @@ impl Shared {
             if more {
                 self.wake();
             }
+        }
+    }
+}
+
+/// Has the calling thread run on this CPU only.
+fn pin(cpu: &str) -> Result<(), Box<dyn Error>> {
+    let mut only = CpuSet::new();
+    only.set(cpu.parse()?)?;
+    sched_setaffinity(Pid::from_raw(0), &only)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sched::sched_getaffinity;
+
+    #[test]
+    fn a_thread_is_pinned_to_one_cpu() {
+        let this = Pid::from_raw(0);
+        let allowed = sched_getaffinity(this).unwrap();
+        let cpu = (0..CpuSet::count()).rfind(|&cpu| allowed.is_set(cpu).unwrap());
+        let cpu = cpu.unwrap();
+        pin(&cpu.to_string()).unwrap();
+        let mut only = CpuSet::new();
+        only.set(cpu).unwrap();
+        assert_eq!(sched_getaffinity(this).unwrap(), only);
+        for nonsense in ["", "first", "99999999"] {
+            assert!(pin(nonsense).is_err(), "{nonsense}");
         }
     }
 }

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! How many instructions a ring takes for a buffer. They do not jitter as
+//! times do, so a single one more is seen.
+//!
+//! The program runs itself under valgrind's callgrind, with driver and device
+//! in one loop ([`Inline`]), twice, once longer; the difference, by buffer, is
+//! the answer. Only instructions inside the ring's shared object count, and
+//! beside them those of the functions that it calls (malloc and free).
+
+mod callgrind;
+mod device;
+mod inline;
+mod work;
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, id};
+
+use anyhow::{Context, Result, bail, ensure};
+
+pub use device::Device;
+pub use inline::Inline;
+pub use work::Work;
+
+/// For one buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Counts {
+    /// Instructions in the library.
+    pub instructions: f64,
+    /// Branches among them, conditional and indirect.
+    pub branches: f64,
+    /// Instructions in functions that the library calls: malloc and free.
+    pub called: f64,
+}
+
+impl Counts {
+    /// All instructions that the library is the cause of.
+    pub fn all(&self) -> f64 {
+        self.instructions + self.called
+    }
+}
+
+/// How a process knows that it runs under callgrind: batches, work, library,
+/// a line for each.
+const VARIABLE: &str = "VIRTIO_RING_COUNTS_RUN";
+
+/// At least so many buffers lie between the two runs.
+const BUFFERS: u64 = 4096;
+
+/// To be called first in a program that calls [`count`]: does the counted work
+/// and ends, where this is what the process was started for.
+pub fn run_if_counted() {
+    let Ok(order) = env::var(VARIABLE) else {
+        return;
+    };
+    if let Err(error) = obey(&order) {
+        eprintln!("{error:#}");
+        std::process::exit(1);
+    }
+    std::process::exit(0);
+}
+
+fn obey(order: &str) -> Result<()> {
+    let mut lines = order.splitn(3, '\n');
+    let mut line = || lines.next().context(VARIABLE);
+    let batches = line()?.parse()?;
+    let work = line()?.parse()?;
+    let library = rings::Library::load("counted", line()?.as_ref())?;
+    Inline::new(library.functions, work)?.run(batches);
+    Ok(())
+}
+
+/// Counts what `library`, a shared object's file, takes for `work`. Needs
+/// valgrind (`tools/setup valgrind`), and [`run_if_counted`] in the program.
+pub fn count(library: &Path, work: &Work) -> Result<Counts> {
+    // As callgrind names it.
+    let library = fs::canonicalize(library).with_context(|| library.display().to_string())?;
+    // Whole laps, in which everything happens that ever does.
+    let lap = 2 * u64::from(work.size);
+    let batches = lap * BUFFERS.div_ceil(lap * u64::from(work.batch));
+    let few = run(&library, work, batches)?;
+    let many = run(&library, work, 2 * batches)?;
+    let buffers = (batches * u64::from(work.batch)) as f64;
+    let per_buffer = |few: u64, many: u64| (many as f64 - few as f64) / buffers;
+    Ok(Counts {
+        instructions: per_buffer(few.instructions, many.instructions),
+        branches: per_buffer(few.branches, many.branches),
+        called: per_buffer(few.called, many.called),
+    })
+}
+
+fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
+    let folder = rings::target().join("counts");
+    fs::create_dir_all(&folder)?;
+    // Several may count at a time.
+    let file = folder.join(format!("callgrind.{}", id()));
+    let program = fs::canonicalize(env::current_exe()?)?;
+    let library = library.to_str().context("a library's name")?;
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--branch-sim=yes"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(&program)
+        .env(VARIABLE, format!("{batches}\n{work}\n{library}"))
+        .output()
+        .context("valgrind (tools/setup valgrind)")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{work} of {library}:\n{said}");
+    let Ok(text) = fs::read_to_string(&file) else {
+        bail!("valgrind wrote nothing:\n{said}");
+    };
+    fs::remove_file(&file)?;
+    callgrind::costs(&text, library, &program.to_string_lossy())
+        .with_context(|| format!("{work} of {library}"))
+}

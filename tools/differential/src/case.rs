@@ -235,13 +235,13 @@ fn queue(bits: u16, raw_size: u16, before: (u8, u8, u16)) -> Queue {
 fn buffers_before(packed: bool, size: u16, (kind, near, any): (u8, u8, u16)) -> u32 {
     let wrap: u32 = match kind {
         // An index of 16 bits; on a packed ring of one, its laps.
-        0 | 1 => 1 << 16,
-        2 => 1 << 15,
+        0 => 1 << 16,
+        1 => 1 << 15,
         // The laps of a packed ring of two, the second time round of a split
         // ring's index.
-        3 if size <= 2 => 2 << 16,
+        2 if size <= 2 => 2 << 16,
         // The ring's end.
-        4..32 => size.into(),
+        3..32 => size.into(),
         32..64 => 2 * u32::from(size),
         64..80 => return any.into(),
         _ => return 0,

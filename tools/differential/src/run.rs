@@ -386,7 +386,7 @@ impl<'a> Bench<'a> {
         // be both.
         let keeps_ctx = !self.queue.indirect || self.queue.context;
         let ctx = match call {
-            Add::InbufCtx if keeps_ctx && self.serial % 8 != 0 => token ^ 0x5555_0000,
+            Add::InbufCtx if keeps_ctx && !self.serial.is_multiple_of(8) => token ^ 0x5555_0000,
             _ => 0,
         };
         pattern::fill(self.serial, Shape { entries, readable }, &mut self.elements);

@@ -222,7 +222,7 @@ fn compare_tables(
     for (entry, (c, ours)) in theirs.iter().zip(mine).enumerate() {
         let mut expected = *c;
         if packed && c[1] & ID != 0 {
-            rules.allow(Id::EntryId)?;
+            rules.allow(Id::TableEntry)?;
             expected[1] &= !ID;
         }
         if expected != *ours {

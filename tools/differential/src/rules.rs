@@ -14,7 +14,7 @@ use crate::memory::Mismatch;
 /// Rules that the comparison applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Id {
-    EntryId,
+    TableEntry,
     PollBeyondRing,
     PollCounted,
     TokenCounted,
@@ -69,7 +69,7 @@ pub const RULES: [Rule; 28] = [
         c: "not written: what was in the memory before",
         here: "0",
         why: "a device can see it; the specification reserves it (2.8.7)",
-        test: By(Id::EntryId),
+        test: By(Id::TableEntry),
     },
     Rule {
         name: "poll-beyond-ring",

@@ -126,7 +126,7 @@ fn report(pairs: &Pairs, failure: &Failure, options: &Options) -> Result<()> {
     let file = folder.join(format!("seed-{}-case-{}.ron", options.seed, failure.number));
     fs::write(&file, format!("{text}\n"))?;
     println!(
-        "DIFFERENCE after {} operations (seed {}, case {}), made smaller:\n\n{text}\n",
+        "DIFFERENCE after {} operations (seed {}, case {}):\n\n{text}\n",
         failure.ops, options.seed, failure.number
     );
     replay(pairs, &failure.case, options)?;

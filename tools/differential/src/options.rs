@@ -22,6 +22,7 @@ Usage: differential [OPTIONS]    (make differential OPS=N)
   --case K           only case K of the seed
   --replay FILE      only the case in FILE, as a difference prints it
   --library FILE     our ring (default: target/release/libvirtio_ring.so)
+  --as-found         do not make a case that shows a difference smaller
   --no-build         C's rings are as the last run has left them
   --without RULE     as if RULE were not in the table of differences
   --differences      print that table, which is docs/differences.md
@@ -29,7 +30,7 @@ Usage: differential [OPTIONS]    (make differential OPS=N)
 
 Ends with 0 if there was no difference that is not in the table; with 1 if there was,
 its case, made as small as it can be, on stdout and in target/differential; with 2 if
-it could not run.
+it could not run. A ring that crashes takes the program with it.
 ";
 
 /// What was asked for.
@@ -49,6 +50,7 @@ pub struct Options {
     pub case: Option<u64>,
     pub replay: Option<PathBuf>,
     pub library: Option<PathBuf>,
+    pub shrink: bool,
     pub build: bool,
     pub without: Option<rules::Id>,
 }
@@ -62,6 +64,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Request> {
         case: None,
         replay: None,
         library: None,
+        shrink: true,
         build: true,
         without: None,
     };
@@ -74,6 +77,7 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Request> {
             Long("case") => options.case = Some(parser.value()?.parse().context("--case")?),
             Long("replay") => options.replay = Some(parser.value()?.into()),
             Long("library") => options.library = Some(parser.value()?.into()),
+            Long("as-found") => options.shrink = false,
             Long("no-build") => options.build = false,
             Long("without") => {
                 let name = parser.value()?.string()?;

@@ -160,7 +160,7 @@ pub enum Wish {
 /// What fails when a queue is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
-    None,
+    Nothing,
     /// The device does not stop the queue.
     Disable,
     /// The device does not start it again.
@@ -237,11 +237,11 @@ fn buffers_before(packed: bool, size: u16, (kind, near, any): (u8, u8, u16)) -> 
         // An index of 16 bits; on a packed ring of one, its laps.
         0 => 1 << 16,
         1 => 1 << 15,
-        // The laps of a packed ring of two, the second time round of a split
-        // ring's index.
-        2 if size <= 2 => 2 << 16,
+        // Laps of a packed ring that reach the bits which its token has to
+        // spare.
+        2..20 if packed && size <= 2 => u32::from(size) << 17,
         // The ring's end.
-        3..32 => size.into(),
+        2..32 => size.into(),
         32..64 => 2 * u32::from(size),
         64..80 => return any.into(),
         _ => return 0,
@@ -356,7 +356,7 @@ fn fault(raw: u8) -> Fault {
         0..16 => Fault::Disable,
         16..32 => Fault::Enable,
         32..36 => Fault::Missing,
-        _ => Fault::None,
+        _ => Fault::Nothing,
     }
 }
 

@@ -89,3 +89,56 @@ impl Position {
             }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By hand, from the diagrams in the README: layout, size, how many
+    /// descriptors came back, our 64-bit and 32-bit token, the series'.
+    const TOKENS: [(bool, u64, u64, u64, u32, u32); 11] = [
+        (false, 4, 0, 0, 0, 0),
+        (false, 4, 0xffff, 0xffff, 0xffff, 0xffff),
+        (false, 4, 0x1_0000, 0x1_0000, 0x1_0000, 0x1_0000),
+        (false, 4, 0x1_0000_0002, 0x1_0000_0002, 2, 2),
+        (true, 256, 0, 0x8000, 0x8000, 0x8000),
+        (true, 256, 255, 0x80ff, 0x80ff, 0x80ff),
+        // The wrap counter is 0 in the second lap, and laps count for the
+        // series.
+        (true, 256, 256, 0x1_0000, 0x1_0000, 0x1_0000),
+        (true, 256, 513, 0x1_8001, 0x1_8001, 0x2_8001),
+        // 2^24 descriptors: the series' token comes again, ours does not.
+        (true, 256, 1 << 24, 0x8000_8000, 0x8000_8000, 0x8000),
+        // 2^17 laps: into the bits that positions below 256 leave free.
+        (true, 256, 1 << 25, 0x1_0000_8000, 0x8100, 0x8000),
+        // Any size counts as the next power of two.
+        (true, 5, 5 << 17, 0x1_0000_8000, 0x8008, 0x8000),
+    ];
+
+    #[test]
+    fn tokens() {
+        for (packed, size, seen, wide, counted, series) in TOKENS {
+            let mut position = Position::new(packed, size);
+            position.seen = seen;
+            assert_eq!(position.number(), wide, "{packed} {size} {seen:#x}");
+            assert_eq!(position.counted(), counted, "{packed} {size} {seen:#x}");
+            assert_eq!(position.series(), series, "{packed} {size} {seen:#x}");
+        }
+    }
+
+    /// A reset: our number goes on, C's counter stays.
+    #[test]
+    fn restart() {
+        let mut split = Position::new(false, 4);
+        split.seen = 0x1_0003;
+        split.restart(8);
+        assert_eq!((split.number(), split.series()), (0x2_0000, 0x1_0000));
+
+        let mut packed = Position::new(true, 4);
+        packed.seen = 9;
+        packed.restart(3);
+        assert_eq!((packed.number(), packed.series()), (0x2_8000, 0x2_8000));
+        packed.advance(3);
+        assert_eq!((packed.number(), packed.series()), (0x3_0000, 0x3_0000));
+    }
+}

@@ -197,7 +197,7 @@ pub const RULES: [Rule; 29] = [
         c: "the device's features at each use",
         here: "the features when the queue was made",
         why: "it is decided once, not at each field",
-        test: Own("by reading: every machine that runs this is little-endian"),
+        test: Own("none: on little-endian machines it is the same"),
     },
     Rule {
         name: "strong-barriers",

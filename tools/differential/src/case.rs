@@ -25,6 +25,8 @@ pub struct Queue {
     pub packed: bool,
     /// Descriptors.
     pub size: u16,
+    /// `vring_align`: where the used ring of a split ring is.
+    pub align: u16,
     pub indirect: bool,
     pub event_idx: bool,
     /// Else a legacy device (split only).
@@ -189,6 +191,8 @@ const SIZES: [u16; 24] = [
     20000, 32768,
 ];
 
+const ALIGNS: [u16; 4] = [64, 4096, 4, 256];
+
 /// Sizes to resize to.
 const RESIZES: [u32; 16] = [
     1, 2, 4, 8, 16, 64, 256, 3, 7, 100, 1024, 0, 4096, 32768, 65536, 65535,
@@ -203,7 +207,7 @@ fn size(raw: u16) -> u16 {
 }
 
 /// A queue from random numbers.
-fn queue(bits: u16, raw_size: u16, before: (u8, u8, u16)) -> Queue {
+fn queue(bits: u16, raw_size: u16, align: u8, before: (u8, u8, u16)) -> Queue {
     let bit = |i: u32| bits & 1 << i != 0;
     let packed = bit(0);
     let mut size = size(raw_size);
@@ -218,6 +222,7 @@ fn queue(bits: u16, raw_size: u16, before: (u8, u8, u16)) -> Queue {
     Queue {
         packed,
         size,
+        align: ALIGNS[usize::from(align) % ALIGNS.len()],
         indirect: bit(1),
         event_idx: bit(2),
         version_1: packed || !bit(3) || !bit(4),
@@ -362,8 +367,8 @@ fn fault(raw: u8) -> Fault {
 
 /// Cases of `steps` steps, more or less.
 pub fn cases(steps: usize) -> impl Strategy<Value = Case> {
-    let queues = (any::<u16>(), any::<u16>(), any::<(u8, u8, u16)>())
-        .prop_map(|(bits, size, before)| queue(bits, size, before));
+    let queues = any::<(u16, u16, u8, (u8, u8, u16))>()
+        .prop_map(|(bits, size, align, before)| queue(bits, size, align, before));
     let steps = vec(any::<(u8, u8, u16)>().prop_map(step), 0..=2 * steps);
     (queues, steps).prop_map(|(queue, steps)| Case { queue, steps })
 }

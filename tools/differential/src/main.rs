@@ -14,6 +14,7 @@ mod ring;
 mod rules;
 mod run;
 mod search;
+mod steps;
 
 use std::fs;
 use std::io;

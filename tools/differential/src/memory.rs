@@ -58,6 +58,13 @@ impl Areas {
         }
     }
 
+    /// How far the other areas of a split ring are behind its descriptors.
+    /// (Those of a packed ring lie anywhere.)
+    pub fn layout(&self) -> Option<[usize; 2]> {
+        let [desc, driver, device] = self.addresses;
+        (!self.packed).then(|| [driver - desc, device - desc])
+    }
+
     fn area(&self, i: usize) -> Area {
         // SAFETY: `new`.
         unsafe { Area::new(self.addresses[i] as u64, self.lengths[i]) }

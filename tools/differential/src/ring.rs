@@ -14,8 +14,6 @@ use rings::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue}
 use crate::case::{Fault, NUM_MAX, Queue};
 use crate::memory::Areas;
 
-/// `vring_align`: where the used ring of a split ring starts.
-const ALIGN: u32 = 64;
 const PAGE: usize = 4096;
 
 const INDEX: u32 = 3;
@@ -120,9 +118,9 @@ struct Pages {
 impl Pages {
     /// Memory for a split ring of `size`, not cleared but for what both sides
     /// take for granted: flags and indices at 0.
-    fn new(size: usize) -> Self {
+    fn new(size: usize, align: usize) -> Self {
         let avail = 16 * size;
-        let used = (avail + 6 + 2 * size).next_multiple_of(ALIGN as usize);
+        let used = (avail + 6 + 2 * size).next_multiple_of(align);
         let length = used + 6 + 8 * size;
         let layout = alloc::Layout::from_size_align(length, PAGE).expect("a small layout");
         // SAFETY: not of size 0.
@@ -235,7 +233,9 @@ impl<'a> Ring<'a> {
         let callback = queue
             .callback
             .then_some(callback as unsafe extern "C" fn(_));
-        let pages = queue.programs.then(|| Pages::new(queue.size.into()));
+        let pages = queue
+            .programs
+            .then(|| Pages::new(queue.size.into(), queue.align.into()));
         // SAFETY: the lock is ours and used by nobody yet; device and pages
         // live as long as the queue, the name for ever.
         let vq = unsafe {
@@ -246,7 +246,7 @@ impl<'a> Ring<'a> {
                 None => (f.vring_create_virtqueue)(
                     INDEX,
                     size,
-                    ALIGN,
+                    queue.align.into(),
                     &mut *vdev,
                     true,
                     false,
@@ -258,7 +258,7 @@ impl<'a> Ring<'a> {
                 Some(pages) => (f.vring_new_virtqueue)(
                     INDEX,
                     size,
-                    ALIGN,
+                    queue.align.into(),
                     &mut *vdev,
                     true,
                     queue.context,

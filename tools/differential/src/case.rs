@@ -185,10 +185,11 @@ pub enum Size {
 /// The largest size that a queue may be given.
 pub const NUM_MAX: u32 = 1 << 16;
 
-/// Sizes to begin with; a split ring has the next power of two.
+/// Sizes to begin with, more often the further in front; a split ring has the
+/// next power of two. Those that take longest to compare come last.
 const SIZES: [u16; 24] = [
-    1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 32, 48, 64, 100, 128, 255, 256, 500, 512, 1000, 1024, 4096,
-    20000, 32768,
+    1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 32, 48, 64, 100, 128, 32768, 20000, 4096, 255, 256, 500, 512,
+    1000, 1024,
 ];
 
 const ALIGNS: [u16; 4] = [64, 4096, 4, 256];
@@ -199,8 +200,6 @@ const RESIZES: [u32; 16] = [
 ];
 
 fn size(raw: u16) -> u16 {
-    // Small ones more often: they come round more often, and are compared
-    // faster.
     let n = SIZES.len() as u32;
     let (a, b) = (u32::from(raw & 0xff), u32::from(raw >> 8));
     SIZES[((a.min(b) * n) >> 8) as usize]

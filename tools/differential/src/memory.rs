@@ -176,7 +176,7 @@ impl Memory {
         let both = c.descriptors().iter().zip(ours.descriptors());
         for ((table, (theirs, mine)), slot) in self.tables.iter().zip(both).zip(0..) {
             let Some(table) = table else {
-                if theirs != mine {
+                if !same(*theirs, *mine) {
                     return Err(descriptors_differ(c, ours, |other| other != slot));
                 }
                 continue;
@@ -184,7 +184,7 @@ impl Memory {
             if theirs[1] != mine[1] {
                 return Err(descriptors_differ(c, ours, |other| other != slot));
             }
-            if [theirs[0], mine[0]] != table.addresses {
+            if !same([theirs[0], mine[0]], table.addresses) {
                 return Err(Mismatch(format!(
                     "descriptor {slot}: the address of its table has changed from {:#x} to {:#x} \
                      in C, from {:#x} to {:#x} here",
@@ -232,7 +232,7 @@ fn compare_tables(
             rules.allow(Id::TableEntry)?;
             expected[1] &= !ID;
         }
-        if expected != *ours {
+        if !same(expected, *ours) {
             return Err(Mismatch(format!(
                 "table of descriptor {slot}, entry {entry}: C {}, here {}",
                 shown(*c, packed),
@@ -241,6 +241,11 @@ fn compare_tables(
         }
     }
     Ok(())
+}
+
+/// Are two pairs of words equal? (`==` of arrays is a call.)
+fn same(a: [u64; 2], b: [u64; 2]) -> bool {
+    a[0] == b[0] && a[1] == b[1]
 }
 
 /// A descriptor in words.

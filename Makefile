@@ -15,8 +15,12 @@ STAGE := $(CURDIR)/target/stage
 # For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-upstream compare \
-	aba poll-cost counts model stress carry clean
+# For make differential: operations, and more options.
+OPS ?= 50000000
+
+.PHONY: all library header install stage test test-rust test-c test-upstream \
+	compare aba poll-cost counts model stress carry clean \
+	test-differential differential differences
 
 all: library $(OUT)/virtio_ring.o
 
@@ -62,7 +66,7 @@ space := $() $()
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c counts poll-cost aba test-upstream
+test: test-rust test-c counts poll-cost aba test-upstream test-differential
 
 # Formatting, lints, unit and integration tests.
 test-rust: all
@@ -84,6 +88,19 @@ compare: stage
 	tools/setup pkg-config xz-utils valgrind
 	$(CARGO) build --release -p vhost-test-device -p compare
 	target/release/compare $(ARGS)
+
+# Random sequences of operations on C's ring and on ours: make differential OPS=N
+differential: all
+	tools/setup xz-utils
+	$(CARGO) build --release -p differential
+	target/release/differential --ops $(OPS) --threads 2 $(ARGS)
+
+test-differential:
+	$(MAKE) differential OPS=5000000
+
+# The table of what differs from C.
+differences:
+	$(CARGO) run --release -p differential -- --differences > docs/differences.md
 
 # What a poller is told after just so many buffers.
 aba: all

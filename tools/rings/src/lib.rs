@@ -81,15 +81,25 @@ pub fn ours() -> Result<PathBuf> {
     Ok(file)
 }
 
+/// Where a kernel's C ring is, once it is built.
+pub fn file(kernel: &str, change: Change, level: &str) -> PathBuf {
+    let suffix = match change {
+        Change::None => "",
+        Change::Series => "-series",
+        Change::Always => "-always",
+    };
+    target().join(format!("rings/c-{kernel}{suffix}{level}.so"))
+}
+
 /// Builds a kernel's C ring at a level of optimisation (`-O2`, `-O3`); where it
 /// is.
 pub fn build(kernel: &str, change: Change, level: &str) -> Result<PathBuf> {
-    let (option, suffix) = match change {
-        Change::None => (None, ""),
-        Change::Series => (Some("--series"), "-series"),
-        Change::Always => (Some("--always"), "-always"),
+    let option = match change {
+        Change::None => None,
+        Change::Series => Some("--series"),
+        Change::Always => Some("--always"),
     };
-    let file = target().join(format!("rings/c-{kernel}{suffix}{level}.so"));
+    let file = file(kernel, change, level);
     let script = root().join("tools/c-ring");
     let status = Command::new(&script)
         .args(option)

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! The device of both rings. What it knows it reads from C's ring, for both
+//! are equal when it does; what it writes it writes to both.
+//!
+//! (`rings::device` panics over what the specification forbids. Here a ring
+//! that is wrong has to be told of, and its case made smaller.)
+
+use crate::case::Wish;
+use crate::memory::{Areas, DESCRIPTOR, INDIRECT, NEXT};
+
+/// Descriptor flags of a packed ring (virtio 1.3, 2.8.1).
+const AVAIL: u16 = 1 << 7;
+const USED: u16 = 1 << 15;
+const WRITE: u16 = 2;
+/// The wrap counter's bit beside an offset.
+const WRAP: u16 = 1 << 15;
+/// Event suppression (2.8.10).
+const ENABLE: u16 = 0;
+const DISABLE: u16 = 1;
+const AT_DESCRIPTOR: u16 = 2;
+/// Used ring flag (2.7.8).
+const NO_NOTIFY: u16 = 1;
+
+/// A chain that the device has taken.
+struct Chain {
+    id: u16,
+    descriptors: u16,
+}
+
+/// Positions are absolute, since the ring was made or reset: chains (split) or
+/// descriptors (packed).
+#[derive(Default)]
+pub struct Device {
+    taken: u64,
+    given: u64,
+    chains: Vec<Chain>,
+}
+
+/// Where in a packed ring a position is.
+#[derive(Clone, Copy)]
+pub struct Place {
+    pub slot: u64,
+    pub wrap: bool,
+}
+
+/// A packed ring's lap is said by its wrap counter: 1 in the first.
+pub fn place(position: u64, size: u64) -> Place {
+    Place {
+        slot: position % size,
+        wrap: (position / size).is_multiple_of(2),
+    }
+}
+
+/// Offset and wrap counter.
+pub fn off_wrap(Place { slot, wrap }: Place) -> u16 {
+    slot as u16 | if wrap { WRAP } else { 0 }
+}
+
+/// Has the device used what is at a position? (`position` of get_buf's.)
+pub fn is_used_at(c: &Areas, packed: bool, size: u64, position: u64) -> bool {
+    if !packed {
+        return c.device().get16(2) != position as u16;
+    }
+    let at = place(position, size);
+    let flags = c.desc().get16(at.slot as usize * DESCRIPTOR + 14);
+    (flags & AVAIL != 0) == at.wrap && (flags & USED != 0) == at.wrap
+}
+
+impl Device {
+    /// How many it has taken and not used.
+    pub fn holds(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// Takes everything that is available.
+    pub fn take(&mut self, c: &Areas, packed: bool, size: u64) {
+        while let Some(chain) = match packed {
+            true => self.next_packed(c, size),
+            false => self.next_split(c, size),
+        } {
+            self.chains.push(chain);
+        }
+    }
+
+    fn next_split(&mut self, c: &Areas, size: u64) -> Option<Chain> {
+        let avail = c.driver();
+        if avail.get16(2) == self.taken as u16 {
+            return None;
+        }
+        let id = avail.get16(4 + 2 * (self.taken % size) as usize);
+        self.taken += 1;
+        Some(Chain { id, descriptors: 1 })
+    }
+
+    fn next_packed(&mut self, c: &Areas, size: u64) -> Option<Chain> {
+        let Place { wrap, .. } = place(self.taken, size);
+        let flags = |position: u64| {
+            let slot = place(position, size).slot as usize;
+            c.desc().get16(slot * DESCRIPTOR + 14)
+        };
+        let first = flags(self.taken);
+        if (first & AVAIL != 0) != wrap || (first & USED != 0) == wrap {
+            return None;
+        }
+        let from = self.taken;
+        if first & INDIRECT == 0 {
+            while flags(self.taken) & NEXT != 0 {
+                self.taken += 1;
+            }
+        }
+        self.taken += 1;
+        // The last descriptor has the id (2.8.6).
+        let last = place(self.taken - 1, size).slot as usize;
+        Some(Chain {
+            id: c.desc().get16(last * DESCRIPTOR + 12),
+            descriptors: (self.taken - from) as u16,
+        })
+    }
+
+    /// Uses the `nth` chain of those that it has, modulo their number.
+    pub fn give(&mut self, both: [&Areas; 2], packed: bool, size: u64, nth: u16, length: u32) {
+        if self.chains.is_empty() {
+            return;
+        }
+        let chain = self.chains.remove(usize::from(nth) % self.chains.len());
+        for areas in both {
+            if packed {
+                let Place { slot, wrap } = place(self.given, size);
+                let (desc, at) = (areas.desc(), slot as usize * DESCRIPTOR);
+                desc.set16(at + 12, chain.id);
+                desc.set32(at + 8, length);
+                let whose = if wrap { AVAIL | USED } else { 0 };
+                // WRITE says that the length means something (2.8.3).
+                desc.set16(at + 14, whose | if length == 0 { 0 } else { WRITE });
+            } else {
+                let (used, at) = (areas.device(), 4 + 8 * (self.given % size) as usize);
+                used.set32(at, chain.id.into());
+                used.set32(at + 4, length);
+                used.set16(2, (self.given + 1) as u16);
+            }
+        }
+        self.given += u64::from(chain.descriptors);
+    }
+
+    /// Forgets what it has taken: the driver has it back. A split ring's
+    /// available index went back, too.
+    pub fn rewind(&mut self) {
+        self.chains.clear();
+        self.taken = self.given;
+    }
+
+    /// Says which notifications it wants.
+    pub fn wish(&self, both: [&Areas; 2], packed: bool, size: u64, wish: Wish) {
+        for areas in both {
+            let device = areas.device();
+            if packed {
+                let (event, flags) = match wish {
+                    Wish::Always => (0, ENABLE),
+                    Wish::Never => (0, DISABLE),
+                    Wish::At(ahead) => {
+                        let at = self.taken.saturating_add_signed(ahead.into());
+                        (off_wrap(place(at, size)), AT_DESCRIPTOR)
+                    }
+                    Wish::Bits(bits) => (bits, AT_DESCRIPTOR),
+                };
+                device.set16(0, event);
+                device.set16(2, flags);
+            } else {
+                let event = 4 + 8 * size as usize;
+                match wish {
+                    Wish::Always => device.set16(0, 0),
+                    Wish::Never => device.set16(0, NO_NOTIFY),
+                    Wish::At(ahead) => {
+                        device.set16(event, (self.taken as u16).wrapping_add_signed(ahead));
+                    }
+                    Wish::Bits(bits) => device.set16(event, bits),
+                }
+            }
+        }
+    }
+}

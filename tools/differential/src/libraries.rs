@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! The rings that are compared, in pairs: a C ring, and ours with the settings
+//! of that kernel.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process;
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+use rings::{Change, Functions, KERNELS, Library};
+
+use crate::case::Wraps;
+use crate::run::Pair;
+
+/// Every pair, by what a case says of wraps.
+pub struct Pairs {
+    uncounted: Vec<Pair>,
+    series: Vec<Pair>,
+    always: Vec<Pair>,
+}
+
+impl Pairs {
+    /// Builds C's rings, unless they are there, and loads all.
+    pub fn load(ours: &Path, build: bool) -> Result<Self> {
+        let ours = KERNELS
+            .iter()
+            .map(|kernel| load_ours(ours, kernel))
+            .collect::<Result<Vec<_>>>()?;
+        let pairs = |change| -> Result<Vec<Pair>> {
+            thread::scope(|scope| {
+                let builds: Vec<_> = KERNELS
+                    .iter()
+                    .map(|kernel| scope.spawn(move || load_c(kernel, change, build)))
+                    .collect();
+                builds
+                    .into_iter()
+                    .zip(KERNELS)
+                    .zip(&ours)
+                    .map(|((c, kernel), &ours)| {
+                        let c = c.join().expect("no panic")?;
+                        Ok(Pair {
+                            name: format!("{} and ours", c.name),
+                            c,
+                            ours,
+                            old: kernel == "6.1",
+                        })
+                    })
+                    .collect()
+            })
+        };
+        Ok(Self {
+            uncounted: pairs(Change::None)?,
+            series: pairs(Change::Series)?,
+            always: pairs(Change::Always)?,
+        })
+    }
+
+    pub fn of(&self, wraps: Wraps) -> &[Pair] {
+        match wraps {
+            Wraps::Uncounted => &self.uncounted,
+            Wraps::Series => &self.series,
+            Wraps::Always => &self.always,
+        }
+    }
+}
+
+fn load_c(kernel: &str, change: Change, build: bool) -> Result<Library> {
+    let file = match build {
+        true => rings::build(kernel, change, "-O2")?,
+        false => rings::file(kernel, change, "-O2"),
+    };
+    ensure!(
+        file.exists(),
+        "no {}: run without --no-build",
+        file.display()
+    );
+    let suffix = match change {
+        Change::None => "",
+        Change::Series => " with the series",
+        Change::Always => " with the series' first version",
+    };
+    Library::load(&format!("C {kernel}{suffix}"), &file)
+}
+
+/// Loads a copy of ours, which reads its settings as it is loaded.
+fn load_ours(file: &Path, kernel: &str) -> Result<Functions> {
+    let copy = env::temp_dir().join(format!("differential-{}-{kernel}.so", process::id()));
+    fs::copy(file, &copy).with_context(|| format!("cannot copy {}", file.display()))?;
+    // SAFETY: there is one thread yet.
+    unsafe { env::set_var("VIRTIO_RING_ABI", kernel) };
+    let library = Library::load(&format!("ours as {kernel}"), &copy);
+    fs::remove_file(&copy)?;
+    Ok(library?.functions)
+}

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! Where this ring is allowed to differ from C's: the one table, which the
+//! comparison consults and the documentation is made of.
+//!
+//! A rule says what the answer has to be instead; nothing is left out of the
+//! comparison. Where C would not survive an input, or the comparison can't make
+//! it, the rule has a test elsewhere.
+
+use std::fmt::Write;
+
+use crate::memory::Mismatch;
+
+/// Rules that the comparison applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    TableEntry,
+    PollBeyondRing,
+    PollCounted,
+    TokenCounted,
+    TooLarge,
+    PackedVring,
+    ResizeOrder,
+    DelayedBroken,
+    Features,
+    NotThere,
+}
+
+/// Where a rule is put to the test.
+pub enum Test {
+    /// The comparison applies it.
+    Applied(Id),
+    /// A test of its own, for what C would not survive or the comparison does
+    /// not reach.
+    Own(&'static str),
+}
+
+/// Which C it is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Both kernels' rings.
+    C,
+    /// 6.1's, where 6.12's is ours.
+    Old,
+    /// Rings with the wrap counter series.
+    Series,
+}
+
+/// One difference.
+pub struct Rule {
+    pub name: &'static str,
+    pub which: Which,
+    pub what: &'static str,
+    pub c: &'static str,
+    pub here: &'static str,
+    pub why: &'static str,
+    pub test: Test,
+}
+
+use Test::{Applied as By, Own};
+use Which::{C, Old, Series};
+
+/// All of them, rows of the documentation's tables.
+pub const RULES: [Rule; 29] = [
+    Rule {
+        name: "table-id",
+        which: C,
+        what: "`id` in packed indirect tables",
+        c: "not written: what was in the memory before",
+        here: "0",
+        why: "a device can see it; the specification reserves it (2.8.7)",
+        test: By(Id::TableEntry),
+    },
+    Rule {
+        name: "poll-beyond-ring",
+        which: C,
+        what: "poll with a position beyond a packed ring",
+        c: "read out of bounds",
+        here: "true, nothing is read",
+        why: "such a token is not of this ring, or from before a resize: there may be news",
+        test: By(Id::PollBeyondRing),
+    },
+    Rule {
+        name: "too-large",
+        which: C,
+        what: "`virtqueue_resize` above 32768",
+        c: "done, if `num_max` allows it",
+        here: "-ENOMEM: the queue is reset, and keeps its size",
+        why: "the indices could not say where they are",
+        test: By(Id::TooLarge),
+    },
+    Rule {
+        name: "packed-vring",
+        which: C,
+        what: "`virtqueue_get_vring` on a packed ring",
+        c: "a pointer to something else",
+        here: "NULL",
+        why: "there is no `struct vring` of it",
+        test: By(Id::PackedVring),
+    },
+    Rule {
+        name: "bug",
+        which: C,
+        what: "`data` NULL, no entries, ctx on a queue with indirect descriptors",
+        c: "BUG()",
+        here: "-EINVAL and one line; nothing has changed",
+        why: "a program's fault, and no reason to end it",
+        test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "short-list",
+        which: C,
+        what: "a list shorter than its count",
+        c: "0, and a descriptor is lost",
+        here: "-EINVAL and one line",
+        why: "a bad call is told apart from bad luck",
+        test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "long-list",
+        which: C,
+        what: "a list longer than its count",
+        c: "written beyond the table",
+        here: "-EINVAL and one line",
+        why: "as above",
+        test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "sizes",
+        which: C,
+        what: "queues of size 0 and above 32768, split ones that are no power of two",
+        c: "tried, by some functions",
+        here: "NULL and one line",
+        why: "the indices could not say where they are",
+        test: Own("c_tests/create.c"),
+    },
+    Rule {
+        name: "serialised",
+        which: C,
+        what: "breaking a queue beside `virtqueue_resize`; `vring_notification_data` beside an \
+               add, as in a notify function that runs without the lock",
+        c: "allowed",
+        here: "the caller's to serialise",
+        why: "what they read is replaced, or written without an atomic, by the other",
+        test: Own("include/virtio_ring.h says it"),
+    },
+    Rule {
+        name: "interrupt-beside-get-buf",
+        which: C,
+        what: "`vring_interrupt` beside get_buf",
+        c: "may say IRQ_NONE although the next buffer waits",
+        here: "looks again",
+        why: "an interrupt that nobody admits to is switched off after a while",
+        test: Own("tests/model.rs"),
+    },
+    Rule {
+        name: "alignment",
+        which: C,
+        what: "`vring_align` not a power of two, or below 4; areas of a given ring not aligned",
+        c: "tried",
+        here: "NULL and one line",
+        why: "the specification's alignment (2.7) is relied upon",
+        test: Own("c_tests/create.c"),
+    },
+    Rule {
+        name: "foreign-address",
+        which: C,
+        what: "`virtqueue_get_desc_addr` and its kin on a ring that is not ours",
+        c: "BUG()",
+        here: "0 and one line",
+        why: "a program's fault, and no reason to end it",
+        test: Own("c_tests/create.c"),
+    },
+    Rule {
+        name: "next-flags",
+        which: C,
+        what: "NEXT flags in shared memory",
+        c: "followed when a buffer is given back: a device can make it loop, or lose descriptors",
+        here: "not read",
+        why: "the device can write them",
+        test: Own("tests/regressions/hostile.rs"),
+    },
+    Rule {
+        name: "wide-flag",
+        which: C,
+        what: "breaking or mending a queue",
+        c: "turns off event index and indirect descriptors, too, in the userspace build: \
+            `WRITE_ONCE()` writes an int",
+        here: "sets one flag",
+        why: "the kernel's meaning; tools/c-ring gives it to the C rings, too",
+        test: Own("the comparison breaks and mends queues"),
+    },
+    Rule {
+        name: "byte-order",
+        which: C,
+        what: "byte order of a queue",
+        c: "the device's features at each use",
+        here: "the features when the queue was made",
+        why: "it is decided once, not at each field",
+        test: Own("none: on little-endian machines it is the same"),
+    },
+    Rule {
+        name: "strong-barriers",
+        which: C,
+        what: "strong barriers (`weak_barriers` false, ORDER_PLATFORM)",
+        c: "abort in the userspace build",
+        here: "the kernel's instructions",
+        why: "hardware needs them",
+        test: Own("tests/carry"),
+    },
+    Rule {
+        name: "premapped",
+        which: C,
+        what: "`sg_dma_address()` on premapped queues",
+        c: "0 in the userspace build",
+        here: "the entry's `dma_address`",
+        why: "the kernel's meaning",
+        test: Own("c_tests/dma.c"),
+    },
+    Rule {
+        name: "wide-addresses",
+        which: C,
+        what: "64-bit addresses of a packed ring",
+        c: "cut off in the userspace build",
+        here: "whole",
+        why: "the kernel's meaning",
+        test: Own("c_tests/packed.c"),
+    },
+    Rule {
+        name: "table-place",
+        which: C,
+        what: "indirect tables",
+        c: "allocated for each buffer",
+        here: "at a place of the queue's own for each descriptor, up to 16 entries; beyond that, \
+               allocated",
+        why: "allocating costs more than the rest of the call",
+        test: Own("the comparison looks at tables, not at where they are"),
+    },
+    Rule {
+        name: "bad-used-line",
+        which: C,
+        what: "the bad used entry's line",
+        c: "`NAME:id 300 out of range`",
+        here: "the same behind `virtio_ring: virtqueue_get_buf: `",
+        why: "every line says whose it is",
+        test: Own("c_tests/get_buf.c"),
+    },
+    Rule {
+        name: "token-counted",
+        which: Series,
+        what: "the upper half of a poll token, wraps counted",
+        c: "packed: laps, so that its lowest bit repeats the wrap counter; a reset leaves it",
+        here: "packed: the bits that the position leaves free count, too: a token comes again \
+               after 2^32 descriptors, not 2^24 (size 256); a reset moves it on by one",
+        why: "a token that comes again can fool its poller",
+        test: By(Id::TokenCounted),
+    },
+    Rule {
+        name: "poll-counted",
+        which: Series,
+        what: "poll while wraps are counted",
+        c: "tells from the token, then the ring: false on a packed ring that was filled again, \
+            or with a token from before a reset",
+        here: "true exactly when there is a used buffer that the token's holder has not seen",
+        why: "who is told \"nothing new\" goes to sleep",
+        test: By(Id::PollCounted),
+    },
+    Rule {
+        name: "features-ok",
+        which: Series,
+        what: "`virtqueue_use_wrap_counter` when FEATURES_OK is set",
+        c: "-EBUSY",
+        here: "0",
+        why: "only DRIVER_OK makes a device live",
+        test: Own("c_tests/series.c"),
+    },
+    Rule {
+        name: "resize-order",
+        which: Old,
+        what: "`virtqueue_resize` on a ring that is not ours",
+        c: "-EPERM, whatever the size",
+        here: "-E2BIG, -EINVAL or 0 for a size that asks for it, else -EPERM",
+        why: "6.12's order",
+        test: By(Id::ResizeOrder),
+    },
+    Rule {
+        name: "delayed-broken",
+        which: Old,
+        what: "`virtqueue_enable_cb_delayed` on a broken queue",
+        c: "carries on",
+        here: "true, nothing is written",
+        why: "6.12's; else a caller could spin",
+        test: By(Id::DelayedBroken),
+    },
+    Rule {
+        name: "features",
+        which: Old,
+        what: "`vring_transport_features`",
+        c: "clears NOTIFICATION_DATA (38), leaves 41 alone",
+        here: "leaves NOTIFICATION_DATA, clears 41",
+        why: "6.12's",
+        test: By(Id::Features),
+    },
+    Rule {
+        name: "not-there",
+        which: Old,
+        what: "`virtqueue_reset`, `vring_notification_data`",
+        c: "not there",
+        here: "6.12's",
+        why: "one library for both",
+        test: By(Id::NotThere),
+    },
+    Rule {
+        name: "premapped-refused",
+        which: Old,
+        what: "`virtqueue_set_dma_premapped`",
+        c: "-EINVAL without the DMA API; the flag is never read",
+        here: "0, and it is read",
+        why: "6.12's",
+        test: Own("c_tests/dma.c"),
+    },
+    Rule {
+        name: "unpublished",
+        which: Old,
+        what: "the flags of a packed add that fails in mid-chain",
+        c: "stay",
+        here: "written again",
+        why: "6.12's: a shorter chain there would run on into them",
+        test: Own("src/ring/tests/unmapped.rs"),
+    },
+];
+
+/// How many rules there are to apply.
+const APPLIED: usize = 10;
+
+/// Which rules were applied, and how often.
+#[derive(Clone, Default)]
+pub struct Applied {
+    counts: [u64; APPLIED],
+    /// One that must not be: for the rules' own tests.
+    without: Option<Id>,
+}
+
+impl Applied {
+    pub fn without(rule: Option<Id>) -> Self {
+        Self {
+            without: rule,
+            ..Self::default()
+        }
+    }
+
+    /// Notes that a rule was needed.
+    pub fn allow(&mut self, rule: Id) -> Result<(), Mismatch> {
+        self.counts[rule as usize] += 1;
+        match self.without == Some(rule) {
+            true => Err(Mismatch(format!(
+                "differs as the rule {} has it",
+                name(rule)
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+    }
+
+    /// Each rule's name, and how often it was applied.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        RULES.iter().filter_map(|rule| match rule.test {
+            By(id) => Some((rule.name, self.counts[id as usize])),
+            Own(_) => None,
+        })
+    }
+}
+
+fn name(id: Id) -> &'static str {
+    RULES
+        .iter()
+        .find(|rule| matches!(rule.test, By(other) if other == id))
+        .expect("each rule to apply is in the table")
+        .name
+}
+
+/// The rule of that name, if it is one to apply.
+pub fn find(name: &str) -> Option<Id> {
+    RULES
+        .iter()
+        .find(|rule| rule.name == name)
+        .and_then(|rule| match rule.test {
+            By(id) => Some(id),
+            Own(_) => None,
+        })
+}
+
+/// The table as Markdown.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "<!-- Written by `make differences` from tools/differential/src/rules.rs. -->\n\n\
+         # What differs from C, and why\n\n\
+         Everything else is equal, call by call and byte by byte: `make differential` compares.\n\
+         A row with a rule is one that it applies: the rule says what the answer has to be\n\
+         instead. The other rows have a test of their own.\n",
+    );
+    for (which, title, head) in [
+        (C, "From both kernels' rings", "C"),
+        (Old, "From 6.1's, where this is 6.12's ring", "6.1"),
+        (Series, "From rings with the wrap counter series", "series"),
+    ] {
+        let _ = write!(
+            text,
+            "\n## {title}\n\n| | {head} | here | why | rule or test |\n|---|---|---|---|---|\n"
+        );
+        for rule in RULES.iter().filter(|rule| rule.which == which) {
+            let test = match rule.test {
+                By(_) => format!("rule `{}`", rule.name),
+                Own(test) => test.to_owned(),
+            };
+            let Rule {
+                what, c, here, why, ..
+            } = rule;
+            let _ = writeln!(text, "| {what} | {c} | {here} | {why} | {test} |");
+        }
+    }
+    text
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! A case on two rings in lock step: C's and ours, compared after every step.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use rings::device::Element;
+use rings::lists;
+use rings::{Functions, Library};
+
+use crate::case::{Add, Case, Entries, Lists, Queue, Step, Wraps};
+use crate::device::Device;
+use crate::memory::{Memory, Mismatch};
+use crate::position::Position;
+use crate::ring::{Answer, BIT_41, NOTIFICATION_DATA, Returned, Ring, Vq};
+use crate::rules::{Applied, Id};
+
+/// A C ring, ours with the settings of that kernel, and what they are called.
+pub struct Pair {
+    pub name: String,
+    pub c: Library,
+    pub ours: Functions,
+    /// 6.1, else 6.12.
+    pub old: bool,
+}
+
+/// Every so many steps a large ring is compared as a whole.
+const WHOLE: usize = 256;
+/// Poll tokens that are kept.
+pub const TOKENS: usize = 8;
+
+/// A buffer in flight.
+pub struct Flight {
+    /// Where its first descriptor is.
+    pub slot: usize,
+    pub descriptors: u32,
+    pub ctx: usize,
+}
+
+/// What `enable_cb_prepare` gave.
+#[derive(Clone, Copy)]
+pub struct Token {
+    /// The series' and ours, which are one while wraps are not counted.
+    pub c: u32,
+    pub ours: u32,
+    /// Ours of 64 bits.
+    pub wide: u64,
+}
+
+/// Two rings and what is known of both.
+pub struct Bench<'a> {
+    pub old: bool,
+    pub counted: bool,
+    pub queue: &'a Queue,
+    pub c: Ring<'a>,
+    pub ours: Ring<'a>,
+    pub size: u32,
+    pub broken: bool,
+    pub memory: Memory,
+    pub device: Device,
+    /// Buffers were taken from a device that is at work: it stands still until
+    /// the queue is reset.
+    pub stopped: bool,
+    pub position: Position,
+    /// Descriptors that were made available in a packed ring.
+    pub added: u64,
+    pub in_flight: HashMap<usize, Flight>,
+    pub busy: u32,
+    pub serial: u64,
+    pub tokens: [Token; TOKENS],
+    pub newest: usize,
+    pub elements: Vec<Element>,
+    pub lists: lists::Lists,
+    pub rules: &'a mut Applied,
+    /// What was called, for a listing.
+    pub log: Option<&'a mut String>,
+}
+
+/// Runs a case. With `log`, each step is written there as it comes to be.
+pub fn run(
+    pair: &Pair,
+    case: &Case,
+    rules: &mut Applied,
+    log: Option<&mut String>,
+) -> Result<(), Mismatch> {
+    let mut bench = Bench::new(pair, &case.queue, rules, log)?;
+    bench.run_before()?;
+    for (step, i) in case.steps.iter().zip(1usize..) {
+        bench.step(*step)?;
+        bench.compare(i % WHOLE == 0)?;
+    }
+    bench.compare(true)?;
+    bench.finish()
+}
+
+impl<'a> Bench<'a> {
+    fn new(
+        pair: &'a Pair,
+        queue: &'a Queue,
+        rules: &'a mut Applied,
+        log: Option<&'a mut String>,
+    ) -> Result<Self, Mismatch> {
+        let made = (
+            Ring::new(&pair.c.functions, queue),
+            Ring::new(&pair.ours, queue),
+        );
+        let (Some(c), Some(ours)) = made else {
+            return Err(Mismatch("a queue was not made".to_owned()));
+        };
+        let size = u32::from(queue.size);
+        let counted = queue.wraps != Wraps::Uncounted;
+        let position = Position::new(queue.packed, size.into());
+        let token = Token {
+            c: position.low().into(),
+            ours: position.low().into(),
+            wide: position.number(),
+        };
+        let mut bench = Self {
+            old: pair.old,
+            counted,
+            queue,
+            c,
+            ours,
+            size,
+            broken: false,
+            memory: Memory::new(),
+            device: Device::default(),
+            stopped: false,
+            position,
+            added: 0,
+            in_flight: HashMap::new(),
+            busy: 0,
+            serial: 0,
+            tokens: [token; TOKENS],
+            newest: 0,
+            elements: Vec::new(),
+            lists: lists::Lists::default(),
+            rules,
+            log,
+        };
+        bench.made()?;
+        Ok(bench)
+    }
+
+    pub fn packed(&self) -> bool {
+        self.queue.packed
+    }
+
+    /// Compares what can be asked of a new queue.
+    fn made(&mut self) -> Result<(), Mismatch> {
+        if self.packed() {
+            self.rules.allow(Id::PackedVring)?;
+            let vring = self.ours.call(|f, vq| {
+                // SAFETY: a live queue.
+                unsafe { (f.virtqueue_get_vring)(vq) }.addr() as i64
+            });
+            expect("virtqueue_get_vring", 0, vring.value)?;
+        }
+        if self.counted {
+            let [c, ours] = self.both(|f, vq| {
+                let function = f.virtqueue_use_wrap_counter.expect("the series' function");
+                // SAFETY: a live queue.
+                unsafe { function(vq) }
+            });
+            expect("virtqueue_use_wrap_counter in C", 0, c.value)?;
+            expect("virtqueue_use_wrap_counter", 0, ours.value)?;
+        }
+        let [c, ours] = [self.c.features(), self.ours.features()];
+        let mut expected = c;
+        if self.old {
+            self.rules.allow(Id::Features)?;
+            expected &= !BIT_41;
+            if self.queue.notification_data {
+                expected |= NOTIFICATION_DATA;
+            }
+        }
+        if ours != expected {
+            return Err(Mismatch(format!(
+                "vring_transport_features: C {c:#x}, here {ours:#x}, not {expected:#x}"
+            )));
+        }
+        self.same_layout()?;
+        let answers = [self.c.answer(0.into()), self.ours.answer(0.into())];
+        self.check("vring_create_virtqueue", answers)?;
+        self.compare(true)
+    }
+
+    /// Compares where the parts of the ring are.
+    pub fn same_layout(&self) -> Result<(), Mismatch> {
+        match [&self.c, &self.ours].map(|ring| ring.areas.layout()) {
+            [c, ours] if c == ours => Ok(()),
+            layouts => Err(Mismatch(format!(
+                "areas behind the descriptors: {layouts:?}"
+            ))),
+        }
+    }
+
+    /// Lets the buffers through that come before the first step.
+    fn run_before(&mut self) -> Result<(), Mismatch> {
+        let log = self.log.take();
+        let one = Step::Add {
+            call: Add::Outbuf,
+            entries: Entries::Count(1),
+            lists: Lists::Whole,
+        };
+        let used = Step::Use {
+            count: 1,
+            nth: 0,
+            length: 1,
+        };
+        for i in 0..self.queue.before {
+            self.step(one)?;
+            if self.queue.announced && i % 64 == 63 {
+                self.step(Step::Kick)?;
+            }
+            self.step(used)?;
+            self.step(Step::GetBuf)?;
+        }
+        self.log = log;
+        self.compare(true)
+    }
+
+    /// Calls the same function on both.
+    pub fn both<R: Into<Returned>>(&self, function: impl Fn(&Functions, Vq) -> R) -> [Returned; 2] {
+        [self.c.call(&function), self.ours.call(&function)]
+    }
+
+    /// Compares what calls came to, and notes it.
+    pub fn check(&mut self, what: &str, [c, ours]: [Answer; 2]) -> Result<(), Mismatch> {
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "    {what}{}", shown(&c));
+        }
+        if c != ours {
+            return Err(answers_differ(what, &c, &ours));
+        }
+        // Invariants: what is not free is in flight.
+        if ours.num_free > ours.size || ours.size - ours.num_free != self.busy {
+            return Err(Mismatch(format!(
+                "{what}: num_free is {} of {}, and {} descriptors are in flight",
+                ours.num_free, ours.size, self.busy
+            )));
+        }
+        self.broken = c.broken;
+        Ok(())
+    }
+
+    /// Notes what is not a call.
+    pub fn note(&mut self, text: std::fmt::Arguments<'_>) {
+        if let Some(log) = &mut self.log {
+            let _ = writeln!(log, "    {text}");
+        }
+    }
+
+    pub fn compare(&mut self, whole: bool) -> Result<(), Mismatch> {
+        self.memory
+            .compare([&self.c.areas, &self.ours.areas], whole, self.rules)
+    }
+}
+
+pub fn expect(what: &str, expected: i64, found: i64) -> Result<(), Mismatch> {
+    match expected == found {
+        true => Ok(()),
+        false => Err(Mismatch(format!("{what}: {found:#x}, not {expected:#x}"))),
+    }
+}
+
+/// An answer in words, without what says nothing.
+fn shown(answer: &Answer) -> String {
+    let mut text = format!(" = {}", answer.value);
+    if answer.token != 0 {
+        let _ = write!(
+            text,
+            ", token {:#x}, length {}",
+            answer.token, answer.length
+        );
+    }
+    let _ = write!(text, ", num_free {}", answer.num_free);
+    for (name, n) in [("kicks", answer.kicks), ("calls", answer.calls)] {
+        if n != 0 {
+            let _ = write!(text, ", {name} {n}");
+        }
+    }
+    if !answer.recycled.is_empty() {
+        let _ = write!(text, ", {} given back", answer.recycled.len());
+    }
+    if answer.broken {
+        text += ", broken";
+    }
+    text
+}
+
+fn answers_differ(what: &str, c: &Answer, ours: &Answer) -> Mismatch {
+    let mut text = what.to_owned();
+    let mut field = |name: &str, c: &dyn std::fmt::Debug, ours: &dyn std::fmt::Debug| {
+        let (c, ours) = (format!("{c:x?}"), format!("{ours:x?}"));
+        if c != ours {
+            let _ = write!(text, "\n    {name}: C 0x{c}; here 0x{ours}");
+        }
+    };
+    field("returned", &c.value, &ours.value);
+    field("token", &c.token, &ours.token);
+    field("length", &c.length, &ours.length);
+    field("ctx", &c.ctx, &ours.ctx);
+    field("num_free", &c.num_free, &ours.num_free);
+    field("notify calls", &c.kicks, &ours.kicks);
+    field("callback calls", &c.calls, &ours.calls);
+    field("given back", &c.recycled, &ours.recycled);
+    field("given back, all", &c.recycles_done, &ours.recycles_done);
+    field("broken", &u8::from(c.broken), &u8::from(ours.broken));
+    field("size", &c.size, &ours.size);
+    Mismatch(text)
+}

@@ -12,11 +12,14 @@ OUT := target/release
 # An installed copy, for the tests and for make compare.
 STAGE := $(CURDIR)/target/stage
 
+# For make fuzz: how long.
+SECONDS ?= 600
+
 # For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-upstream compare \
-	aba poll-cost model stress carry clean
+.PHONY: all library header install stage test test-rust test-c test-fuzz test-upstream \
+	compare fuzz aba poll-cost model stress carry clean
 
 all: library $(OUT)/virtio_ring.o
 
@@ -62,7 +65,7 @@ space := $() $()
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c poll-cost aba test-upstream
+test: test-rust test-c test-fuzz poll-cost aba test-upstream
 
 # Formatting, lints, unit and integration tests.
 test-rust: all
@@ -74,6 +77,17 @@ test-rust: all
 # C programs of ours against an installed copy.
 test-c: stage
 	c_tests/run '$(STAGE)'
+
+# The fuzzers are a workspace of their own: lints, the corpus, and a minute.
+test-fuzz:
+	tools/setup g++
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir target/fuzz/lint -- -D warnings
+	tools/fuzz run 60
+
+# As long as one likes: make fuzz SECONDS=3600
+fuzz:
+	tools/fuzz run $(SECONDS)
 
 # A short form of make compare.
 test-upstream:

@@ -111,13 +111,13 @@ impl Device {
         }
     }
 
-    pub fn want_notification(&self, value: u16, flags: u16) {
+    /// Asks for notifications, in the words of either layout (2.7.8, 2.8.10).
+    pub fn want_notification(&self, at: u16, flags: u16) {
         if self.packed {
-            self.device
-                .set32(0, u32::from(flags) << 16 | u32::from(value));
+            self.device.set32(0, u32::from(flags) << 16 | u32::from(at));
         } else {
             self.device.set16(0, flags);
-            self.device.set16(4 + 8 * usize::from(self.size), value);
+            self.device.set16(4 + 8 * usize::from(self.size), at);
         }
     }
 

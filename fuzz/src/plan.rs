@@ -157,10 +157,10 @@ pub enum Step {
     Resync,
     /// Puts its index or position so many away from there.
     Jump(i16),
-    /// Says when it wants to be notified.
+    /// Says when it wants to be notified: at a place, and two bits of flags.
     Event {
-        value: u16,
-        flags: u16,
+        at: u16,
+        flags: u8,
     },
     Write8 {
         target: Target,

@@ -335,7 +335,7 @@ impl Queue {
             Step::Use { id, length } => self.use_buffer(id, length),
             Step::Resync => self.device.go(self.got, 0),
             Step::Jump(away) => self.device.go(self.got, away),
-            Step::Event { value, flags } => self.device.want_notification(value, flags),
+            Step::Event { at, flags } => self.device.want_notification(at, u16::from(flags % 4)),
             Step::Write8 { target, value } => self.device.write(target, &[value]),
             Step::Write16 { target, value } => self.device.write(target, &value.to_le_bytes()),
             Step::Write64 { target, value } => self.device.write(target, &value.to_le_bytes()),

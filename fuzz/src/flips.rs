@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A second thread that writes all over the shared areas while the driver
-//! calls, and makes those calls that need no lock.
+//! A device that writes during calls. A second thread writes all over the
+//! shared areas, and makes those calls that need no lock; and `loads.c` writes
+//! into what the driver is just about to read, which no thread would hit.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -23,7 +24,12 @@ static THREAD: LazyLock<Sender<Job>> = LazyLock::new(|| {
     jobs
 });
 
-/// As long as it lives, the thread writes.
+unsafe extern "C" {
+    safe fn fuzz_loads_area(i: u32, base: usize, length: usize);
+    safe fn fuzz_loads_seed(seed: u64);
+}
+
+/// As long as it lives, both write.
 pub struct Flips {
     stop: Arc<AtomicBool>,
     /// Says when the thread begins, and when it has ended.
@@ -50,6 +56,13 @@ impl Flips {
     /// Queue and areas outlive the value. Neither resize nor delete runs beside
     /// it.
     pub unsafe fn new(vq: *mut virtqueue, areas: Vec<Area>, seed: u64) -> Self {
+        for i in 0..4 {
+            let area = areas.get(i as usize);
+            let (base, length) = area.map_or((0, 0), |area| (area.base(), area.length()));
+            fuzz_loads_area(i, base, length);
+        }
+        // Half of the inputs do without: they get further.
+        fuzz_loads_seed(if seed % 2 == 0 { 0 } else { seed });
         let stop = Arc::new(AtomicBool::new(false));
         let (say, said) = channel();
         let shared = Shared { vq, areas };
@@ -67,6 +80,7 @@ impl Flips {
 
 impl Drop for Flips {
     fn drop(&mut self) {
+        fuzz_loads_seed(0);
         self.stop.store(true, Relaxed);
         self.said.recv().expect("the second thread panicked");
     }

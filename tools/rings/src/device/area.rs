@@ -23,6 +23,10 @@ impl Area {
         }
     }
 
+    pub fn base(self) -> usize {
+        self.base
+    }
+
     pub fn length(self) -> usize {
         self.length
     }

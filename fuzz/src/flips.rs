@@ -62,7 +62,7 @@ impl Flips {
             fuzz_loads_area(i, base, length);
         }
         // Half of the inputs do without: they get further.
-        fuzz_loads_seed(if seed % 2 == 0 { 0 } else { seed });
+        fuzz_loads_seed(if seed.is_multiple_of(2) { 0 } else { seed });
         let stop = Arc::new(AtomicBool::new(false));
         let (say, said) = channel();
         let shared = Shared { vq, areas };

@@ -5,7 +5,8 @@
 //!
 //! * a token comes back once for each time it was added, while it is in flight,
 //!   with its context;
-//! * `num_free` is what the buffers in flight leave, whatever the device says;
+//! * `num_free` is what the buffers in flight leave, and the driver's position
+//!   what was added, whatever the device says;
 //! * add, reset, resize and `virtqueue_use_wrap_counter` answer what they must;
 //! * while nobody writes beside the calls: get_buf gives exactly what the ring
 //!   says, or breaks the queue over it, and polling tells the truth;

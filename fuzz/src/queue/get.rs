@@ -62,6 +62,10 @@ impl Queue {
             return false;
         }
         self.forget(token.addr());
+        if !self.setup.packed {
+            // As in C: the available index goes back.
+            self.added = self.added.wrapping_sub(1);
+        }
         self.check();
         true
     }

@@ -12,6 +12,9 @@ OUT := target/release
 # An installed copy, for the tests and for make compare.
 STAGE := $(CURDIR)/target/stage
 
+# For make fuzz: how long.
+SECONDS ?= 600
+
 # For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
@@ -20,7 +23,7 @@ OPS ?= 50000000
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \
 	compare aba poll-cost counts model stress carry clean \
-	test-differential differential differences
+	test-differential differential differences test-fuzz fuzz
 
 all: library $(OUT)/virtio_ring.o
 
@@ -66,7 +69,8 @@ space := $() $()
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c counts poll-cost aba test-differential test-upstream
+test: test-rust test-c counts poll-cost aba test-differential test-upstream \
+	test-fuzz
 
 # Formatting, lints, unit and integration tests.
 test-rust: all
@@ -78,6 +82,17 @@ test-rust: all
 # C programs of ours against an installed copy.
 test-c: stage
 	c_tests/run '$(STAGE)'
+
+# The fuzzers are a workspace of their own: lints, the corpus, and a minute.
+test-fuzz:
+	tools/setup g++
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir target/fuzz/lint -- -D warnings
+	tools/fuzz run 60
+
+# As long as one likes: make fuzz SECONDS=3600
+fuzz:
+	tools/fuzz run $(SECONDS)
 
 # A short form of make compare.
 test-upstream:

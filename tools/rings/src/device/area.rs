@@ -4,7 +4,7 @@
 
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Release};
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 #[derive(Clone, Copy)]
 pub struct Area {
@@ -21,6 +21,10 @@ impl Area {
             base: base as usize,
             length,
         }
+    }
+
+    pub fn base(self) -> usize {
+        self.base
     }
 
     pub fn length(self) -> usize {
@@ -40,6 +44,10 @@ impl Area {
         unsafe { &*field }
     }
 
+    pub fn get8(self, offset: usize) -> u8 {
+        self.field::<AtomicU8>(offset).load(Acquire)
+    }
+
     pub fn get16(self, offset: usize) -> u16 {
         u16::from_le(self.field::<AtomicU16>(offset).load(Acquire))
     }
@@ -50,6 +58,10 @@ impl Area {
 
     pub fn get64(self, offset: usize) -> u64 {
         u64::from_le(self.field::<AtomicU64>(offset).load(Acquire))
+    }
+
+    pub fn set8(self, offset: usize, value: u8) {
+        self.field::<AtomicU8>(offset).store(value, Release);
     }
 
     pub fn set16(self, offset: usize, value: u16) {

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The device lies between calls: what each of them answers is known.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: fuzz::begin(), |input: &[u8]| fuzz::run(input, fuzz::Mode::Calls));

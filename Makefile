@@ -12,11 +12,11 @@ OUT := target/release
 # An installed copy, for the tests and for make compare.
 STAGE := $(CURDIR)/target/stage
 
-# For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
+# For compare, counts and bench: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream compare \
-	aba poll-cost counts model stress carry clean
+	aba poll-cost counts bench model stress carry clean
 
 all: library $(OUT)/virtio_ring.o
 
@@ -99,6 +99,11 @@ counts: all
 	tools/setup valgrind
 	$(CARGO) build --release -p counts
 	target/release/counts $(ARGS)
+
+# This ring, C's and others, timed in turns; the report is in target/bench.
+bench: all
+	tools/setup valgrind xz-utils
+	$(CARGO) bench -p ring-benches -- $(ARGS)
 
 # The long forms of what make test runs in a short one.
 model:

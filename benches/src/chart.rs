@@ -2,12 +2,14 @@
 //! The picture: what a buffer costs, and how that grows with the ring.
 
 use anyhow::{Result, anyhow};
+use counts::Work;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::report::Measured;
 use crate::rows::Group;
+use crate::stats::Spread;
 use crate::subjects::{OURS, REFERENCE};
 
 /// Who is in it, in which colour.
@@ -77,99 +79,109 @@ fn legend(area: &Area) -> Drawn {
     Ok(())
 }
 
+/// What the highest median leaves above it. Quartiles of a machine that was
+/// disturbed may be far above; they end there.
+const ROOM: f64 = 1.2;
+
 /// A group of bars for each row, with the quartiles.
 fn bars(area: &Area, rows: &[&Measured]) -> Drawn {
-    let results = || {
-        rows.iter().enumerate().flat_map(|(i, row)| {
-            RINGS
-                .iter()
-                .enumerate()
-                .filter_map(move |(k, (ring, colour))| {
-                    Some((i, k, row.fastest(ring)?.time(), colour))
-                })
-        })
-    };
-    let highest = results()
-        .map(|(_, _, time, _)| time.high)
-        .fold(0.0, f64::max);
+    let groups: Vec<Vec<(Spread, RGBColor)>> = rows.iter().map(|row| times(row)).collect();
+    let top = highest(groups.iter().flatten().map(|(time, _)| time)) * ROOM;
     let mut chart = ChartBuilder::on(area)
         .margin_left(MARGIN as u32 - 30)
         .margin_right(MARGIN as u32)
         .y_label_area_size(30)
         .x_label_area_size(44)
-        .build_cartesian_2d(0.0..rows.len() as f64, 0.0..highest * 1.05)?;
+        .build_cartesian_2d(0.0..rows.len() as f64, 0.0..top)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
         .disable_x_axis()
         .light_line_style(WHITE)
+        .y_label_formatter(&|y| format!("{y:.0}"))
         .y_label_style(text(12))
         .axis_style(GREY)
         .draw()?;
-    let width = 0.8 / RINGS.len() as f64;
-    for (i, k, time, colour) in results() {
-        let left = i as f64 + 0.1 + k as f64 * width;
-        let middle = left + width * 0.45;
-        let bar = Rectangle::new(
-            [(left, 0.0), (left + width * 0.9, time.median)],
-            colour.filled(),
-        );
-        let whisker = PathElement::new([(middle, time.low), (middle, time.high)], BLACK);
-        chart.draw_series([bar])?;
-        chart.draw_series([whisker])?;
+    let width = 0.9 / RINGS.len() as f64;
+    for (i, group) in groups.iter().enumerate() {
+        let start = i as f64 + 0.5 - width * group.len() as f64 / 2.0;
+        for (k, (time, colour)) in group.iter().enumerate() {
+            let left = start + k as f64 * width;
+            let corners = [(left, 0.0), (left + width * 0.9, time.median)];
+            chart.draw_series([Rectangle::new(corners, colour.filled())])?;
+            chart.draw_series([whisker(left + width * 0.45, *time, top, BLACK)])?;
+        }
     }
     for (i, row) in rows.iter().enumerate() {
-        let work = row.row.work;
-        let layout = if work.packed { "packed" } else { "split" };
-        let entries = match (work.entries, work.indirect) {
-            (1, _) => "1 entry".into(),
-            (n, false) => format!("{n} entries"),
-            (n, true) => format!("{n} in a table"),
-        };
         let (x, y) = chart.backend_coord(&(i as f64 + 0.5, 0.0));
         let (left, top) = area.get_base_pixel();
-        for (line, words) in [
-            format!("{layout}, {entries}"),
-            format!("batch {}", work.batch),
-        ]
-        .iter()
-        .enumerate()
-        {
+        for (line, words) in (0..).zip(label(&row.row.work)) {
             let style = text(12).pos(Pos::new(HPos::Center, VPos::Top));
-            area.draw_text(words, &style, (x - left, y - top + 8 + 15 * line as i32))?;
+            area.draw_text(&words, &style, (x - left, y - top + 8 + 15 * line))?;
         }
     }
     Ok(())
 }
 
+/// Two lines.
+fn label(work: &Work) -> [String; 2] {
+    let layout = if work.packed { "packed" } else { "split" };
+    let entries = match (work.entries, work.indirect) {
+        (1, _) => "1 entry".into(),
+        (n, false) => format!("{n} entries"),
+        (n, true) => format!("{n} in a table"),
+    };
+    [
+        format!("{layout}, {entries}"),
+        format!("batch {}", work.batch),
+    ]
+}
+
+/// Of those that can do it, in the order of the legend.
+fn times(row: &Measured) -> Vec<(Spread, RGBColor)> {
+    let times = RINGS
+        .iter()
+        .filter_map(|(ring, colour)| Some((row.fastest(ring)?.time(), *colour)));
+    times.collect()
+}
+
+fn highest<'a>(times: impl Iterator<Item = &'a Spread>) -> f64 {
+    times.map(|time| time.median).fold(0.0, f64::max)
+}
+
+fn whisker(x: f64, time: Spread, top: f64, colour: RGBColor) -> PathElement<(f64, f64)> {
+    PathElement::new([(x, time.low.min(top)), (x, time.high.min(top))], colour)
+}
+
 /// A line for each ring: time over size.
 fn lines(area: &Area, rows: &[&&Measured], title: &str) -> Drawn {
+    let size = |row: &&&Measured| f64::from(row.row.work.size).log2();
     let points = |ring| {
-        let points = rows.iter().filter_map(move |row| {
-            Some((
-                f64::from(row.row.work.size).log2(),
-                row.fastest(ring)?.time(),
-            ))
-        });
+        let points = rows
+            .iter()
+            .filter_map(|row| Some((size(row), row.fastest(ring)?.time())));
         points.collect::<Vec<_>>()
     };
-    let all = RINGS.iter().flat_map(|(ring, _)| points(ring));
-    let highest = all.map(|(_, time)| time.high).fold(0.0, f64::max);
-    let ends = |row: Option<&&&Measured>| row.map_or(0.0, |m| f64::from(m.row.work.size).log2());
-    let (first, last) = (ends(rows.first()), ends(rows.last()));
+    let all: Vec<_> = RINGS.iter().flat_map(|(ring, _)| points(ring)).collect();
+    let top = highest(all.iter().map(|(_, time)| time)) * ROOM;
+    let (first, last) = (
+        rows.first().map_or(0.0, size),
+        rows.last().map_or(0.0, size),
+    );
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{title}, 1 entry, by ring size"), text(14))
         .margin_left(MARGIN as u32 - 30)
         .margin_right(MARGIN as u32)
         .y_label_area_size(30)
         .x_label_area_size(30)
-        .build_cartesian_2d(first..last.max(first + 1.0), 0.0..highest * 1.05)?;
+        .build_cartesian_2d(first..last.max(first + 1.0), 0.0..top)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(WHITE)
         .x_labels(14)
         .x_label_formatter(&|x| format!("{:.0}", x.exp2()))
+        .y_label_formatter(&|y| format!("{y:.0}"))
         .x_label_style(text(12))
         .y_label_style(text(12))
         .axis_style(GREY)
@@ -178,14 +190,12 @@ fn lines(area: &Area, rows: &[&&Measured], title: &str) -> Drawn {
         let points = points(ring);
         let line = points.iter().map(|(x, time)| (*x, time.median));
         chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
-        let whiskers = points
-            .iter()
-            .map(|(x, time)| PathElement::new([(*x, time.low), (*x, time.high)], colour));
-        chart.draw_series(whiskers)?;
-        let dots = points
-            .iter()
-            .map(|(x, time)| Circle::new((*x, time.median), 3, colour.filled()));
-        chart.draw_series(dots)?;
+        let dots = points.iter();
+        chart.draw_series(
+            dots.map(|(x, time)| Circle::new((*x, time.median), 3, colour.filled())),
+        )?;
+        let whiskers = points.iter();
+        chart.draw_series(whiskers.map(|(x, time)| whisker(*x, *time, top, colour)))?;
     }
     Ok(())
 }

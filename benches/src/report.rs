@@ -96,7 +96,7 @@ one buffer, with event index and VIRTIO 1, the device's own share in the time.
 Numbers are medians, in brackets the quartiles; on a machine that does other
 things, too, the least of all rounds says more than either. A ratio is taken
 within each round, to C 6.1 at the level of optimisation that is faster in this
-row.
+row; the short tables show C so.
 
 All C rings and this one are shared objects with the same functions, called in
 the same way by the same loop, with the same lists and the same device: it looks

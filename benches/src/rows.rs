@@ -94,7 +94,7 @@ pub fn all() -> Vec<Row> {
             push(Group::Poll, Work { poll: true, ..work });
             push(Group::Threads, work);
         }
-        for size in [16, 64, 256, 1024, 4096, 32768] {
+        for size in [16, 64, 256, 1024, 4096, 8192, 16384, 32768] {
             let batch = size / 2;
             push(
                 Group::Sizes,

@@ -112,6 +112,12 @@ to interrupt, and is given the token that it shall expect; it keeps no data with
 a buffer. virtio-driver has no indirect tables, and keeps no data either.
 ";
 
+const NOTE_ON_CORES: &str = "
+On two cores, beside a cache line that two cores write in turns, which says how
+far apart they were; a virtual machine's may move.
+
+";
+
 /// What people ask for first: a line for each row.
 fn short(text: &mut String, measured: &[Measured]) {
     let of = |groups: &[Group]| {
@@ -125,7 +131,7 @@ fn short(text: &mut String, measured: &[Measured]) {
     }
     let threads = of(&[Group::Threads]);
     if !threads.is_empty() {
-        text.push_str("\nOn two cores, beside a cache line that two cores write in turns:\n\n");
+        text.push_str(NOTE_ON_CORES);
         short_table(text, &threads, &[PING_PONG, REFERENCE, "C 6.12", OURS]);
     }
 }

@@ -21,9 +21,12 @@ ARGS ?=
 # For make differential: operations, and more options.
 OPS ?= 50000000
 
+# For compare, counts and bench: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
+ARGS ?=
+
 .PHONY: all library header install stage test test-rust test-c test-upstream \
 	compare aba poll-cost counts model stress carry clean \
-	test-differential differential differences test-fuzz fuzz
+	test-differential differential differences test-fuzz fuzz bench
 
 all: library $(OUT)/virtio_ring.o
 
@@ -131,6 +134,11 @@ counts: all
 	tools/setup valgrind
 	$(CARGO) build --release -p counts
 	target/release/counts $(ARGS)
+
+# This ring, C's and others, timed in turns; the report is in target/bench.
+bench: all
+	tools/setup valgrind xz-utils
+	$(CARGO) bench -p ring-benches -- $(ARGS)
 
 # The long forms of what make test runs in a short one.
 model:

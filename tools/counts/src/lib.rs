@@ -11,6 +11,7 @@
 mod callgrind;
 mod device;
 mod inline;
+mod queue;
 mod work;
 
 use std::env;
@@ -22,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 pub use device::Device;
 pub use inline::Inline;
+pub use queue::Queue;
 pub use work::Work;
 
 /// For one buffer.

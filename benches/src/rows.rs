@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is measured.
+
+use std::fmt;
+
+use counts::Work;
+
+/// Which question a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// The eight by which rings are compared.
+    Main,
+    /// Callbacks on.
+    Callbacks,
+    /// A poll token and a poll for each batch.
+    Poll,
+    /// Driver and device on two cores.
+    Threads,
+    /// Rings that outgrow the caches, half full.
+    Sizes,
+    /// Longer buffers.
+    Chains,
+}
+
+impl Group {
+    pub const ALL: [Self; 6] = [
+        Self::Main,
+        Self::Callbacks,
+        Self::Poll,
+        Self::Threads,
+        Self::Sizes,
+        Self::Chains,
+    ];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Main => "Driver and device in one loop, callbacks off, ring of 256",
+            Self::Callbacks => "Callbacks on",
+            Self::Poll => "Polling: for each batch a token, and a poll that says yes",
+            Self::Threads => "Driver and device on two cores, as many buffers in flight as fit",
+            Self::Sizes => "Rings that outgrow the caches, half of the ring at a time",
+            Self::Chains => "Buffers of 1 to 64 entries, four at a time",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub group: Group,
+    pub work: Work,
+}
+
+impl Row {
+    /// Does its name have all these words?
+    pub fn matches(&self, words: &str) -> bool {
+        let name = self.to_string();
+        let mut words = words.split_whitespace();
+        words.all(|word| name.split_whitespace().any(|w| w == word))
+    }
+
+    /// Are instructions counted? Where the work is new, and in one thread.
+    pub fn is_counted(&self) -> bool {
+        matches!(self.group, Group::Main | Group::Callbacks | Group::Poll)
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.work.fmt(f)?;
+        match self.group {
+            Group::Threads => f.write_str(" threads"),
+            _ => Ok(()),
+        }
+    }
+}
+
+pub fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut push = |group, work| rows.push(Row { group, work });
+    for work in Work::ROWS {
+        push(Group::Main, work);
+    }
+    for packed in [false, true] {
+        let plain = Work::plain(packed);
+        for batch in [1, 32] {
+            let work = Work { batch, ..plain };
+            push(
+                Group::Callbacks,
+                Work {
+                    callbacks: true,
+                    ..work
+                },
+            );
+            push(Group::Poll, Work { poll: true, ..work });
+            push(Group::Threads, work);
+        }
+        for size in [16, 64, 256, 1024, 4096, 8192, 16384, 32768] {
+            let batch = size / 2;
+            push(
+                Group::Sizes,
+                Work {
+                    size,
+                    batch,
+                    ..plain
+                },
+            );
+        }
+        for (indirect, entries) in [
+            (false, 1),
+            (false, 4),
+            (false, 16),
+            (false, 64),
+            (true, 4),
+            (true, 16),
+            (true, 64),
+        ] {
+            push(
+                Group::Chains,
+                Work {
+                    entries,
+                    indirect,
+                    batch: 4,
+                    ..plain
+                },
+            );
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_different_and_found_by_words() {
+        let rows = all();
+        let mut names: Vec<_> = rows.iter().map(Row::to_string).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), rows.len());
+        let find = |words| rows.iter().filter(|row| row.matches(words)).count();
+        assert_eq!(find("threads"), 4);
+        assert_eq!(find("32768 split"), 1);
+        assert_eq!(find("plit"), 0);
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Who is measured.
+
+mod pages;
+mod threads;
+mod virtio_driver;
+mod virtio_drivers;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use counts::Inline;
+use rings::{Change, Functions, Library};
+
+use crate::rows::{Group, Row};
+
+/// Sends so many batches there and back; how long that took.
+pub type Run = Box<dyn FnMut(u64) -> Duration>;
+
+/// A ring, compiled in some way.
+pub struct Subject {
+    /// The ring, the same for all ways in which it is compiled.
+    pub ring: &'static str,
+    /// With the way.
+    pub name: String,
+    /// A shared object, whose instructions can be counted.
+    pub file: Option<PathBuf>,
+    /// Makes a queue for a row's work; nothing if the ring can't do it.
+    #[allow(clippy::type_complexity)]
+    pub make: Box<dyn Fn(&Row) -> Result<Option<Run>>>,
+}
+
+/// The ring that all are compared with.
+pub const REFERENCE: &str = "C 6.1";
+/// This project's, as a shared object.
+pub const OURS: &str = "this ring";
+
+pub use threads::PING_PONG;
+
+/// All of them, the reference first.
+pub fn all() -> Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    for (ring, kernel, change) in [
+        (REFERENCE, "6.1", Change::None),
+        ("C 6.12", "6.12", Change::None),
+        ("C 6.1 with the series", "6.1", Change::Series),
+    ] {
+        for level in ["-O2", "-O3"] {
+            let file = rings::build(kernel, change, level)?;
+            subjects.push(shared(ring, format!("{ring} {level}"), file)?);
+        }
+    }
+    subjects.push(shared(OURS, OURS.into(), rings::ours()?)?);
+    subjects.push(shared(
+        "this ring, static",
+        "this ring, static".into(),
+        linked()?,
+    )?);
+    subjects.push(other("virtio-drivers", virtio_drivers::make));
+    subjects.push(other("virtio-driver", virtio_driver::make));
+    subjects.push(Subject {
+        ring: PING_PONG,
+        name: PING_PONG.into(),
+        file: None,
+        make: Box::new(|row| {
+            Ok((row.group == Group::Threads).then(|| threads::ping_pong(row.work)))
+        }),
+    });
+    Ok(subjects)
+}
+
+/// A shared object with the C ABI.
+fn shared(ring: &'static str, name: String, file: PathBuf) -> Result<Subject> {
+    let functions = Library::load(&name, &file)?.functions;
+    Ok(Subject {
+        ring,
+        name,
+        file: Some(file),
+        make: Box::new(move |row| through_c(functions, row).map(Some)),
+    })
+}
+
+fn through_c(functions: Functions, row: &Row) -> Result<Run> {
+    if row.group == Group::Threads {
+        return threads::make(functions, row.work);
+    }
+    let mut inline = Inline::new(functions, row.work)?;
+    Ok(timed(move |batches| inline.run(batches)))
+}
+
+/// A crate with an interface of its own, in one thread.
+fn other(name: &'static str, make: fn(&Row) -> Result<Option<Run>>) -> Subject {
+    let make = move |row: &Row| match row.group {
+        Group::Threads => Ok(None),
+        _ => make(row),
+    };
+    Subject {
+        ring: name,
+        name: name.into(),
+        file: None,
+        make: Box::new(make),
+    }
+}
+
+fn timed(mut work: impl FnMut(u64) + 'static) -> Run {
+    Box::new(move |batches| {
+        let start = Instant::now();
+        work(batches);
+        start.elapsed()
+    })
+}
+
+/// The static library (its one object, virtio_ring.o), linked into a shared
+/// object with the flags of C's.
+fn linked() -> Result<PathBuf> {
+    let folder = rings::target().join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("libstatic.so");
+    let object = rings::target().join("release/virtio_ring.o");
+    let cc = std::env::var_os("CC").unwrap_or_else(|| "gcc".into());
+    let status = Command::new(cc)
+        .args(["-shared", "-Wl,-Bsymbolic", "-pthread", "-o"])
+        .args([&file, &object])
+        .status()
+        .context("the C compiler")?;
+    ensure!(status.success(), "cannot link {}", object.display());
+    Ok(file)
+}

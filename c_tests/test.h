@@ -75,9 +75,13 @@ void require_true(bool good, const char *what, const char *file, int line);
 /* What a table-driven test is at, for messages of failed checks. */
 void set_case(const char *format, ...);
 
+/* The clock that the library sees stands still until it is told to go on. */
+void pass_time(unsigned int ms);
+
 /*
  * Catches what is written to stderr, by whomever: caught() ends it and hands
- * the text out, which is good until the next catch_stderr().
+ * the text out, which is good until the next catch_stderr(). Time passes first,
+ * so much that the library does not mind how many lines there were before.
  */
 void catch_stderr(void);
 const char *caught(void);

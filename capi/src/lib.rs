@@ -12,7 +12,7 @@ static MALLOC: ring::host::Malloc = ring::host::Malloc;
 /// A panic is a fault of ours: say so and stop, never unwind into C.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    ring::host::line(format_args!("virtio_ring: {info}"));
+    ring::host::line_always(format_args!("virtio_ring: {info}"));
     // SAFETY: always sound.
     unsafe { libc::abort() }
 }

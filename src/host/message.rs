@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Lines on stderr: one `write` each, so that threads don't mix them.
+//! Lines on stderr: one `write` each, so that threads don't mix them, and not
+//! more of them than somebody can read.
 
 use core::ffi::{CStr, c_char};
 use core::fmt::{self, Display, Write};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::milliseconds;
 
 /// Longest line; what does not fit is cut off.
 const LENGTH: usize = 256;
@@ -26,10 +30,53 @@ impl Write for Line {
     }
 }
 
-/// Writes a line to stderr.
+/// A program that makes the same mistake for ever, or a device that is repaired
+/// whenever it breaks a queue, must not fill a disk: no more than so many lines
+/// (`LINES`) of all queues together within so many milliseconds (`PERIOD`).
+const LINES: u64 = 10;
+const PERIOD: u64 = 5_000;
+
+/// When the present period began, shifted left by 8, and how many lines it has
+/// had: one number, so that no thread sees one without the other.
+static PERIOD_NOW: AtomicU64 = AtomicU64::new(0);
+
+/// Lines left out that nobody was told of yet.
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+fn is_one_too_many() -> bool {
+    let now = milliseconds();
+    PERIOD_NOW
+        .fetch_update(Relaxed, Relaxed, |period| {
+            let (began, lines) = (period >> 8, period & 0xff);
+            if now.saturating_sub(began) >= PERIOD {
+                Some(now << 8 | 1)
+            } else {
+                (lines < LINES).then_some(period + 1)
+            }
+        })
+        .is_err()
+}
+
+/// Writes a line to stderr, unless there were too many lately. The next one
+/// that is written has one before it that says how many were left out.
 #[cold]
 #[inline(never)]
 pub fn line(text: fmt::Arguments<'_>) {
+    if is_one_too_many() {
+        LEFT_OUT.fetch_add(1, Relaxed);
+        return;
+    }
+    match LEFT_OUT.swap(0, Relaxed) {
+        0 => {}
+        lines => line_always(format_args!("virtio_ring: lines left out: {lines}")),
+    }
+    line_always(text);
+}
+
+/// Writes a line to stderr, however many there were.
+#[cold]
+#[inline(never)]
+pub fn line_always(text: fmt::Arguments<'_>) {
     let mut line = Line {
         text: [0; LENGTH],
         used: 0,

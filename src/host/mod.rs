@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the program and its C library lend us: memory, a lock, stderr, the
-//! environment, and the few symbols that it may define.
+//! What the program and its C library lend us: memory, a lock, a clock,
+//! stderr, the environment, and the few symbols that it may define.
 
+mod clock;
 mod lock;
 mod memory;
 mod message;
 mod settings;
 mod symbols;
 
+pub use clock::milliseconds;
 pub use lock::SpinGuard;
 pub use memory::{Block, Malloc, allocate, free, free_table, kmalloc_fake};
-pub use message::{QueueName, line};
+pub use message::{QueueName, line, line_always};
 pub use settings::{layout, wrap_counters};

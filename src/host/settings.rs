@@ -5,7 +5,7 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
-use super::line;
+use super::line_always;
 use super::symbols::symbols;
 use crate::abi::Layout;
 
@@ -67,7 +67,7 @@ fn variable(name: &CStr) -> Option<&'static [u8]> {
 
 /// A setting that nobody knows is no reason to guess.
 fn refuse(name: &str, value: &[u8], known: &str) -> ! {
-    line(format_args!(
+    line_always(format_args!(
         "virtio_ring: {name}={}: unknown value, must be {known}",
         value.escape_ascii()
     ));

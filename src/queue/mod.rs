@@ -113,6 +113,8 @@ struct Cold {
     place: Place,
     align: usize,
     may_reduce_num: bool,
+    /// Has get_buf said once that it broke the queue?
+    was_broken: AtomicBool,
     /// `virtqueue_dma_dev`'s answer.
     dma_dev: *mut device,
     /// The ring's memory, if it is ours.
@@ -210,6 +212,21 @@ impl<R: Setup> Handle<R> {
     fn complain(&self, function: &str, what: core::fmt::Arguments<'_>) {
         host::line(format_args!(
             "virtio_ring: {}: {function}: {what}",
+            self.name()
+        ));
+    }
+
+    /// Says on stderr why get_buf has just broken the queue. The first time that
+    /// this happens to a queue, somebody is told of it whatever else was said.
+    #[cold]
+    fn complain_broken(&self, what: core::fmt::Arguments<'_>) {
+        let write = if self.cold().was_broken.swap(true, Relaxed) {
+            host::line
+        } else {
+            host::line_always
+        };
+        write(format_args!(
+            "virtio_ring: virtqueue_get_buf: {}:{what}",
             self.name()
         ));
     }

@@ -7,7 +7,6 @@ use core::ptr::NonNull;
 
 use super::{Handle, Setup};
 use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
-use crate::host;
 use crate::ring::{AddError, Added, BadId, Listed, Released, Request, Token};
 
 /// Which of the functions for one list was called.
@@ -498,10 +497,7 @@ unsafe fn report<R: Setup>(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
     };
-    host::line(format_args!(
-        "virtio_ring: virtqueue_get_buf: {}:id {id} {what}",
-        queue.name(),
-    ));
+    queue.complain_broken(format_args!("id {id} {what}"));
     opaque(core::ptr::null_mut())
 }
 

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * How many lines there are on stderr: 10 within 5 seconds, whatever becomes of
+ * the others is said later, and a queue's first breaking is always told.
+ */
+#include "bed.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LINES 10
+#define PERIOD 5000
+#define BAD_ADD "virtio_ring: test: virtqueue_add_outbuf: data is NULL\n"
+
+static void bad_adds(struct bed *bed, unsigned int count)
+{
+	while (count--)
+		CHECK_EQ(put_out(bed, 0, 1, NULL), -EINVAL);
+}
+
+static unsigned int count(const char *text, const char *line)
+{
+	unsigned int found = 0;
+
+	while ((text = strstr(text, line))) {
+		found++;
+		text += strlen(line);
+	}
+	return found;
+}
+
+/* A caller's loop. */
+static void flood(struct plan plan)
+{
+	char expected[256];
+	struct bed bed;
+
+	bed_open(&bed, plan);
+	catch_stderr();
+	bad_adds(&bed, LINES);
+	pass_time(PERIOD - 1);
+	bad_adds(&bed, 1000);
+	CHECK_EQ(count(caught(), "\n"), LINES);
+	CHECK_EQ(count(caught(), BAD_ADD), LINES);
+
+	/* catch_stderr() lets enough time pass. */
+	catch_stderr();
+	bad_adds(&bed, 1);
+	snprintf(expected, sizeof(expected), "%s%s",
+		 "virtio_ring: lines left out: 1000\n", BAD_ADD);
+	if (!CHECK(strcmp(caught(), expected) == 0))
+		printf("on stderr: %s", caught());
+
+	/* Said once; and the lines of a period count from its first. */
+	catch_stderr();
+	bad_adds(&bed, 1);
+	pass_time(PERIOD - 1);
+	bad_adds(&bed, LINES - 1);
+	pass_time(1);
+	bad_adds(&bed, LINES);
+	CHECK_EQ(count(caught(), "\n"), 2 * LINES);
+	CHECK_EQ(count(caught(), BAD_ADD), 2 * LINES);
+	bed_close(&bed);
+}
+
+/* The entry that the device made up is there until the queue is reset. */
+static void look(struct bed *bed)
+{
+	unsigned int len;
+
+	__virtqueue_unbreak(bed->vq);
+	CHECK_PTR(virtqueue_get_buf(bed->vq, &len), NULL);
+	CHECK(virtqueue_is_broken(bed->vq));
+}
+
+/* Many queues break at once while a caller floods; and one breaks for ever. */
+static void breaking(struct plan plan)
+{
+	struct bed beds[20];
+	struct bed bad;
+	unsigned int i;
+
+	bed_open(&bad, plan);
+	for (i = 0; i < 20; i++)
+		bed_open(&beds[i], plan);
+	catch_stderr();
+	bad_adds(&bad, 3 * LINES);
+	for (i = 0; i < 20; i++) {
+		device_use_id(&beds[i].dev, 999, 0);
+		look(&beds[i]);
+	}
+	for (i = 0; i < 20; i++)
+		look(&beds[0]);
+	CHECK_EQ(count(caught(), BAD_ADD), LINES);
+	CHECK_EQ(count(caught(), ": test:id 999 out of range\n"), 20);
+	CHECK_EQ(count(caught(), "\n"), LINES + 20);
+
+	catch_stderr();
+	for (i = 0; i < 2 * LINES; i++)
+		look(&beds[0]);
+	CHECK_EQ(count(caught(), ": test:id 999 out of range\n"), LINES);
+	/* Of the flood, and of the queue that broke again. */
+	CHECK_EQ(count(caught(), "lines left out: 40\n"), 1);
+	/* So that the next test begins with none left out. */
+	catch_stderr();
+	bad_adds(&bad, 1);
+	CHECK_EQ(count(caught(), "lines left out: 10\n"), 1);
+	for (i = 0; i < 20; i++)
+		bed_close(&beds[i]);
+	bed_close(&bad);
+}
+
+#define THREADS 4
+#define EACH 200
+
+static void *flooding(void *bed)
+{
+	struct scatterlist sg;
+	unsigned int i;
+
+	sg_init_one(&sg, buffer(0), 1);
+	for (i = 0; i < EACH; i++)
+		virtqueue_add_outbuf(((struct bed *)bed)->vq, &sg, 1, NULL, 0);
+	return NULL;
+}
+
+/* Each on a queue of its own: no line is lost, or counted twice. */
+static void threads(struct plan plan)
+{
+	struct bed beds[THREADS];
+	pthread_t thread[THREADS];
+	char expected[64];
+	unsigned int i;
+
+	for (i = 0; i < THREADS; i++)
+		bed_open(&beds[i], plan);
+	catch_stderr();
+	for (i = 0; i < THREADS; i++)
+		REQUIRE(pthread_create(&thread[i], NULL, flooding,
+				       &beds[i]) == 0);
+	for (i = 0; i < THREADS; i++)
+		REQUIRE(pthread_join(thread[i], NULL) == 0);
+	CHECK_EQ(count(caught(), BAD_ADD), LINES);
+	CHECK_EQ(count(caught(), "\n"), LINES);
+
+	catch_stderr();
+	bad_adds(&beds[0], 1);
+	snprintf(expected, sizeof(expected), "lines left out: %d\n",
+		 THREADS * EACH - LINES);
+	CHECK_EQ(count(caught(), expected), 1);
+	for (i = 0; i < THREADS; i++)
+		bed_close(&beds[i]);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(flood),
+		TEST_ALL(breaking),
+		TEST_SPLIT(threads),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

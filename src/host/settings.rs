@@ -11,6 +11,7 @@ use crate::abi::Layout;
 
 static LAYOUT: AtomicU8 = AtomicU8::new(Layout::V6_1 as u8);
 static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
+static DEBUG: AtomicBool = AtomicBool::new(false);
 
 /// Whose structures the program has.
 pub fn layout() -> Layout {
@@ -24,6 +25,11 @@ pub fn layout() -> Layout {
 /// Are wraps counted on every new queue?
 pub fn wrap_counters() -> bool {
     WRAP_COUNTERS.load(Relaxed)
+}
+
+/// Are callers' mistakes of order and time to be found?
+pub fn debug() -> bool {
+    DEBUG.load(Relaxed)
 }
 
 ctor::declarative::ctor! {
@@ -41,15 +47,11 @@ ctor::declarative::ctor! {
             Some(b"6.1") => Layout::V6_1,
             Some(b"6.12") => Layout::V6_12,
             Some(b"series") => Layout::Series,
-            Some(value) => refuse("VIRTIO_RING_ABI", value, "6.1, 6.12 or series"),
-        };
-        let wrap_counters = match variable(c"VIRTIO_RING_WRAP_COUNTERS") {
-            None | Some(b"0") => false,
-            Some(b"1") => true,
-            Some(value) => refuse("VIRTIO_RING_WRAP_COUNTERS", value, "0 or 1"),
+            Some(value) => refuse(c"VIRTIO_RING_ABI", value, "6.1, 6.12 or series"),
         };
         LAYOUT.store(layout as u8, Relaxed);
-        WRAP_COUNTERS.store(wrap_counters, Relaxed);
+        WRAP_COUNTERS.store(switch(c"VIRTIO_RING_WRAP_COUNTERS"), Relaxed);
+        DEBUG.store(switch(c"VIRTIO_RING_DEBUG"), Relaxed);
     }
 }
 
@@ -65,10 +67,20 @@ fn variable(name: &CStr) -> Option<&'static [u8]> {
     (!value.is_empty()).then_some(value)
 }
 
+/// A setting that is on or off, off if it is not there.
+fn switch(name: &CStr) -> bool {
+    match variable(name) {
+        None | Some(b"0") => false,
+        Some(b"1") => true,
+        Some(value) => refuse(name, value, "0 or 1"),
+    }
+}
+
 /// A setting that nobody knows is no reason to guess.
-fn refuse(name: &str, value: &[u8], known: &str) -> ! {
+fn refuse(name: &CStr, value: &[u8], known: &str) -> ! {
     line_always(format_args!(
-        "virtio_ring: {name}={}: unknown value, must be {known}",
+        "virtio_ring: {}={}: unknown value, must be {known}",
+        name.to_bytes().escape_ascii(),
         value.escape_ascii()
     ));
     // SAFETY: always sound.

@@ -8,7 +8,8 @@ use core::ffi::{c_char, c_uint};
 use core::sync::atomic::AtomicBool;
 
 use super::place::Refusal;
-use super::{Cold, Handle, Head, Place, Queue, Setup, functions};
+use super::watch::{self, Watch};
+use super::{Cold, Handle, Head, Place, Queue, Setup, functions, ops};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
@@ -63,14 +64,9 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
             (false, false, true) => make::<Split<SplitShared<Big, Strong>>>(spec, device),
         }
     };
-    match made {
-        Ok(vq) => {
-            // SAFETY: the caller's lock.
-            let _guard = unsafe { SpinGuard::new(device.lock()) };
-            // SAFETY: just made.
-            unsafe { device.append(vq) };
-            vq
-        }
+    // SAFETY: just made.
+    match made.and_then(|vq| unsafe { bring_up(vq, device) }) {
+        Ok(vq) => vq,
         Err(refusal) => {
             // SAFETY: the caller.
             let name = unsafe { QueueName::new(spec.name) };
@@ -79,6 +75,26 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
             core::ptr::null_mut()
         }
     }
+}
+
+/// Puts a queue on its device's list, and watches it if a setting says so.
+///
+/// # Safety
+/// The queue was just made, for this device.
+unsafe fn bring_up(vq: *mut virtqueue, device: DeviceRef) -> Result<*mut virtqueue, Refusal> {
+    // SAFETY: the program's lock; the queue is on no list.
+    unsafe {
+        let _guard = SpinGuard::new(device.lock());
+        device.append(vq);
+    }
+    // SAFETY: a live queue that nobody else knows yet, or will.
+    unsafe {
+        if watch::wanted() && !watch::over(vq) {
+            ((*ops(vq)).delete)(vq);
+            return Err(Refusal::NoMemory(size_of::<Watch>()));
+        }
+    }
+    Ok(vq)
 }
 
 /// A queue of one kind, on no list yet.
@@ -131,10 +147,11 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
             } else {
                 functions::<R, false>()
             },
+            watch: core::ptr::null_mut(),
         },
-        notify: spec.notify,
         driver: UnsafeCell::new(driver),
         common,
+        notify: spec.notify,
         premapped: AtomicBool::new(false),
         cold: UnsafeCell::new(Cold {
             place: spec.place,

@@ -11,9 +11,11 @@ mod place;
 mod poll;
 mod reset;
 mod transfer;
+mod watch;
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
+use core::fmt::Arguments;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::abi::{
@@ -21,6 +23,7 @@ use crate::abi::{
 };
 use crate::host::{self, QueueName};
 use crate::ring::Common;
+use watch::Watch;
 
 pub use create::{Spec, create};
 pub use place::{Ground, Place, Setup};
@@ -28,6 +31,7 @@ pub use place::{Ground, Place, Setup};
 /// The functions of one kind of queue. Each does what the exported function
 /// of its name does; all take a live queue of this kind.
 #[allow(missing_docs)]
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Ops {
     pub get_buf: unsafe fn(*mut virtqueue, *mut c_uint) -> *mut c_void,
@@ -93,16 +97,18 @@ impl Area {
 struct Head {
     public: virtqueue,
     ops: Ops,
+    /// NULL if the queue is not watched; [`Ops::delete`] is its owner's then.
+    watch: *mut Watch,
 }
 
 /// One queue. What adding and taking back touch comes first.
 #[repr(C, align(64))]
 struct Queue<R: Setup> {
     head: Head,
-    notify: vq_notify_t,
     /// The caller's lock keeps all but one thread out of it.
     driver: UnsafeCell<R>,
     common: Common<R::Memory>,
+    notify: vq_notify_t,
     /// Are elements mapped by the driver (`virtqueue_set_dma_premapped`)?
     premapped: AtomicBool,
     cold: UnsafeCell<Cold>,
@@ -207,19 +213,29 @@ impl<R: Setup> Handle<R> {
         unsafe { (&raw mut (*self.public()).num_free).write(free) };
     }
 
+    /// The functions that do the work: the queue's own, or those behind its
+    /// watch.
+    fn plain_ops(&self) -> *mut Ops {
+        // SAFETY: `new`.
+        unsafe {
+            let head = &raw mut (*self.0).head;
+            match (*head).watch.as_ref() {
+                Some(watch) => watch.plain(),
+                None => &raw mut (*head).ops,
+            }
+        }
+    }
+
     /// Says on stderr what is wrong with a call.
-    #[cold]
-    fn complain(&self, function: &str, what: core::fmt::Arguments<'_>) {
-        host::line(format_args!(
-            "virtio_ring: {}: {function}: {what}",
-            self.name()
-        ));
+    fn complain(&self, function: &str, what: Arguments<'_>) {
+        // SAFETY: `new`.
+        unsafe { complain(self.public(), function, what) }
     }
 
     /// Says on stderr why get_buf has just broken the queue. The first time that
     /// this happens to a queue, somebody is told of it whatever else was said.
     #[cold]
-    fn complain_broken(&self, what: core::fmt::Arguments<'_>) {
+    fn complain_broken(&self, what: Arguments<'_>) {
         let write = if self.cold().was_broken.swap(true, Relaxed) {
             host::line
         } else {
@@ -232,9 +248,28 @@ impl<R: Setup> Handle<R> {
     }
 
     fn name(&self) -> QueueName {
-        // SAFETY: `new`; the program keeps the name as long as the queue.
-        unsafe { QueueName::new((&raw const (*self.public()).name).read()) }
+        // SAFETY: `new`.
+        unsafe { name(self.public()) }
     }
+}
+
+/// # Safety
+/// `vq` is a live queue.
+unsafe fn name(vq: *const virtqueue) -> QueueName {
+    // SAFETY: the caller; the program keeps the name as long as the queue.
+    unsafe { QueueName::new((&raw const (*vq).name).read()) }
+}
+
+/// Says on stderr what is wrong with a call.
+///
+/// # Safety
+/// `vq` is a live queue.
+#[cold]
+#[inline(never)]
+unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
+    // SAFETY: the caller.
+    let name = unsafe { name(vq) };
+    host::line(format_args!("virtio_ring: {name}: {function}: {what}"));
 }
 
 unsafe fn is_broken<R: Setup>(vq: *const virtqueue) -> bool {

@@ -192,9 +192,10 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue; nobody adds to it now.
     unsafe {
         (*queue.0).premapped.store(true, Relaxed);
-        (*queue.0).head.ops.add_outbuf = transfer::add_outbuf_premapped::<R>;
-        (*queue.0).head.ops.add_inbuf = transfer::add_inbuf_premapped::<R>;
-        (*queue.0).head.ops.add_inbuf_ctx = transfer::add_inbuf_ctx_premapped::<R>;
+        let ops = queue.plain_ops();
+        (*ops).add_outbuf = transfer::add_outbuf_premapped::<R>;
+        (*ops).add_inbuf = transfer::add_inbuf_premapped::<R>;
+        (*ops).add_inbuf_ctx = transfer::add_inbuf_ctx_premapped::<R>;
     }
     0
 }

@@ -343,7 +343,7 @@ bool virtqueue_kick(struct virtqueue *vq);
 
 /**
  * Takes the next used buffer: its `data`, and in `*len` how many bytes the
- * device says it wrote (not checked). NULL when there is none, or the queue is
+ * device says it wrote (checked with `VIRTIO_RING_CHECK_LEN=1` only). NULL when there is none, or the queue is
  * broken. With `ctx`, the pointer given to `virtqueue_add_inbuf_ctx` goes
  * there.
  */

@@ -122,7 +122,7 @@ pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
 }
 
 /// Takes the next used buffer: its `data`, and in `*len` how many bytes the
-/// device says it wrote (not checked). NULL when there is none, or the queue is
+/// device says it wrote (checked with `VIRTIO_RING_CHECK_LEN=1` only). NULL when there is none, or the queue is
 /// broken. With `ctx`, the pointer given to `virtqueue_add_inbuf_ctx` goes
 /// there.
 #[unsafe(no_mangle)]

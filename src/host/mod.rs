@@ -13,4 +13,4 @@ pub use clock::milliseconds;
 pub use lock::SpinGuard;
 pub use memory::{Block, Malloc, allocate, free, free_table, kmalloc_fake};
 pub use message::{QueueName, line, line_always};
-pub use settings::{debug, layout, wrap_counters};
+pub use settings::{check_len, debug, layout, wrap_counters};

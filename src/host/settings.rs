@@ -11,6 +11,7 @@ use crate::abi::Layout;
 
 static LAYOUT: AtomicU8 = AtomicU8::new(Layout::V6_1 as u8);
 static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
+static CHECK_LEN: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
 /// Whose structures the program has.
@@ -25,6 +26,11 @@ pub fn layout() -> Layout {
 /// Are wraps counted on every new queue?
 pub fn wrap_counters() -> bool {
     WRAP_COUNTERS.load(Relaxed)
+}
+
+/// Is a used length looked at?
+pub fn check_len() -> bool {
+    CHECK_LEN.load(Relaxed)
 }
 
 /// Are callers' mistakes of order and time to be found?
@@ -51,6 +57,7 @@ ctor::declarative::ctor! {
         };
         LAYOUT.store(layout as u8, Relaxed);
         WRAP_COUNTERS.store(switch(c"VIRTIO_RING_WRAP_COUNTERS"), Relaxed);
+        CHECK_LEN.store(switch(c"VIRTIO_RING_CHECK_LEN"), Relaxed);
         DEBUG.store(switch(c"VIRTIO_RING_DEBUG"), Relaxed);
     }
 }
@@ -68,6 +75,7 @@ fn variable(name: &CStr) -> Option<&'static [u8]> {
 }
 
 /// A setting that is on or off, off if it is not there.
+#[inline(never)]
 fn switch(name: &CStr) -> bool {
     match variable(name) {
         None | Some(b"0") => false,

@@ -148,6 +148,7 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
                 functions::<R, false>()
             },
             watch: core::ptr::null_mut(),
+            was_broken: AtomicBool::new(false),
         },
         driver: UnsafeCell::new(driver),
         common,
@@ -157,7 +158,6 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
             place: spec.place,
             align,
             may_reduce_num: spec.may_reduce_num,
-            was_broken: AtomicBool::new(false),
             dma_dev: if has(feature::VIRTIO_F_ACCESS_PLATFORM) {
                 spec.dma_dev.unwrap_or_else(|| device.parent())
             } else {

@@ -29,7 +29,7 @@ pub use create::{Spec, create};
 pub use place::{Ground, Place, Setup};
 
 /// The functions of one kind of queue. Each does what the exported function
-/// of its name does; all take a live queue of this kind.
+/// of its name does, if there is one; all take a live queue of this kind.
 #[allow(missing_docs)]
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -63,6 +63,10 @@ pub struct Ops {
     pub dma_dev: unsafe fn(*mut virtqueue) -> *mut device,
     pub size: unsafe fn(*const virtqueue) -> c_uint,
     pub next_offset: unsafe fn(*mut virtqueue) -> u16,
+    /// The id that the next buffer will be in flight under, if there is room.
+    pub next_id: unsafe fn(*mut virtqueue) -> Option<u32>,
+    /// `get_buf_ctx` that asks [`Watch::fits`].
+    pub get_buf_checked: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub address: unsafe fn(*const virtqueue, Area) -> u64,
     pub vring: unsafe fn(*const virtqueue) -> *const vring,
     pub delete: unsafe fn(*mut virtqueue),
@@ -99,6 +103,8 @@ struct Head {
     ops: Ops,
     /// NULL if the queue is not watched; [`Ops::delete`] is its owner's then.
     watch: *mut Watch,
+    /// Has get_buf said once that it broke the queue?
+    was_broken: AtomicBool,
 }
 
 /// One queue. What adding and taking back touch comes first.
@@ -119,8 +125,6 @@ struct Cold {
     place: Place,
     align: usize,
     may_reduce_num: bool,
-    /// Has get_buf said once that it broke the queue?
-    was_broken: AtomicBool,
     /// `virtqueue_dma_dev`'s answer.
     dma_dev: *mut device,
     /// The ring's memory, if it is ours.
@@ -231,26 +235,6 @@ impl<R: Setup> Handle<R> {
         // SAFETY: `new`.
         unsafe { complain(self.public(), function, what) }
     }
-
-    /// Says on stderr why get_buf has just broken the queue. The first time that
-    /// this happens to a queue, somebody is told of it whatever else was said.
-    #[cold]
-    fn complain_broken(&self, what: Arguments<'_>) {
-        let write = if self.cold().was_broken.swap(true, Relaxed) {
-            host::line
-        } else {
-            host::line_always
-        };
-        write(format_args!(
-            "virtio_ring: virtqueue_get_buf: {}:{what}",
-            self.name()
-        ));
-    }
-
-    fn name(&self) -> QueueName {
-        // SAFETY: `new`.
-        unsafe { name(self.public()) }
-    }
 }
 
 /// # Safety
@@ -270,6 +254,24 @@ unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
     // SAFETY: the caller.
     let name = unsafe { name(vq) };
     host::line(format_args!("virtio_ring: {name}: {function}: {what}"));
+}
+
+/// Says on stderr why get_buf has just broken the queue. The first time that this
+/// happens to a queue, somebody is told of it whatever else was said.
+///
+/// # Safety
+/// `vq` is a live queue.
+#[cold]
+#[inline(never)]
+unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
+    // SAFETY: the caller's queue starts with a `Head`.
+    let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
+    let write = if told { host::line } else { host::line_always };
+    // SAFETY: the caller.
+    let name = unsafe { name(vq) };
+    write(format_args!(
+        "virtio_ring: virtqueue_get_buf: {name}:{what}"
+    ));
 }
 
 unsafe fn is_broken<R: Setup>(vq: *const virtqueue) -> bool {
@@ -351,6 +353,8 @@ const fn functions<R: Setup, const TABLE: bool>() -> Ops {
         dma_dev: dma_dev::<R>,
         size: size::<R>,
         next_offset: transfer::next_offset::<R>,
+        next_id: transfer::next_id::<R>,
+        get_buf_checked: transfer::get_buf_checked::<R>,
         address: address::<R>,
         vring: vring_of::<R>,
         delete: create::delete::<R>,

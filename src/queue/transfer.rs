@@ -5,9 +5,9 @@ use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
 use core::ptr::NonNull;
 
-use super::{Handle, Setup};
+use super::{Handle, Setup, Watch, complain_broken};
 use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
-use crate::ring::{AddError, Added, BadId, Listed, Released, Request, Token};
+use crate::ring::{AddError, Added, BadId, Completion, Listed, Released, Request, Token};
 
 /// Which of the functions for one list was called.
 #[derive(Clone, Copy)]
@@ -392,7 +392,7 @@ pub unsafe fn kick<R: Setup>(vq: *mut virtqueue) -> bool {
 
 pub unsafe fn get_buf<R: Setup>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: as the exported function.
-    unsafe { take::<R, false>(vq, len, core::ptr::null_mut()) }
+    unsafe { take::<R, false>(vq, len, core::ptr::null_mut(), |_, _| true) }
 }
 
 pub unsafe fn get_buf_ctx<R: Setup>(
@@ -401,10 +401,40 @@ pub unsafe fn get_buf_ctx<R: Setup>(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: as the exported function.
-    unsafe { take::<R, true>(vq, len, ctx) }
+    unsafe { take::<R, true>(vq, len, ctx, |_, _| true) }
 }
 
-/// Both functions: with (`CTX`) and without the driver's second pointer.
+/// [`get_buf_ctx`] on a queue whose used lengths are watched.
+pub unsafe fn get_buf_checked<R: Setup>(
+    vq: *mut virtqueue,
+    len: *mut c_uint,
+    ctx: *mut *mut c_void,
+) -> *mut c_void {
+    // SAFETY: a live queue that is watched, from `ops`; as the exported
+    // function.
+    unsafe {
+        let watch = Watch::of(vq);
+        take::<R, true>(vq, len, ctx, |driver, used| {
+            // An id that is not in flight is wrong, whatever the length.
+            if !driver.slots().is_in_flight(used.id) {
+                return true;
+            }
+            watch.fits(vq, used.id, used.length)
+        })
+    }
+}
+
+/// The id that the next buffer will be in flight under, if there is room.
+pub unsafe fn next_id<R: Setup>(vq: *mut virtqueue) -> Option<u32> {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    // SAFETY: the caller serialises.
+    let slots = unsafe { queue.driver() }.slots();
+    (slots.num_free() > 0).then(|| slots.first_free())
+}
+
+/// All of them: with (`CTX`) and without the driver's second pointer. `look` is
+/// asked before the buffer is taken; if it says no, the queue is broken by now.
 ///
 /// # Safety
 /// As the exported functions.
@@ -413,16 +443,23 @@ unsafe fn take<R: Setup, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
+    look: impl FnOnce(&R, &Completion) -> bool,
 ) -> *mut c_void {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    // SAFETY: the caller's variable.
-    let written = |length| unsafe { len.write(length) };
-    match driver.get_buf(queue.common(), written) {
-        None => core::ptr::null_mut(),
-        Some((_, Ok(Released::Plain(token, num_free) | Released::Chain(token, num_free, _)))) => {
+    let Some(used) = driver.next_used(queue.common()) else {
+        return core::ptr::null_mut();
+    };
+    // SAFETY: the caller's variable. C, too, has written the length when the
+    // entry turns out to be a bad one.
+    unsafe { len.write(used.length) };
+    if !look(driver, &used) {
+        return core::ptr::null_mut();
+    }
+    match driver.take(queue.common(), &used) {
+        Ok(Released::Plain(token, num_free) | Released::Chain(token, num_free, _)) => {
             queue.show_free(num_free);
             if CTX {
                 // SAFETY: the caller's variable.
@@ -430,13 +467,13 @@ unsafe fn take<R: Setup, const CTX: bool>(
             }
             token.as_ptr()
         }
-        Some((id, Ok(Released::Special(token, num_free, _)))) => {
+        Ok(Released::Special(token, num_free, _)) => {
             queue.show_free(num_free);
             // SAFETY: as the caller.
-            unsafe { take_extra::<R>(vq, id as u16, token, ctx) }
+            unsafe { take_extra::<R>(vq, used.id as u16, token, ctx) }
         }
         // SAFETY: as the caller.
-        Some((id, Err(cause))) => unsafe { report::<R>(vq, cause, id) },
+        Err(cause) => unsafe { report(vq, cause, used.id) },
     }
 }
 
@@ -490,14 +527,13 @@ unsafe fn take_extra<R: Setup>(
 /// As the exported functions.
 #[cold]
 #[inline(never)]
-unsafe fn report<R: Setup>(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
-    // SAFETY: the caller.
-    let queue = unsafe { Handle::<R>::new(vq) };
+unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
     let what = match cause {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
     };
-    queue.complain_broken(format_args!("id {id} {what}"));
+    // SAFETY: the caller.
+    unsafe { complain_broken(vq, format_args!("id {id} {what}")) };
     opaque(core::ptr::null_mut())
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Watched queues: callers' mistakes that the kernel's DEBUG build finds.
+//! Watched queues: callers' mistakes that the kernel's DEBUG build finds, and
+//! used lengths that can't be.
 //!
 //! A watched queue's functions are those of this file: each looks, and calls
 //! the plain one. A queue that is not watched knows nothing of it.
@@ -8,12 +9,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
-use core::ptr::slice_from_raw_parts_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::ptr::{null_mut, slice_from_raw_parts_mut};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use super::{Head, Ops, complain};
-use crate::abi::{scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
+use super::{Head, Ops, complain, complain_broken};
+use crate::abi::{MAX_ENTRIES, SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::host;
+use crate::ring::MAX_SIZE;
 
 /// A kick is late when a buffer has waited for it for more than so many
 /// milliseconds, as in the kernel.
@@ -35,11 +37,16 @@ pub struct Watch {
     /// When the first buffer was added of which the device was not told yet;
     /// 0 if it was told of all.
     waiting_since: AtomicU64,
+    debug: bool,
+    /// How many bytes the device may write to the buffer that is in flight under
+    /// an id, for as many ids as a queue can ever have: a resize needs no more.
+    /// Empty if lengths are not looked at.
+    writable: Box<[AtomicU32]>,
 }
 
 /// Does a setting ask for it?
 pub fn wanted() -> bool {
-    host::debug()
+    host::debug() || host::check_len()
 }
 
 /// Watches a queue. False when there is no memory.
@@ -48,25 +55,32 @@ pub fn wanted() -> bool {
 /// `vq` is a live queue that was just made, and nobody else uses it.
 #[cold]
 pub unsafe fn over(vq: *mut virtqueue) -> bool {
+    let check_len = host::check_len();
     let mut room = Vec::new();
-    if room.try_reserve_exact(1).is_err() {
+    let mut writable = Vec::new();
+    let ids = if check_len { MAX_SIZE as usize } else { 0 };
+    if room.try_reserve_exact(1).is_err() || writable.try_reserve_exact(ids).is_err() {
         return false;
     }
+    writable.resize_with(ids, AtomicU32::default);
     let head: *mut Head = vq.cast();
     // SAFETY: the caller; a queue starts with a `Head`.
-    let plain = unsafe { (*head).ops };
+    let ops = unsafe { &mut (*head).ops };
+    if check_len {
+        ops.get_buf_ctx = ops.get_buf_checked;
+    }
     room.push(Watch {
-        plain: UnsafeCell::new(plain),
+        plain: UnsafeCell::new(*ops),
         thread: AtomicUsize::new(0),
         function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
         waiting_since: AtomicU64::new(0),
+        debug: host::debug(),
+        writable: writable.into_boxed_slice(),
     });
+    cover(ops);
     let watch: *mut [Watch] = Box::into_raw(room.into_boxed_slice());
     // SAFETY: as above.
-    unsafe {
-        (*head).watch = watch.cast();
-        (*head).ops = watched(plain);
-    }
+    unsafe { (*head).watch = watch.cast() };
     true
 }
 
@@ -90,9 +104,65 @@ impl Watch {
 
     /// # Safety
     /// `vq` is a live queue that is watched, and outlives the reference.
-    unsafe fn of<'a>(vq: *mut virtqueue) -> &'a Self {
+    pub unsafe fn of<'a>(vq: *mut virtqueue) -> &'a Self {
         // SAFETY: the caller; `create` made the watch.
         unsafe { &*(*vq.cast::<Head>()).watch }
+    }
+
+    /// Remembers how many bytes the device may write to the buffer that will be
+    /// added. Before that: a function of the program's that is called from there
+    /// may have it back already.
+    ///
+    /// # Safety
+    /// `vq` is the queue, `lists` as for [`SgLists::new`].
+    #[inline(never)]
+    unsafe fn expect(
+        &self,
+        vq: *mut virtqueue,
+        lists: *const *const scatterlist,
+        out_lists: c_uint,
+        in_lists: c_uint,
+    ) {
+        if self.writable.is_empty() {
+            return;
+        }
+        // SAFETY: the caller.
+        let id = unsafe { ((*self.plain()).next_id)(vq) };
+        if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
+            // SAFETY: the caller.
+            let lengths = unsafe { SgLists::new(lists, out_lists, in_lists, false) }
+                .take(MAX_ENTRIES as usize)
+                .flatten()
+                .filter(|buffer| buffer.device_writes)
+                .map(|buffer| buffer.length);
+            writable.store(lengths.fold(0, u32::saturating_add), Relaxed);
+        }
+    }
+
+    /// Can the device have written so much to the buffer in flight under `id`?
+    /// If not, the queue is broken.
+    ///
+    /// # Safety
+    /// `vq` is the queue.
+    #[inline(never)]
+    pub unsafe fn fits(&self, vq: *mut virtqueue, id: u32, length: u32) -> bool {
+        let writable = match self.writable.get(id as usize) {
+            Some(writable) => writable.load(Relaxed),
+            None => return true,
+        };
+        if length > writable {
+            // SAFETY: the caller.
+            unsafe {
+                ((*self.plain()).set_broken)(vq, true);
+                complain_broken(
+                    vq,
+                    format_args!(
+                        "id {id} used with length {length}, {writable} bytes are writable"
+                    ),
+                );
+            }
+        }
+        length <= writable
     }
 
     /// To be held while a function runs that the caller serialises. Complains
@@ -102,6 +172,9 @@ impl Watch {
     /// `vq` is the queue.
     #[inline(never)]
     unsafe fn enter(&self, vq: *mut virtqueue, function: Name) -> Inside<'_> {
+        if !self.debug {
+            return Inside(None);
+        }
         // SAFETY: always sound.
         let own = unsafe { libc::pthread_self() } as usize;
         match self.thread.compare_exchange(0, own, Relaxed, Relaxed) {
@@ -128,8 +201,9 @@ impl Watch {
     }
 
     /// What an add answers: 0 if there is a buffer that waits.
+    #[inline(never)]
     fn added(&self, error: c_int) -> c_int {
-        if error == 0 && self.waiting_since.load(Relaxed) == 0 {
+        if self.debug && error == 0 && self.waiting_since.load(Relaxed) == 0 {
             self.waiting_since.store(host::milliseconds(), Relaxed);
         }
         error
@@ -145,6 +219,7 @@ impl Watch {
     ///
     /// # Safety
     /// As the exported function.
+    #[inline(never)]
     unsafe fn kick_prepare(&self, vq: *mut virtqueue, function: Name) -> bool {
         // SAFETY: the caller.
         unsafe {
@@ -168,9 +243,9 @@ impl Watch {
 /// Stands in until a thread has said where it is.
 const NOBODY: Name = &"another function";
 
-/// A queue's functions with those of this file over them.
-fn watched(plain: Ops) -> Ops {
-    Ops {
+/// Puts the functions of this file over a queue's.
+fn cover(ops: &mut Ops) {
+    *ops = Ops {
         add_outbuf,
         add_inbuf,
         add_inbuf_ctx,
@@ -190,8 +265,8 @@ fn watched(plain: Ops) -> Ops {
         set_premapped,
         next_offset,
         delete,
-        ..plain
-    }
+        ..*ops
+    };
 }
 
 /// Functions that enter the queue and call the plain one. Those for a stopped
@@ -212,7 +287,6 @@ macro_rules! functions {
 }
 
 functions! {
-    get_buf(len: *mut c_uint) -> *mut c_void, "virtqueue_get_buf";
     get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void) -> *mut c_void, "virtqueue_get_buf_ctx";
     enable_cb_prepare() -> c_uint, "virtqueue_enable_cb_prepare";
     enable_cb_prepare64() -> u64, "virtqueue_enable_cb_prepare64";
@@ -229,13 +303,14 @@ functions! {
 
 /// The functions that add: on success, the buffer waits to be told of.
 macro_rules! add_functions {
-    ($($name:ident($($argument:ident: $type:ty),*), $function:literal;)+) => {$(
+    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, ($lists:expr, $out:expr, $in:expr);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> c_int {
             // SAFETY: a live queue that is watched, from `ops`; the plain
-            // function's caller is ours.
+            // function's caller is ours, and the lists are the caller's.
             unsafe {
                 let watch = Watch::of(vq);
                 let _inside = watch.enter(vq, &$function);
+                watch.expect(vq, $lists, $out, $in);
                 let error = ((*watch.plain()).$name)(vq $(, $argument)*);
                 watch.added(error)
             }
@@ -244,12 +319,25 @@ macro_rules! add_functions {
 }
 
 add_functions! {
-    add_outbuf(sg: *const scatterlist, num: c_uint, data: *mut c_void), "virtqueue_add_outbuf";
-    add_inbuf(sg: *const scatterlist, num: c_uint, data: *mut c_void), "virtqueue_add_inbuf";
+    add_outbuf(sg: *const scatterlist, num: c_uint, data: *mut c_void),
+        "virtqueue_add_outbuf", (&sg, 1, 0);
+    add_inbuf(sg: *const scatterlist, num: c_uint, data: *mut c_void),
+        "virtqueue_add_inbuf", (&sg, 0, 1);
     add_inbuf_ctx(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
-        "virtqueue_add_inbuf_ctx";
+        "virtqueue_add_inbuf_ctx", (&sg, 0, 1);
     add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void),
-        "virtqueue_add_sgs";
+        "virtqueue_add_sgs", (sgs, out_sgs, in_sgs);
+}
+
+/// Lengths are looked at in the longer of the two.
+unsafe fn get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
+    // SAFETY: a live queue that is watched, from `ops`; the plain function's
+    // caller is ours.
+    unsafe {
+        let watch = Watch::of(vq);
+        let _inside = watch.enter(vq, &"virtqueue_get_buf");
+        ((*watch.plain()).get_buf_ctx)(vq, len, null_mut())
+    }
 }
 
 unsafe fn kick_prepare(vq: *mut virtqueue) -> bool {

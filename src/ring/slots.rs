@@ -226,6 +226,12 @@ impl<T> Slots<T> {
         })
     }
 
+    /// Is a buffer in flight under `id`?
+    pub fn is_in_flight(&self, id: u32) -> bool {
+        let slot = self.slots.get(id as usize);
+        slot.is_some_and(|slot| slot.token.is_some())
+    }
+
     /// The lowest id in flight.
     pub fn first_in_flight(&self) -> Option<u16> {
         let id = self.slots.iter().position(|slot| slot.token.is_some())?;

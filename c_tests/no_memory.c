@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What happens when there is no memory, one allocation after the other: NULL
- * or an error, and nothing is lost (valgrind looks).
+ * or an error, and nothing is lost: what is allocated is counted, and valgrind
+ * looks, too.
  *
- * The program has its own malloc and posix_memalign, which the library then
- * uses, and which pass everything on unless told to fail.
+ * The program has its own malloc and its kin, which the library then uses, and
+ * which pass everything on unless told to fail.
  */
 #define _GNU_SOURCE	/* RTLD_NEXT */
 #include "bed.h"
@@ -16,17 +17,31 @@
 
 /* Allocations that may still succeed; negative: no end. */
 static int left = -1;
+/* Then one fails, and all others succeed; else all others fail, too. */
+static bool once;
 /* Only those that are at least as large fail. */
 static size_t smallest;
+/* What was allocated and not freed. */
+static int live;
 
 static bool fails(size_t size)
 {
 	if (left < 0 || size < smallest)
 		return false;
-	if (left == 0)
-		return true;
-	left--;
-	return false;
+	if (left > 0) {
+		left--;
+		return false;
+	}
+	if (once)
+		left = -1;
+	return true;
+}
+
+static void *counted(void *memory)
+{
+	if (memory)
+		live++;
+	return memory;
 }
 
 /*
@@ -46,7 +61,7 @@ void *malloc(size_t size)
 
 	if (!next)
 		find("malloc", &next, sizeof(next));
-	return fails(size) ? NULL : next(size);
+	return fails(size) ? NULL : counted(next(size));
 }
 
 int posix_memalign(void **pointer, size_t align, size_t size)
@@ -55,7 +70,10 @@ int posix_memalign(void **pointer, size_t align, size_t size)
 
 	if (!next)
 		find("posix_memalign", &next, sizeof(next));
-	return fails(size) ? ENOMEM : next(pointer, align, size);
+	if (fails(size))
+		return ENOMEM;
+	live++;
+	return next(pointer, align, size);
 }
 
 void *aligned_alloc(size_t align, size_t size)
@@ -64,7 +82,7 @@ void *aligned_alloc(size_t align, size_t size)
 
 	if (!next)
 		find("aligned_alloc", &next, sizeof(next));
-	return fails(size) ? NULL : next(align, size);
+	return fails(size) ? NULL : counted(next(align, size));
 }
 
 void *calloc(size_t count, size_t size)
@@ -73,7 +91,18 @@ void *calloc(size_t count, size_t size)
 
 	if (!next)
 		find("calloc", &next, sizeof(next));
-	return fails(count * size) ? NULL : next(count, size);
+	return fails(count * size) ? NULL : counted(next(count, size));
+}
+
+void free(void *memory)
+{
+	static void (*next)(void *memory);
+
+	if (!next)
+		find("free", &next, sizeof(next));
+	if (memory)
+		live--;
+	next(memory);
 }
 
 static struct virtqueue *create(struct bed *bed, unsigned int num,
@@ -84,60 +113,96 @@ static struct virtqueue *create(struct bed *bed, unsigned int num,
 				      bed_callback, "test");
 }
 
-static void creation(struct plan plan)
+static struct virtqueue *create_own(struct bed *bed)
 {
-	struct bed bed;
-	int n;
-
-	bed_init(&bed, plan);
-	for (n = 0; n < 20; n++) {
-		struct virtqueue *vq;
-
-		set_case("allocation %d fails", n);
-		catch_stderr();
-		left = n;
-		vq = create(&bed, 16, false);
-		left = -1;
-		if (vq) {
-			CHECK_SILENT();
-			bed_attach(&bed, vq, plan);
-			carry(&bed, 40);
-			bed_close(&bed);
-			break;
-		}
-		CHECK_LINE("vring_create_virtqueue", "");
-		CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
-	}
-	/* At least the ring and the queue are allocated, and it ends. */
-	CHECK(n > 1 && n < 20);
+	return create(bed, 16, false);
 }
 
-static void creation_on_programs_ring(struct plan plan)
+static struct virtqueue *create_dma(struct bed *bed)
 {
-	static char pages[8192] __attribute__((aligned(4096)));
-	struct bed bed;
-	int n;
+	return vring_create_virtqueue_dma(0, 16, 4096, &bed->vdev, true, false,
+					  false, bed_notify, bed_callback,
+					  "test", NULL);
+}
 
-	bed_init(&bed, plan);
-	for (n = 0; n < 20; n++) {
-		struct virtqueue *vq;
+/* A page for each kind of ring, and room for tables. */
+static char pages[1 << 16] __attribute__((aligned(4096)));
 
-		set_case("allocation %d fails", n);
-		catch_stderr();
-		left = n;
-		vq = vring_new_virtqueue(0, 16, 4096, &bed.vdev, true, false,
-					 pages, bed_notify, bed_callback,
-					 "test");
-		left = -1;
-		if (vq) {
-			CHECK_SILENT();
-			vring_del_virtqueue(vq);
-			break;
+static struct virtqueue *create_in(struct bed *bed)
+{
+	return vring_create_virtqueue_in(0, 16, 64, &bed->vdev, true, false,
+					 false, pages, sizeof(pages),
+					 bed_notify, bed_callback, "test");
+}
+
+static struct virtqueue *create_new(struct bed *bed)
+{
+	memset(pages, 0, sizeof(pages));
+	return vring_new_virtqueue(0, 16, 4096, &bed->vdev, true, false, pages,
+				   bed_notify, bed_callback, "test");
+}
+
+static struct virtqueue *create_parts(struct bed *bed)
+{
+	struct vring vring;
+
+	memset(pages, 0, sizeof(pages));
+	vring_init(&vring, 16, pages, 4096);
+	return __vring_new_virtqueue(0, vring, &bed->vdev, true, false,
+				     bed_notify, bed_callback, "test");
+}
+
+static const struct {
+	const char *function;
+	struct virtqueue *(*create)(struct bed *bed);
+	bool split_only;
+} creators[] = {
+	{ "vring_create_virtqueue", create_own, false },
+	{ "vring_create_virtqueue_dma", create_dma, false },
+	{ "vring_create_virtqueue_in", create_in, false },
+	{ "vring_new_virtqueue", create_new, true },
+	{ "__vring_new_virtqueue", create_parts, true },
+};
+#define CREATORS (sizeof(creators) / sizeof(creators[0]))
+
+static void creation(struct plan plan)
+{
+	size_t i;
+
+	for (i = 0; i < 2 * CREATORS; i++) {
+		const char *function = creators[i / 2].function;
+		int n, before = live;
+		struct bed bed;
+
+		if (plan.packed && creators[i / 2].split_only)
+			continue;
+		once = i % 2;
+		bed_init(&bed, plan);
+		for (n = 0; n < 20; n++) {
+			struct virtqueue *vq;
+
+			set_case("%s, allocation %d%s fails", function, n,
+				 once ? " alone" : " and so on");
+			catch_stderr();
+			left = n;
+			vq = creators[i / 2].create(&bed);
+			left = -1;
+			if (vq) {
+				CHECK_SILENT();
+				bed_attach(&bed, vq, plan);
+				carry(&bed, 40);
+				bed_close(&bed);
+				CHECK_EQ(live, before);
+				break;
+			}
+			CHECK_LINE(function, "no memory");
+			CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+			CHECK_EQ(live, before);
 		}
-		CHECK_LINE("vring_new_virtqueue", "");
-		CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+		/* At least the queue is allocated, and it ends. */
+		CHECK(n > 1 && n < 20);
 	}
-	CHECK(n > 0 && n < 20);
+	once = false;
 }
 
 /* A split ring may get by with less; so much is not to be had at once. */
@@ -223,17 +288,30 @@ static void recycle(struct virtqueue *vq, void *buf)
 	recycled++;
 }
 
-/* No memory for the new ring: -ENOMEM, reset, and on with the old one. */
-static void resize(struct plan plan)
+static int failing_op(struct virtqueue *vq)
 {
-	struct bed bed;
-	int n, error = -1;
+	(void)vq;
+	return -EREMOTEIO;
+}
 
-	for (n = 0; n < 20 && error; n++) {
-		set_case("allocation %d fails", n);
+/*
+ * No memory for the new ring: -ENOMEM, reset, and on with the old one. -EBUSY if
+ * the device does not start again either, in the same state.
+ */
+static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq))
+{
+	int refusal = start == failing_op ? -EBUSY : -ENOMEM;
+	int success = start == failing_op ? -EBUSY : 0;
+	struct bed bed;
+	unsigned int size = 16;
+	int n, error, before = live;
+
+	for (n = 0; n < 20 && size == 16; n++) {
+		set_case("allocation %d fails%s", n,
+			 start == failing_op ? ", and the device" : "");
 		bed_open(&bed, plan);
 		bed.ops.disable_vq_and_reset = reset_op;
-		bed.ops.enable_vq_after_reset = reset_op;
+		bed.ops.enable_vq_after_reset = start;
 		bed.vq->num_max = 256;
 		carry(&bed, 5);
 		CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
@@ -244,31 +322,137 @@ static void resize(struct plan plan)
 		left = -1;
 		CHECK_EQ(recycled, 1);
 		bed_attach(&bed, bed.vq, plan);
-		if (error) {
-			CHECK_EQ(error, -ENOMEM);
-			CHECK_LINE_IF_ANY("virtqueue_resize", "");
-			CHECK_EQ(virtqueue_get_vring_size(bed.vq), 16);
-			CHECK_EQ(bed.vq->num_free, 16);
+		size = virtqueue_get_vring_size(bed.vq);
+		if (size == 16) {
+			CHECK_EQ(error, refusal);
+			CHECK_LINE("virtqueue_resize", "no memory");
 		} else {
+			CHECK_EQ(error, success);
 			CHECK_SILENT();
-			CHECK_EQ(virtqueue_get_vring_size(bed.vq), 256);
-			CHECK_EQ(bed.vq->num_free, 256);
+			CHECK_EQ(size, 256);
 		}
+		CHECK_EQ(bed.vq->num_free, size);
 		CHECK_GET(&bed, NULL, 0);
 		carry(&bed, 40);
 		bed_close(&bed);
+		CHECK_EQ(live, before);
 	}
 	CHECK(n > 1 && n < 20);
+}
+
+static void resize(struct plan plan)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		once = i;
+		resize_and_start(plan, reset_op);
+		resize_and_start(plan, failing_op);
+	}
+	once = false;
+}
+
+/* Nothing that a driver does with a queue needs memory, short tables included. */
+static void traffic(struct plan plan)
+{
+	struct bed bed;
+	struct chain chain;
+	unsigned int i;
+
+	bed_open(&bed, plan);
+	bed.ops.disable_vq_and_reset = reset_op;
+	bed.ops.enable_vq_after_reset = reset_op;
+	left = 0;
+	for (i = 1; i <= 16; i++) {
+		CHECK_EQ(put_in(&bed, 0, i, token(0)), 0);
+		CHECK(virtqueue_kick(bed.vq));
+		CHECK_POP(&bed, &chain, 0, 0, i);
+		CHECK_EQ(chain.indirect, plan.indirect && i > 1);
+		device_want_kick_at(&bed.dev, bed.dev.avail);
+		device_use(&bed.dev, &chain, 5);
+		CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+		virtqueue_disable_cb(bed.vq);
+		CHECK_GET(&bed, token(0), 5);
+		CHECK(virtqueue_enable_cb(bed.vq));
+	}
+	CHECK_EQ(put_out(&bed, 0, 16, token(0)), 0);
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
+	CHECK_EQ(put_out(&bed, 0, 3, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	left = -1;
+	CHECK_EQ(bed.vq->num_free, 16);
+	bed_attach(&bed, bed.vq, plan);
+	carry(&bed, 40);
+	bed_close(&bed);
+}
+
+/*
+ * A queue's life, in which one allocation fails: what needed it says so, or does
+ * without, and the rest goes on. Until all are had.
+ */
+static void one_after_another(struct plan plan)
+{
+	static const unsigned int sizes[] = { 128, 64, 256 };
+	int n, before = live;
+	bool failed = true;
+
+	once = true;
+	for (n = 0; n < 60 && failed; n++) {
+		struct bed bed;
+		unsigned int size = 64;
+		size_t i;
+
+		set_case("allocation %d", n);
+		bed_init(&bed, plan);
+		bed.ops.disable_vq_and_reset = reset_op;
+		bed.ops.enable_vq_after_reset = reset_op;
+		catch_stderr();
+		left = n;
+		bed.vq = create(&bed, size, false);
+		for (i = 0; bed.vq && i < 3; i++) {
+			struct chain chain;
+			int error;
+
+			bed.vq->num_max = 256;
+			error = virtqueue_resize(bed.vq, sizes[i], NULL);
+			size = error ? size : sizes[i];
+			CHECK(error == 0 || error == -ENOMEM);
+			CHECK_EQ(virtqueue_get_vring_size(bed.vq), size);
+			bed_attach(&bed, bed.vq, plan);
+			/* Too long for a place that a queue has of its own. */
+			CHECK_EQ(put_in(&bed, 0, 60, token(0)), 0);
+			CHECK_EQ(put_in(&bed, 0, 3, token(1)), 0);
+			CHECK_POP(&bed, &chain, 0, 0, 60);
+			CHECK_EQ(size - bed.vq->num_free,
+				 (chain.indirect ? 1 : 60) +
+				 (plan.indirect ? 1 : 3));
+			device_use(&bed.dev, &chain, 1);
+			CHECK_GET(&bed, token(0), 1);
+			CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+			CHECK_EQ(bed.vq->num_free, size);
+		}
+		/* The one that failed has made itself -1. */
+		failed = left < 0;
+		left = -1;
+		caught();
+		if (bed.vq)
+			bed_close(&bed);
+		CHECK_EQ(live, before);
+	}
+	once = false;
+	/* Creation, three resizes, and the long tables. */
+	CHECK(n > (plan.indirect ? 15 : 12) && n < 60);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST_ALL(creation),
-		TEST_SPLIT(creation_on_programs_ring),
 		TEST_ALL(reduced),
 		TEST_ALL(table),
 		TEST_ALL(resize),
+		TEST_ALL(traffic),
+		TEST_ALL(one_after_another),
 	};
 
 	return RUN_TESTS(tests, argc, argv);

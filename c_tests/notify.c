@@ -144,9 +144,21 @@ static void failing(struct plan plan)
 	bed.notify_result = true;
 	CHECK(!virtqueue_notify(bed.vq));
 	CHECK_EQ(bed.notified, 1);
+	CHECK_EQ(put_in(&bed, 1, 3, token(1)), -EIO);
+	CHECK_EQ(bed.vq->num_free, 15);
 	__virtqueue_unbreak(bed.vq);
 	CHECK(virtqueue_notify(bed.vq));
 	CHECK_EQ(bed.notified, 2);
+	/* What was added is still there, for the device or to be detached. */
+	CHECK_EQ(put_in(&bed, 1, 3, token(1)), 0);
+	device_use_next(&bed.dev, 1);
+	CHECK_GET(&bed, token(0), 1);
+	bed.notify_result = false;
+	CHECK(!virtqueue_notify(bed.vq));
+	CHECK(virtqueue_is_broken(bed.vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(1));
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+	CHECK_EQ(bed.vq->num_free, 16);
 	bed_close(&bed);
 }
 

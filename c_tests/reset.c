@@ -386,7 +386,13 @@ static void disable_fails(struct plan plan)
 	check_log("d");
 	CHECK_EQ(recycled_count, 0);
 	CHECK_EQ(virtqueue_get_vring_size(bed.vq), 16);
+	/* The device has them still, and goes on where it was. */
 	CHECK_GET(&bed, token(0), 0);
+	device_use_next(&bed.dev, 3);
+	device_use_next(&bed.dev, 4);
+	CHECK_GET(&bed, token(1), 3);
+	CHECK_GET(&bed, token(2), 4);
+	carry(&bed, 40);
 	bed_close(&bed);
 }
 

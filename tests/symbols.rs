@@ -103,6 +103,25 @@ fn shared_object_needs_libc_only() {
     assert_eq!(dynamic_strings(&file, DT_SONAME), ["libvirtio_ring.so.1"]);
 }
 
+/// Whatever a device writes, there is no code that could panic over it.
+#[test]
+fn shared_object_cannot_panic() {
+    let file = read("libvirtio_ring.so");
+    let elf = Elf::parse(&*file).unwrap();
+    let names: Vec<_> = elf
+        .symbols()
+        .filter_map(|symbol| symbol.name().ok())
+        .collect();
+    // The local names are there to be looked at.
+    assert!(
+        names
+            .iter()
+            .any(|name| name.contains("get_buf_ctx") && name.starts_with('_'))
+    );
+    let panics: Vec<_> = names.iter().filter(|name| name.contains("panic")).collect();
+    assert!(panics.is_empty(), "{panics:?}");
+}
+
 #[test]
 fn stripped_shared_object_is_small() {
     const LIMIT: u64 = 96 * 1024;

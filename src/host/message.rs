@@ -11,6 +11,16 @@ use super::milliseconds;
 /// Longest line; what does not fit is cut off.
 const LENGTH: usize = 256;
 
+/// A text as it is. (A `str` in a format can be padded, too, which takes 2 KB of
+/// code.)
+pub struct Text<'a>(pub &'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 struct Line {
     text: [u8; LENGTH],
     used: usize,
@@ -19,7 +29,7 @@ struct Line {
 impl Write for Line {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         // One byte stays free for the end of the line.
-        let room = &mut self.text[self.used..LENGTH - 1];
+        let room = self.text.get_mut(self.used..LENGTH - 1).unwrap_or_default();
         let fits = s.len().min(room.len());
         for (to, &from) in room.iter_mut().zip(s.as_bytes()) {
             // One line, whatever a queue's name or a panic's text has in it.
@@ -83,16 +93,12 @@ pub fn line_always(text: fmt::Arguments<'_>) {
     };
     // The line takes what fits, so this can't fail.
     let _ = line.write_fmt(text);
-    line.text[line.used] = b'\n';
-    // SAFETY: the buffer has `used` + 1 bytes. Nobody is left to tell of an
-    // error.
-    unsafe {
-        libc::write(
-            libc::STDERR_FILENO,
-            line.text.as_ptr().cast(),
-            line.used + 1,
-        )
-    };
+    if let Some(end) = line.text.get_mut(line.used) {
+        *end = b'\n';
+        line.used += 1;
+    }
+    // SAFETY: the buffer has `used` bytes. Nobody is left to tell of an error.
+    unsafe { libc::write(libc::STDERR_FILENO, line.text.as_ptr().cast(), line.used) };
 }
 
 /// A queue's name as the program gave it.

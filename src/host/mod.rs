@@ -12,5 +12,5 @@ mod symbols;
 pub use clock::milliseconds;
 pub use lock::SpinGuard;
 pub use memory::{Block, Malloc, allocate, free, free_table, kmalloc_fake};
-pub use message::{QueueName, line, line_always};
+pub use message::{QueueName, Text, line, line_always};
 pub use settings::{check_len, debug, layout, wrap_counters};

@@ -5,8 +5,8 @@
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
-use super::line_always;
 use super::symbols::symbols;
+use super::{Text, line_always};
 use crate::abi::Layout;
 
 static LAYOUT: AtomicU8 = AtomicU8::new(Layout::V6_1 as u8);
@@ -85,11 +85,12 @@ fn switch(name: &CStr) -> bool {
 }
 
 /// A setting that nobody knows is no reason to guess.
-fn refuse(name: &CStr, value: &[u8], known: &str) -> ! {
+fn refuse(name: &CStr, value: &[u8], known: &'static str) -> ! {
     line_always(format_args!(
-        "virtio_ring: {}={}: unknown value, must be {known}",
+        "virtio_ring: {}={}: unknown value, must be {}",
         name.to_bytes().escape_ascii(),
-        value.escape_ascii()
+        value.escape_ascii(),
+        Text(known)
     ));
     // SAFETY: always sound.
     unsafe { libc::abort() }

@@ -13,7 +13,7 @@ use super::{Cold, Handle, Head, Place, Queue, Setup, functions, ops};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
-use crate::host::{self, QueueName, SpinGuard};
+use crate::host::{self, QueueName, SpinGuard, Text};
 use crate::ring::memory::Memory;
 use crate::ring::{Common, Packed, Slots, Split};
 use crate::shared::{Big, Little, PackedShared, SplitShared, Strong, Weak};
@@ -70,7 +70,7 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
         Err(refusal) => {
             // SAFETY: the caller.
             let name = unsafe { QueueName::new(spec.name) };
-            let function = spec.function;
+            let function = Text(spec.function);
             host::line(format_args!("virtio_ring: {name}: {function}: {refusal}"));
             core::ptr::null_mut()
         }
@@ -142,11 +142,7 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
                 r#priv: core::ptr::null_mut(),
                 reset: false,
             },
-            ops: if indirect {
-                functions::<R, true>()
-            } else {
-                functions::<R, false>()
-            },
+            ops: functions::<R>(indirect),
             watch: core::ptr::null_mut(),
             was_broken: AtomicBool::new(false),
         },

@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::abi::{
     DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
-use crate::host::{self, QueueName};
+use crate::host::{self, QueueName, Text};
 use crate::ring::Common;
 use watch::Watch;
 
@@ -253,7 +253,10 @@ unsafe fn name(vq: *const virtqueue) -> QueueName {
 unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
     // SAFETY: the caller.
     let name = unsafe { name(vq) };
-    host::line(format_args!("virtio_ring: {name}: {function}: {what}"));
+    host::line(format_args!(
+        "virtio_ring: {name}: {}: {what}",
+        Text(function)
+    ));
 }
 
 /// Says on stderr why get_buf has just broken the queue. The first time that this
@@ -322,13 +325,12 @@ unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
     }
 }
 
-/// The functions of one kind of queue, with (`TABLE`) or without indirect
-/// descriptors.
-const fn functions<R: Setup, const TABLE: bool>() -> Ops {
-    Ops {
-        add_outbuf: transfer::add_outbuf::<R, TABLE>,
-        add_inbuf: transfer::add_inbuf::<R, TABLE>,
-        add_inbuf_ctx: transfer::add_inbuf_ctx::<R, TABLE>,
+/// The functions of one kind of queue, with or without indirect descriptors.
+fn functions<R: Setup>(indirect: bool) -> Ops {
+    let mut ops = Ops {
+        add_outbuf: transfer::add_outbuf::<R, false>,
+        add_inbuf: transfer::add_inbuf::<R, false>,
+        add_inbuf_ctx: transfer::add_inbuf_ctx::<R, false>,
         add_sgs: transfer::add_sgs::<R>,
         kick_prepare: transfer::kick_prepare::<R>,
         notify: transfer::notify::<R>,
@@ -358,5 +360,11 @@ const fn functions<R: Setup, const TABLE: bool>() -> Ops {
         address: address::<R>,
         vring: vring_of::<R>,
         delete: create::delete::<R>,
+    };
+    if indirect {
+        ops.add_outbuf = transfer::add_outbuf::<R, true>;
+        ops.add_inbuf = transfer::add_inbuf::<R, true>;
+        ops.add_inbuf_ctx = transfer::add_inbuf_ctx_by_list::<R>;
     }
+    ops
 }

@@ -109,7 +109,8 @@ impl Range {
             });
         };
         let base = NonNull::new(base.cast::<u8>()).ok_or(Refusal::Lent(0, needed))?;
-        let skip = base.as_ptr().align_offset(align);
+        // (`align` is a power of two.)
+        let skip = base.addr().get().wrapping_neg() & (align - 1);
         if length < needed || length - needed < skip {
             return Err(Refusal::Lent(length, needed.saturating_add(skip)));
         }

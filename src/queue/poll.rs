@@ -8,6 +8,7 @@ use core::ffi::{c_int, c_uint};
 
 use super::{Handle, Setup};
 use crate::abi::{VIRTIO_CONFIG_S_DRIVER_OK, virtqueue};
+use crate::host::Text;
 
 /// `irqreturn_t`: the interrupt was not for this queue.
 const IRQ_NONE: c_int = 0;
@@ -91,8 +92,8 @@ pub unsafe fn interrupt<R: Setup>(vq: *mut virtqueue) -> c_int {
 pub unsafe fn use_wrap_counter<R: Setup>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    let refuse = |error: c_int, why: &str| {
-        queue.complain("virtqueue_use_wrap_counter", format_args!("{why}"));
+    let refuse = |error: c_int, why| {
+        queue.complain("virtqueue_use_wrap_counter", format_args!("{}", Text(why)));
         -error
     };
     if queue.common().is_broken() {

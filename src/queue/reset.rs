@@ -193,9 +193,9 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
     unsafe {
         (*queue.0).premapped.store(true, Relaxed);
         let ops = queue.plain_ops();
-        (*ops).add_outbuf = transfer::add_outbuf_premapped::<R>;
-        (*ops).add_inbuf = transfer::add_inbuf_premapped::<R>;
-        (*ops).add_inbuf_ctx = transfer::add_inbuf_ctx_premapped::<R>;
+        (*ops).add_outbuf = transfer::add_outbuf_by_list::<R>;
+        (*ops).add_inbuf = transfer::add_inbuf_by_list::<R>;
+        (*ops).add_inbuf_ctx = transfer::add_inbuf_ctx_by_list::<R>;
     }
     0
 }

@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 
 use super::{Handle, Setup, Watch, complain_broken};
 use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
+use crate::host::Text;
 use crate::ring::{AddError, Added, BadId, Completion, Listed, Released, Request, Token};
 
 /// Which of the functions for one list was called.
@@ -37,9 +38,6 @@ impl AddCall {
     }
 }
 
-const NO_DATA: &str = "data is NULL";
-const NO_ENTRIES: &str = "no entries, 0 announced";
-
 #[cold]
 fn invalid<R: Setup>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> c_int {
     queue.complain(function, what);
@@ -64,12 +62,28 @@ unsafe fn add<R: Setup, const TABLE: bool>(
     // SAFETY: as the caller.
     unsafe {
         match (num, TABLE, call) {
-            (1, ..) => add_array::<R, false>(vq, sg, 1, data, ctx, call),
+            (1, false, _) => add_array::<R, false>(vq, sg, 1, data, ctx, call),
+            (1, true, _) => add_one::<R>(vq, sg, 1, data, ctx, call),
             (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
             (3, false, AddCall::Inbuf) => add_three_in::<R>(vq, sg, data),
             _ => add_any::<R, TABLE>(vq, sg, num, data, ctx, call),
         }
     }
+}
+
+/// # Safety
+/// As the exported functions.
+#[inline(never)]
+unsafe fn add_one<R: Setup>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    // SAFETY: as the caller.
+    unsafe { add_array::<R, false>(vq, sg, num, data, ctx, call) }
 }
 
 /// # Safety
@@ -157,10 +171,11 @@ unsafe fn add_array<R: Setup, const TABLE: bool>(
     unsafe { add_list::<R>(vq, sg, num, data, ctx, call) }
 }
 
-/// The functions for one list: on a premapped queue every list takes the way
-/// that looks at it from all sides.
+/// The functions for one list, and others of the same purpose that take the way
+/// that looks at a list from all sides: for premapped queues, and where few
+/// will ever be in a hurry.
 macro_rules! add_functions {
-    ($($fast:ident, $premapped:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
+    ($($fast:ident, $by_list:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $fast<R: Setup, const TABLE: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
@@ -173,7 +188,7 @@ macro_rules! add_functions {
             unsafe { add::<R, TABLE>(vq, sg, num, data, ctx, AddCall::$call) }
         }
 
-        pub unsafe fn $premapped<R: Setup>(
+        pub unsafe fn $by_list<R: Setup>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -190,9 +205,9 @@ macro_rules! add_functions {
 }
 
 add_functions! {
-    add_outbuf, add_outbuf_premapped: Outbuf;
-    add_inbuf, add_inbuf_premapped: Inbuf;
-    add_inbuf_ctx, add_inbuf_ctx_premapped: InbufCtx, ctx;
+    add_outbuf, add_outbuf_by_list: Outbuf;
+    add_inbuf, add_inbuf_by_list: Inbuf;
+    add_inbuf_ctx, add_inbuf_ctx_by_list: InbufCtx, ctx;
 }
 
 /// Any list, right or wrong.
@@ -214,10 +229,14 @@ unsafe fn add_list<R: Setup>(
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), premapped) };
     let Some(token) = NonNull::new(data) else {
-        return invalid(&queue, call.function(), format_args!("{NO_DATA}"));
+        return invalid(&queue, call.function(), format_args!("data is NULL"));
     };
     if num == 0 {
-        return invalid(&queue, call.function(), format_args!("{NO_ENTRIES}"));
+        return invalid(
+            &queue,
+            call.function(),
+            format_args!("no entries, 0 announced"),
+        );
     }
     if !list.has_length(num) {
         let length = list.length();
@@ -261,7 +280,7 @@ pub unsafe fn add_sgs<R: Setup>(
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     let Some(token) = NonNull::new(data) else {
-        return invalid(&queue, FUNCTION, format_args!("{NO_DATA}"));
+        return invalid(&queue, FUNCTION, format_args!("data is NULL"));
     };
     // SAFETY: the caller's lists.
     let lists = unsafe { SgLists::new(sgs, out_sgs, in_sgs, queue.premapped()) };
@@ -449,17 +468,15 @@ unsafe fn take<R: Setup, const CTX: bool>(
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    let Some(used) = driver.next_used(queue.common()) else {
-        return core::ptr::null_mut();
+    let accept = |driver: &R, used: &Completion| {
+        // SAFETY: the caller's variable. C, too, has written it when the entry
+        // turns out to be a bad one.
+        unsafe { len.write(used.length) };
+        look(driver, used)
     };
-    // SAFETY: the caller's variable. C, too, has written the length when the
-    // entry turns out to be a bad one.
-    unsafe { len.write(used.length) };
-    if !look(driver, &used) {
-        return core::ptr::null_mut();
-    }
-    match driver.take(queue.common(), &used) {
-        Ok(Released::Plain(token, num_free) | Released::Chain(token, num_free, _)) => {
+    match driver.get_buf(queue.common(), accept) {
+        None => core::ptr::null_mut(),
+        Some((_, Ok(Released::Plain(token, num_free) | Released::Chain(token, num_free, _)))) => {
             queue.show_free(num_free);
             if CTX {
                 // SAFETY: the caller's variable.
@@ -467,13 +484,13 @@ unsafe fn take<R: Setup, const CTX: bool>(
             }
             token.as_ptr()
         }
-        Ok(Released::Special(token, num_free, _)) => {
+        Some((id, Ok(Released::Special(token, num_free, _)))) => {
             queue.show_free(num_free);
             // SAFETY: as the caller.
-            unsafe { take_extra::<R>(vq, used.id as u16, token, ctx) }
+            unsafe { take_extra::<R>(vq, id as u16, token, ctx) }
         }
         // SAFETY: as the caller.
-        Err(cause) => unsafe { report(vq, cause, used.id) },
+        Some((id, Err(cause))) => unsafe { report(vq, cause, id) },
     }
 }
 
@@ -533,7 +550,7 @@ unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
         BadId::NotAHead => "is not a head!",
     };
     // SAFETY: the caller.
-    unsafe { complain_broken(vq, format_args!("id {id} {what}")) };
+    unsafe { complain_broken(vq, format_args!("id {id} {}", Text(what))) };
     opaque(core::ptr::null_mut())
 }
 

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering:
 
 use super::{Head, Ops, complain, complain_broken};
 use crate::abi::{MAX_ENTRIES, SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
-use crate::host;
+use crate::host::{self, Text};
 use crate::ring::MAX_SIZE;
 
 /// A kick is late when a buffer has waited for it for more than so many
@@ -192,7 +192,10 @@ impl Watch {
                     complain(
                         vq,
                         function,
-                        format_args!("another thread is in {other}; calls must be serialised"),
+                        format_args!(
+                            "another thread is in {}; calls must be serialised",
+                            Text(other)
+                        ),
                     );
                 }
             }

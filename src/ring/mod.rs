@@ -393,16 +393,17 @@ pub trait Ring: Sized {
     -> Result<Released, BadId>;
 
     /// Takes the next used buffer: under which id it was in flight, and what was.
-    /// `written` is told first how many bytes the device says it wrote, of a bad
-    /// entry, too.
+    /// `accept` is shown the used entry first; if it says no, nothing is taken.
     #[inline(always)]
     fn get_buf(
         &mut self,
         common: &Common<Self::Memory>,
-        written: impl FnOnce(u32),
+        accept: impl FnOnce(&Self, &Completion) -> bool,
     ) -> Option<(u32, Result<Released, BadId>)> {
         let used = self.next_used(common)?;
-        written(used.length);
+        if !accept(self, &used) {
+            return None;
+        }
         Some((used.id, self.take(common, &used)))
     }
 

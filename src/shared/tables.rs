@@ -95,7 +95,7 @@ impl Tables {
     /// by a device.
     pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16) -> Self {
         let places = usize::from(size.next_power_of_two());
-        let entries = length / (places * DESCRIPTOR);
+        let entries = length.checked_div(places * DESCRIPTOR).unwrap_or(0);
         Self {
             base,
             entries: u32::try_from(entries).unwrap_or(u32::MAX),

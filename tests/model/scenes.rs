@@ -68,7 +68,10 @@ fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
 /// Takes the next used buffer, if there is one, and finds `n` in it.
 fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
     let mut length = 0;
-    let Some((_, taken)) = ring.get_buf(common, |written| length = written) else {
+    let Some((_, taken)) = ring.get_buf(common, |_, used| {
+        length = used.length;
+        true
+    }) else {
         return false;
     };
     let Ok(Released::Plain(token, _)) = taken else {

@@ -289,7 +289,7 @@ impl<R: Use> Queue<R> {
 
     /// Takes a used buffer; there must be one.
     pub fn take(&mut self) {
-        let used = self.ring.get_buf(&self.common, |_| {});
+        let used = self.ring.get_buf(&self.common, |_, _| true);
         assert!(
             used.is_some_and(|(_, taken)| taken.is_ok()),
             "nothing is used"

@@ -71,7 +71,7 @@ impl<R: Ring> Plain<R> {
 
     /// The next used buffer's token. Its table is given back.
     pub fn get(&mut self) -> Option<Token> {
-        let (id, taken) = self.ring.get_buf(&self.common, |_| {})?;
+        let (id, taken) = self.ring.get_buf(&self.common, |_, _| true)?;
         match taken {
             Ok(Released::Plain(token, _) | Released::Chain(token, ..)) => Some(token),
             Ok(Released::Special(token, ..)) => {

@@ -29,7 +29,10 @@ fn add<R: Ring>(ring: &mut R, common: &Common<R::Memory>, n: usize) {
 /// Takes a buffer: token and length.
 fn get<R: Ring>(ring: &mut R, common: &Common<R::Memory>) -> (usize, u32) {
     let mut length = 0;
-    match ring.get_buf(common, |written| length = written) {
+    match ring.get_buf(common, |_, used| {
+        length = used.length;
+        true
+    }) {
         Some((_, Ok(Released::Plain(token, _) | Released::Chain(token, ..)))) => {
             (token.addr().get(), length)
         }

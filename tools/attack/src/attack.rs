@@ -45,6 +45,10 @@ pub struct Write {
     pub value: u64,
 }
 
+pub fn write(writes: &[Write]) {
+    writes.iter().for_each(|write| write.place.set(write.value));
+}
+
 /// Which descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -340,6 +344,23 @@ impl Attack {
         }
         all.extend(forgeries::all(queue).map(Self::Forgery));
         all
+    }
+
+    /// Is it about what get_buf reads, here or in C? To stop it at each
+    /// instruction takes a while, so one queue of two does.
+    pub fn is_near_get_buf(self, queue: Queue) -> bool {
+        match self {
+            _ if !queue.event_idx => false,
+            Self::Nothing => true,
+            Self::Forgery(_) => queue.buffers == Buffers::Chained,
+            Self::Field(field, _) => matches!(
+                field,
+                Field::UsedIdx
+                    | Field::UsedId(Entry::Next)
+                    | Field::UsedLen(Entry::Next)
+                    | Field::Descriptor(Which::Next, _)
+            ),
+        }
     }
 
     pub fn writes(self, scene: &Scene) -> Vec<Write> {

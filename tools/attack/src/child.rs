@@ -23,17 +23,20 @@ use wait_timeout::ChildExt;
 use crate::attack::Attack;
 use crate::life::{self, When};
 use crate::queue::Queue;
+use crate::step;
 use crate::verdict::{Checked, Fault, Verdict};
 
 /// What is done to one kind of queue.
 pub type Case = (Attack, When);
 
 pub fn cases(queue: Queue) -> Vec<Case> {
-    let at_all_times = |attack| When::ALL.map(|when| (attack, when));
-    Attack::all(queue)
-        .into_iter()
-        .flat_map(at_all_times)
-        .collect()
+    let mut cases = Vec::new();
+    for attack in Attack::all(queue) {
+        let whens = When::ALL.into_iter();
+        let whens = whens.filter(|&when| when != When::Within || attack.is_near_get_buf(queue));
+        cases.extend(whens.map(|when| (attack, when)));
+    }
+    cases
 }
 
 /// A verdict and, if it is not ok, its reason.
@@ -179,6 +182,7 @@ pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> 
         }));
         process::exit(0);
     }));
+    step::prepare()?;
     let mut limit = limit()?;
     for &(attack, when) in &cases[first..] {
         limit.set(

@@ -171,16 +171,25 @@ impl Driver {
         Ok((result == 0).then_some(token))
     }
 
-    /// Takes the next used buffer.
-    pub fn get(&mut self) -> Checked<Option<usize>> {
+    /// Takes the next used buffer: its token, and how many bytes were written.
+    pub fn get(&mut self) -> Checked<Option<(usize, u32)>> {
+        Ok(self.get_within(|get_buf| (get_buf(), true))?.0)
+    }
+
+    /// The same; `run` calls get_buf, and has an answer of its own.
+    pub fn get_within(
+        &mut self,
+        run: impl FnOnce(&mut dyn FnMut() -> *mut c_void) -> (*mut c_void, bool),
+    ) -> Checked<(Option<(usize, u32)>, bool)> {
         let was_broken = self.broken;
         let mut length = 0;
+        let (get_buf, vq) = (self.functions.virtqueue_get_buf, self.vq);
         // SAFETY: a live queue.
-        let data = unsafe { (self.functions.virtqueue_get_buf)(self.vq, &mut length) };
+        let (data, answer) = run(&mut || unsafe { get_buf(vq, &mut length) });
         let token = data.addr();
         if token == 0 {
             self.check("get_buf")?;
-            return Ok(None);
+            return Ok((None, answer));
         }
         if was_broken {
             return corruption(format!("get_buf: token {token} on a broken queue"));
@@ -191,7 +200,7 @@ impl Driver {
         } else {
             1
         };
-        Ok(Some(token))
+        Ok((Some((token, length)), answer))
     }
 
     /// Takes an unused buffer back.

@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::fmt::{self, Display};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::{mem, thread};
+use std::{hint, mem, thread};
 
 use rings::Functions;
-use rings::device::Chain;
 
-use crate::attack::{Attack, Write};
+use crate::attack::{self, Attack, Write};
 use crate::queue::Queue;
-use crate::scene::{Scene, UNUSED};
+use crate::scene::Scene;
+use crate::step;
 use crate::verdict::{Checked, Verdict, corruption, leak};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,14 @@ pub enum When {
     Before,
     /// It has taken one back.
     Between,
+    /// Behind an instruction of get_buf, one after another.
+    Within,
     /// While the driver works, to and fro.
     Thread,
 }
 
 impl When {
-    pub const ALL: [Self; 3] = [Self::Before, Self::Between, Self::Thread];
+    pub const ALL: [Self; 4] = [Self::Before, Self::Between, Self::Within, Self::Thread];
 }
 
 impl Display for When {
@@ -35,6 +37,7 @@ impl Display for When {
         f.write_str(match self {
             Self::Before => "before get_buf",
             Self::Between => "between two",
+            Self::Within => "within get_buf",
             Self::Thread => "second thread",
         })
     }
@@ -48,33 +51,54 @@ pub fn attack(
     when: When,
     turns: u32,
 ) -> Checked<Verdict> {
-    if when != When::Thread {
-        return life(functions, queue, |scene| once(scene, attack, when));
-    }
-    // A queue that breaks ends its life early.
     let mut verdict = Verdict::Works;
-    let mut done = 0;
-    for _ in 0..LIVES {
-        let (before, end) = (done, &mut done);
-        let ended = life(functions, queue, |scene| {
-            beside(scene, attack, turns.saturating_sub(before), end)
-        })?;
-        verdict = verdict.max(ended);
-        if done >= turns {
-            break;
+    let mut more = |run: &mut dyn FnMut(&mut Scene) -> Checked<()>| {
+        verdict = verdict.max(life(functions, queue, run)?);
+        Ok(())
+    };
+    match when {
+        When::Before | When::Between => more(&mut |scene| once(scene, attack, when))?,
+        When::Within => {
+            for n in (1..).step_by(STRIDE) {
+                let mut reached = false;
+                more(&mut |scene| {
+                    reached = within(scene, attack, n)?;
+                    Ok(())
+                })?;
+                if !reached {
+                    break;
+                }
+            }
+        }
+        When::Thread => {
+            // A queue that breaks ends its life early.
+            let mut done = 0;
+            for _ in 0..turns.div_ceil(TURNS_PER_LIFE) {
+                let left = turns - done;
+                more(&mut |scene| {
+                    done += beside(scene, attack, left)?.min(left);
+                    Ok(())
+                })?;
+                if done == turns {
+                    break;
+                }
+            }
         }
     }
     Ok(verdict)
 }
 
-/// At most so many queues for one attack of a second thread's.
-const LIVES: u32 = 20;
+/// Instructions of get_buf from one attack to the next.
+const STRIDE: usize = 4;
+
+/// What a queue that breaks counts for at least.
+const TURNS_PER_LIFE: u32 = 25;
 
 /// Makes a queue, and deletes it when `run` has found no fault.
 fn life(
     functions: &Functions,
     queue: Queue,
-    run: impl FnOnce(&mut Scene) -> Checked<()>,
+    run: &mut dyn FnMut(&mut Scene) -> Checked<()>,
 ) -> Checked<Verdict> {
     let before = allocated();
     let mut scene = Scene::new(functions, queue)?;
@@ -103,19 +127,33 @@ fn allocated() -> usize {
     info.uordblks + info.hblkhd
 }
 
-fn write(writes: &[Write]) {
-    writes.iter().for_each(|write| write.place.set(write.value));
-}
-
-/// One attack at one moment; then everything that is in flight is asked for.
+/// One attack at one moment.
 fn once(scene: &mut Scene, attack: Attack, when: When) -> Checked<()> {
     scene.use_batch();
     if when == When::Between {
         scene.get_next()?;
     }
-    write(&attack.writes(scene));
+    attack::write(&attack.writes(scene));
+    aftermath(scene)
+}
+
+/// One attack behind the `n`-th instruction of get_buf. False if it has fewer.
+fn within(scene: &mut Scene, attack: Attack, n: u32) -> Checked<bool> {
+    scene.use_batch();
+    scene.lasting = true;
+    let writes = attack.writes(scene);
+    let (_, reached) = scene
+        .driver
+        .get_within(|call| step::call(n, &writes, call))?;
+    aftermath(scene)?;
+    Ok(reached)
+}
+
+/// Everything that is in flight is asked for.
+fn aftermath(scene: &mut Scene) -> Checked<()> {
     scene.driver.other_calls()?;
-    drain(scene)?;
+    // There is an end to it, as no token comes twice.
+    while scene.get()?.is_some() {}
     scene.driver.other_calls()?;
     // From here on the device does as it should, and the driver has to.
     for i in 0..scene.taken.len() {
@@ -123,13 +161,16 @@ fn once(scene: &mut Scene, attack: Attack, when: When) -> Checked<()> {
     }
     for _ in 0..2 {
         scene.pass_batch()?;
+        scene.get()?;
     }
     end(scene)
 }
 
-/// The attack to and fro in a thread of its own, while buffers come and go.
-fn beside(scene: &mut Scene, attack: Attack, turns: u32, done: &mut u32) -> Checked<()> {
+/// The attack to and fro in a thread of its own, while buffers come and go: in
+/// how many turns.
+fn beside(scene: &mut Scene, attack: Attack, turns: u32) -> Checked<u32> {
     scene.lasting = true;
+    scene.use_batch();
     let writes = attack.writes(scene);
     let undo: Vec<Write> = writes
         .iter()
@@ -144,56 +185,56 @@ fn beside(scene: &mut Scene, attack: Attack, turns: u32, done: &mut u32) -> Chec
         let attacker = scope.spawn(|| {
             start.wait();
             while !stop.load(Relaxed) {
-                write(&writes);
-                write(&undo);
+                attack::write(&writes);
+                attack::write(&undo);
                 flips.fetch_add(1, Relaxed);
             }
         });
         start.wait();
-        let result = work(scene, turns, done, &flips);
+        let result = work(scene, turns, &flips);
         stop.store(true, Relaxed);
         // To its very end, which the scope does not wait for: it frees memory.
         attacker.join().expect("panics end the process");
         result
     });
-    result?;
-    drain(scene)?;
-    end(scene)
+    let done = result?;
+    while scene.driver.get()?.is_some() {}
+    end(scene)?;
+    Ok(done)
 }
 
-/// Adds, uses, takes back, and longer on a busy machine, where the other thread
+/// Takes back, adds, uses, and longer on a busy machine, where the other thread
 /// has to wait for its turn. The device believes what it reads, though that may
 /// be forged.
-fn work(scene: &mut Scene, turns: u32, done: &mut u32, flips: &AtomicU32) -> Checked<()> {
-    // `Scene::kept` counts on the last of them.
-    let mut chains: VecDeque<Chain> = scene.taken[..UNUSED].iter().map(|t| t.chain).collect();
+fn work(scene: &mut Scene, turns: u32, flips: &AtomicU32) -> Checked<u32> {
+    // The first buffer that is taken back is the one under attack: not before
+    // the attack goes on.
+    (0..1000)
+        .take_while(|_| flips.load(Relaxed) == 0)
+        .for_each(|_| hint::spin_loop());
+    let mut chains = VecDeque::new();
     let batch = scene.queue.batch();
-    for turn in 0..20 * turns {
+    let mut turn = 0;
+    while turn < 20 * turns {
         let enough = turn >= turns && flips.load(Relaxed) >= turns;
         if enough || scene.driver.is_broken() {
             break;
-        }
-        *done += 1;
-        if let Some(chain) = chains.pop_front() {
-            scene.device.resume_at(scene.driver.position());
-            scene.device.give(chain, turn);
         }
         scene.driver.get()?;
         let entries = batch[turn as usize % batch.len()];
         if scene.driver.has_room(entries) && scene.driver.add(entries)?.is_some() {
             chains.push_back(scene.peek(scene.driver.descriptors(entries)));
         }
+        if let Some(chain) = chains.pop_front() {
+            scene.device.resume_at(scene.driver.position());
+            scene.device.give(chain, turn);
+        }
         if turn % 16 == 0 {
             scene.driver.other_calls()?;
         }
+        turn += 1;
     }
-    Ok(())
-}
-
-/// Takes back what is used. There is an end to it, as no token comes twice.
-fn drain(scene: &mut Scene) -> Checked<()> {
-    while scene.driver.get()?.is_some() {}
-    Ok(())
+    Ok(turn)
 }
 
 /// The queue works on, or says that it is broken; either way, everything comes

@@ -13,6 +13,7 @@ mod options;
 mod queue;
 mod report;
 mod scene;
+mod step;
 mod verdict;
 
 use std::fs;

@@ -7,6 +7,7 @@ use rings::Functions;
 use rings::device::{Area, Chain, Device, Element, Options, Packed, Split};
 use rings::pattern;
 
+use crate::attack::Part;
 use crate::driver::Driver;
 use crate::queue::Queue;
 use crate::verdict::{Checked, corruption};
@@ -199,8 +200,44 @@ impl Scene {
         Ok(())
     }
 
+    /// The driver takes back the next buffer that the device says it has used:
+    /// the one whose id is there, and its length.
+    pub fn get(&mut self) -> Checked<Option<usize>> {
+        let position = self.driver.position();
+        let written = |part: Part| part.used_place(self, position).get();
+        let (id, length) = (written(Part::Tag), written(Part::Length));
+        let is_used = self.is_used(position);
+        let Some((token, got)) = self.driver.get()? else {
+            return Ok(None);
+        };
+        if !is_used {
+            return corruption(format!("get_buf: token {token}, and nothing was used"));
+        }
+        let of_token = self.taken.iter().find(|taken| taken.token == token);
+        let known = of_token.map(|taken| u64::from(taken.chain.id));
+        if known != Some(id) || u64::from(got) != length {
+            return corruption(format!(
+                "get_buf: token {token}, whose id is {known:?}, {got} bytes; \
+                 the device wrote {id}, {length} bytes"
+            ));
+        }
+        Ok(Some(token))
+    }
+
+    /// Does the device say that there is a used buffer at a position?
+    fn is_used(&self, position: u64) -> bool {
+        if !self.options.packed {
+            return self.areas[2].get16(2) != position as u16;
+        }
+        let size = u64::from(self.size());
+        let flags = self.areas[0].get16((position % size) as usize * 16 + 14);
+        let (avail, used) = (flags & 1 << 7 != 0, flags & 1 << 15 != 0);
+        let lap = (position / size).is_multiple_of(2);
+        avail == lap && used == lap
+    }
+
     fn get_expected(&mut self, token: usize) -> Checked<()> {
-        match self.driver.get()? {
+        match self.get()? {
             Some(got) if got == token => Ok(()),
             got => corruption(format!("get_buf: token {token} was used, {got:?} came")),
         }

@@ -4,6 +4,7 @@
 //! It says one line for each attack, and ends at the first that is not ok, so
 //! that no attack finds what another has left behind.
 
+use std::any::Any;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -164,6 +165,13 @@ fn say(outcome: &Checked<Verdict>) {
     }
 }
 
+/// What a panic has to say.
+fn text_of(payload: &dyn Any) -> String {
+    let literal = payload.downcast_ref::<&str>().copied();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    text.or(literal).unwrap_or("a panic").into()
+}
+
 /// The child's side.
 pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> {
     let library = Library::load("attacked", &ring)?;
@@ -178,7 +186,7 @@ pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> 
         let _only_one = SAYING.lock();
         say(&Err(Fault {
             verdict: Verdict::Corruption,
-            text: info.payload_as_str().unwrap_or_default().into(),
+            text: text_of(info.payload()),
         }));
         process::exit(0);
     }));
@@ -209,4 +217,30 @@ fn limit() -> Result<Timer> {
         si_value: 0,
     });
     Ok(Timer::new(ClockId::CLOCK_THREAD_CPUTIME_ID, event)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_case_has_a_name_of_its_own() {
+        for queue in Queue::all() {
+            let name = |(attack, when): &Case| format!("{}, {when}", attack.name(queue.packed));
+            let mut names: Vec<_> = cases(queue).iter().map(name).collect();
+            let all = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!((names.len(), all > 300), (all, true), "{queue}");
+        }
+    }
+
+    #[test]
+    fn a_child_s_line_is_understood() {
+        for (verdict, name) in Verdict::ALL {
+            assert_eq!(verdict.to_string(), name);
+            assert_eq!(Verdict::parse(name), Some(verdict));
+        }
+        assert_eq!(Verdict::parse("ok"), None);
+    }
 }

@@ -84,7 +84,7 @@ fn attack_all(options: &Options) -> Result<bool> {
     failures.extend(report.failures());
     fs::write(folder.join("report.md"), report.rows())?;
     fs::write(folder.join("attacks.md"), report.document())?;
-    println!("{}", report.summary());
+    println!("{}\n{}", report.summary(), report.totals());
     failures
         .iter()
         .for_each(|failure| println!("FAIL {failure}"));

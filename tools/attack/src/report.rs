@@ -65,11 +65,22 @@ impl Report {
 
     /// How often there was which verdict, by what was attacked.
     pub fn summary(&self) -> String {
+        self.counts("| layout | attacked |", |queue, attack| {
+            format!("{} | {}", queue.layout(), attack.group(queue.packed))
+        })
+    }
+
+    /// The same by layout alone.
+    pub fn totals(&self) -> String {
+        self.counts("| layout |", |queue, _| queue.layout().into())
+    }
+
+    fn counts(&self, header: &str, group: impl Fn(Queue, Attack) -> String) -> String {
         type Counts = Vec<BTreeMap<&'static str, u32>>;
         // In the order of the attacks.
         let mut groups: Vec<(String, Counts)> = Vec::new();
         self.each(|queue, (attack, _), outcomes| {
-            let name = format!("{} | {}", queue.layout(), attack.group(queue.packed));
+            let name = group(queue, attack);
             let place = groups.iter().position(|(known, _)| *known == name);
             let place = place.unwrap_or_else(|| {
                 groups.push((name, vec![BTreeMap::new(); self.rings.len()]));
@@ -79,7 +90,7 @@ impl Report {
                 *counts.entry(outcome.verdict.short()).or_default() += 1;
             }
         });
-        let mut text = self.header("| layout | attacked |");
+        let mut text = self.header(header);
         for (name, counts) in groups {
             let _ = write!(text, "| {name} |");
             for counts in counts {
@@ -114,7 +125,8 @@ impl Report {
 
     /// The summary as a page of the documentation.
     pub fn document(&self) -> String {
-        format!("{}\n{}", include_str!("document.md"), self.summary())
+        let (totals, summary) = (self.totals(), self.summary());
+        format!("{}\n{totals}\n{summary}", include_str!("document.md"))
     }
 }
 

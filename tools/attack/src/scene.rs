@@ -244,14 +244,19 @@ impl Scene {
     }
 
     /// Uses a chain where the driver looks, as it should be done. The driver
-    /// has to take it back, if it is not broken.
+    /// has to take it back, or nothing more if it is broken.
     pub fn mend(&mut self, i: usize) -> Checked<()> {
         let Taken { token, chain, .. } = self.taken[i];
-        if self.driver.is_broken() || !self.driver.is_in_flight(token) {
+        if !self.driver.is_in_flight(token) {
             return Ok(());
         }
         self.device.resume_at(self.driver.position());
         self.device.give(chain, 5);
+        if self.driver.is_broken() {
+            // The driver's own check: a token is a fault.
+            self.driver.get()?;
+            return Ok(());
+        }
         self.get_expected(token)
     }
 

@@ -2,7 +2,8 @@
 
 //! A device that writes just behind the n-th instruction of a call: the
 //! processor's trap flag stops the call at each, in a signal handler. What a
-//! second thread hits once in a million tries is hit each time.
+//! second thread hits once in many tries is hit each time. On x86-64 only:
+//! elsewhere no call has a first instruction.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -17,9 +18,6 @@ use crate::attack::{self, Write};
 static LEFT: AtomicU32 = AtomicU32::new(0);
 static WRITES: AtomicPtr<Write> = AtomicPtr::new(ptr::null_mut());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-
-/// EFLAGS.TF
-const TRAP: i64 = 1 << 8;
 
 /// To be called before anything else here.
 pub fn prepare() -> Result<()> {
@@ -39,12 +37,12 @@ extern "C" fn on_trap(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
             let writes =
                 unsafe { std::slice::from_raw_parts(WRITES.load(Relaxed), COUNT.load(Relaxed)) };
             attack::write(writes);
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: the kernel's; the flags are what it restores.
-            let flags = unsafe {
+            unsafe {
                 let context = &mut *context.cast::<libc::ucontext_t>();
-                &mut context.uc_mcontext.gregs[libc::REG_EFL as usize]
-            };
-            *flags &= !TRAP;
+                context.uc_mcontext.gregs[libc::REG_EFL as usize] &= !0x100;
+            }
         }
         left => LEFT.store(left - 1, Relaxed),
     }
@@ -56,10 +54,16 @@ pub fn call<T>(n: u32, writes: &[Write], call: impl FnOnce() -> T) -> (T, bool) 
     WRITES.store(writes.as_ptr().cast_mut(), Relaxed);
     COUNT.store(writes.len(), Relaxed);
     LEFT.store(n, Relaxed);
+    #[cfg(target_arch = "x86_64")]
     // SAFETY: sets the trap flag, whose signal is handled.
-    unsafe { core::arch::asm!("pushfq", "or dword ptr [rsp], 0x100", "popfq") };
+    unsafe {
+        core::arch::asm!("pushfq", "or dword ptr [rsp], 0x100", "popfq")
+    };
     let answer = call();
+    #[cfg(target_arch = "x86_64")]
     // SAFETY: clears it.
-    unsafe { core::arch::asm!("pushfq", "and dword ptr [rsp], 0xfffffeff", "popfq") };
+    unsafe {
+        core::arch::asm!("pushfq", "and dword ptr [rsp], 0xfffffeff", "popfq")
+    };
     (answer, LEFT.swap(0, Relaxed) == 0)
 }

@@ -22,7 +22,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [(Self, &str); 6] = [
+    pub const ALL: [(Self, &str); 6] = [
         (Self::Works, "works on"),
         (Self::Broken, "breaks"),
         (Self::Hang, "hang"),

@@ -14,15 +14,13 @@ use std::time::Duration;
 use std::{env, panic, process};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::{SigEvent, SigevNotify, Signal};
-use nix::sys::time::TimeSpec;
-use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::time::ClockId;
+use nix::sys::signal::Signal;
 use rings::Library;
 use wait_timeout::ChildExt;
 
 use crate::attack::Attack;
 use crate::life::{self, When};
+use crate::limit::{self, Limit};
 use crate::queue::Queue;
 use crate::step;
 use crate::verdict::{Checked, Fault, Verdict};
@@ -47,9 +45,6 @@ pub struct Outcome {
     pub text: String,
 }
 
-/// Processor time for one attack, which needs a hundredth of it. Time that
-/// passes would be a busy machine's, too.
-const LIMIT: Duration = Duration::from_millis(200);
 /// Time that may pass until one process ends; against one that sleeps.
 const PROCESS_LIMIT: Duration = Duration::from_secs(120);
 
@@ -146,8 +141,8 @@ fn death(status: Option<ExitStatus>) -> Option<(Verdict, String)> {
         (false, Some(signal)) => Signal::try_from(signal).ok(),
     };
     Some(match signal {
-        Some(Signal::SIGPROF) => {
-            let text = format!("{} ms of processor time", LIMIT.as_millis());
+        Some(limit::SIGNAL) => {
+            let text = format!("{} ms of processor time", limit::LIMIT.as_millis());
             (Verdict::Hang, text)
         }
         Some(signal) => (Verdict::Crash, signal.to_string()),
@@ -178,7 +173,9 @@ pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> 
     let queue = Queue::all()[queue];
     let cases = cases(queue);
     // What the first life of a thread leaves for the next.
-    let warm_up = life::attack(&library.functions, queue, Attack::Nothing, When::Thread, 1);
+    let mut limit = Limit::new()?;
+    let (nothing, thread) = (Attack::Nothing, When::Thread);
+    let warm_up = life::attack(&library.functions, queue, nothing, thread, 1, &mut limit);
     drop(warm_up);
     // A device that finds nonsense where the driver should have written: in
     // either thread, and nobody unwinds.
@@ -191,13 +188,8 @@ pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> 
         process::exit(0);
     }));
     step::prepare()?;
-    let mut limit = limit()?;
     for &(attack, when) in &cases[first..] {
-        limit.set(
-            Expiration::OneShot(TimeSpec::from_duration(LIMIT)),
-            TimerSetTimeFlags::empty(),
-        )?;
-        let outcome = life::attack(&library.functions, queue, attack, when, turns);
+        let outcome = life::attack(&library.functions, queue, attack, when, turns, &mut limit);
         let _only_one = SAYING.lock();
         say(&outcome);
         if outcome.is_err() {
@@ -207,16 +199,6 @@ pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> 
         }
     }
     Ok(())
-}
-
-/// A clock that ends the process when this thread, which is the driver's, has
-/// had so much processor time.
-fn limit() -> Result<Timer> {
-    let event = SigEvent::new(SigevNotify::SigevSignal {
-        signal: Signal::SIGPROF,
-        si_value: 0,
-    });
-    Ok(Timer::new(ClockId::CLOCK_THREAD_CPUTIME_ID, event)?)
 }
 
 #[cfg(test)]

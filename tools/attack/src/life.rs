@@ -11,6 +11,7 @@ use std::{hint, mem, thread};
 use rings::Functions;
 
 use crate::attack::{self, Attack, Write};
+use crate::limit::Limit;
 use crate::queue::Queue;
 use crate::scene::Scene;
 use crate::step;
@@ -50,9 +51,11 @@ pub fn attack(
     attack: Attack,
     when: When,
     turns: u32,
+    limit: &mut Limit,
 ) -> Checked<Verdict> {
     let mut verdict = Verdict::Works;
     let mut more = |run: &mut dyn FnMut(&mut Scene) -> Checked<()>| {
+        limit.start();
         verdict = verdict.max(life(functions, queue, run)?);
         Ok(())
     };

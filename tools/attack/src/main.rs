@@ -9,6 +9,7 @@ mod driver;
 mod forgeries;
 mod known;
 mod life;
+mod limit;
 mod options;
 mod queue;
 mod report;

@@ -25,7 +25,7 @@ OPS ?= 50000000
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \
-	compare aba poll-cost counts model stress carry clean \
+	compare attack test-attack aba poll-cost counts model stress carry clean \
 	test-differential differential differences test-fuzz fuzz bench
 
 all: library $(OUT)/virtio_ring.o
@@ -72,7 +72,7 @@ space := $() $()
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c counts poll-cost aba test-differential test-upstream \
+test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
 	test-fuzz
 
 # Formatting, lints, unit and integration tests.
@@ -97,6 +97,10 @@ test-fuzz:
 fuzz:
 	tools/fuzz run $(SECONDS)
 
+# A short form of make attack.
+test-attack:
+	$(MAKE) attack ARGS=--short
+
 # A short form of make compare.
 test-upstream:
 	$(MAKE) compare ARGS=--short
@@ -119,6 +123,12 @@ test-differential:
 # The table of what differs from C.
 differences:
 	$(CARGO) run --release -p differential -- --differences > docs/differences.md
+
+# A device that lies, on C's rings and on ours.
+attack: library
+	tools/setup xz-utils
+	$(CARGO) build --release -p attack
+	target/release/attack $(ARGS)
 
 # What a poller is told after just so many buffers.
 aba: all

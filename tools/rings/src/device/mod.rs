@@ -53,7 +53,9 @@ pub trait Device {
     ///
     /// # Safety
     /// They are as large as `options` has it, and live as long as the device.
-    unsafe fn new(areas: [u64; 3], options: Options) -> Self;
+    unsafe fn new(areas: [u64; 3], options: Options) -> Self
+    where
+        Self: Sized;
 
     /// Takes the next available chain; its parts replace `elements`.
     fn take(&mut self, elements: &mut Vec<Element>) -> Option<Chain>;
@@ -65,6 +67,10 @@ pub trait Device {
 
     /// Gives `chain` back under another id.
     fn give_as(&mut self, id: u32, length: u32, chain: Chain);
+
+    /// Goes on using chains at position `at`: where the driver is, after a
+    /// device that lied to it.
+    fn resume_at(&mut self, at: u64);
 
     /// Does the driver want an interrupt for what was given since this was
     /// last asked?

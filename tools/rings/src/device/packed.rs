@@ -164,6 +164,10 @@ impl Device for Packed {
         self.given += u64::from(chain.descriptors);
     }
 
+    fn resume_at(&mut self, at: u64) {
+        self.given = at;
+    }
+
     fn must_interrupt(&mut self) -> bool {
         // What was given, before the driver's wish is looked at (2.8.22).
         fence(SeqCst);

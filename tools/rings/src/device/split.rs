@@ -137,6 +137,10 @@ impl Device for Split {
         self.used.set16(INDEX, self.given as u16);
     }
 
+    fn resume_at(&mut self, at: u64) {
+        self.given = at;
+    }
+
     fn must_interrupt(&mut self) -> bool {
         // What was given, before the driver's wish is looked at (2.7.14).
         fence(SeqCst);

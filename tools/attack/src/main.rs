@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! What a device that lies can do to a ring, C's and ours.  Called by
+//! `make attack` in the project's root, with our library already built.
+
+mod attack;
+mod child;
+mod driver;
+mod forgeries;
+mod known;
+mod life;
+mod limit;
+mod options;
+mod queue;
+mod report;
+mod scene;
+mod step;
+mod verdict;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use rings::{Change, KERNELS};
+
+use crate::child::Group;
+use crate::options::{Options, Request};
+use crate::queue::Queue;
+use crate::report::Report;
+
+fn main() -> ExitCode {
+    let result = match options::parse(lexopt::Parser::from_env()) {
+        Ok(Request::Help) => {
+            print!("{}", options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Ok(Request::Child {
+            ring,
+            queue,
+            first,
+            turns,
+        }) => child::run(ring, queue, first, turns).map(|()| true),
+        Ok(Request::Attack(options)) => attack_all(&options),
+        Err(error) => {
+            eprintln!("attack: {error:#} (--help shows the options)");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("attack: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Was everything as it should be?
+fn attack_all(options: &Options) -> Result<bool> {
+    let folder = rings::target().join("attack");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let mut failures = known::unseen(&c_ring("6.1")?, &folder)?;
+
+    let mut rings = vec![("ours".to_owned(), ours(options)?)];
+    if !options.short {
+        for kernel in KERNELS {
+            rings.push((format!("C {kernel}"), c_ring(kernel)?));
+        }
+    }
+    let mut report = Report::default();
+    for (name, ring) in &rings {
+        eprintln!("attack: {name}");
+        let group = |queue| Group {
+            ring,
+            queue,
+            turns: options.turns(),
+            folder: &folder,
+        };
+        let queues = 0..Queue::all().len();
+        let outcomes: Result<_> = queues.map(|queue| group(queue).run()).collect();
+        report.add(name, outcomes?);
+    }
+    failures.extend(report.failures());
+    fs::write(folder.join("report.md"), report.rows())?;
+    fs::write(folder.join("attacks.md"), report.document())?;
+    println!("{}\n{}", report.summary(), report.totals());
+    failures
+        .iter()
+        .for_each(|failure| println!("FAIL {failure}"));
+    let (rows, failed) = (report.len(), failures.len());
+    println!(
+        "{rows} attacks, {failed} failures; one by one: {}",
+        folder.join("report.md").display()
+    );
+    Ok(failed == 0)
+}
+
+fn c_ring(kernel: &str) -> Result<PathBuf> {
+    rings::build(kernel, Change::None, "-O2")
+}
+
+fn ours(options: &Options) -> Result<PathBuf> {
+    match &options.ring {
+        Some(ring) => Ok(ring.clone()),
+        None => rings::ours(),
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! The queues that are attacked.
+
+use std::fmt::{self, Display};
+
+use rings::device::Options;
+
+/// What its buffers are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffers {
+    /// One descriptor each.
+    Direct,
+    /// Chains in the ring.
+    Chained,
+    /// Indirect tables.
+    Indirect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    pub packed: bool,
+    pub buffers: Buffers,
+    pub event_idx: bool,
+}
+
+impl Queue {
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for packed in [false, true] {
+            for buffers in [Buffers::Direct, Buffers::Chained, Buffers::Indirect] {
+                for event_idx in [false, true] {
+                    all.push(Self {
+                        packed,
+                        buffers,
+                        event_idx,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    pub fn options(self) -> Options {
+        // Packed: no power of two, so that ids between it and the next one are
+        // there to be sent.
+        let size = if self.packed { 13 } else { 16 };
+        Options {
+            indirect: self.buffers == Buffers::Indirect,
+            event_idx: self.event_idx,
+            ..Options::plain(self.packed, size)
+        }
+    }
+
+    /// Entries of the buffers of one batch: of different numbers, so that one
+    /// taken for another shows. A table of 20 is too long for our pool.
+    pub fn batch(self) -> [u32; 4] {
+        match self.buffers {
+            Buffers::Direct => [1, 1, 1, 1],
+            Buffers::Chained => [3, 1, 4, 2],
+            Buffers::Indirect => [3, 1, 20, 4],
+        }
+    }
+
+    pub fn layout(self) -> &'static str {
+        if self.packed { "packed" } else { "split" }
+    }
+}
+
+impl Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let buffers = match self.buffers {
+            Buffers::Direct => "direct",
+            Buffers::Chained => "chained",
+            Buffers::Indirect => "indirect",
+        };
+        let events = if self.event_idx { ", event index" } else { "" };
+        write!(f, "{}, {buffers}{events}", self.layout())
+    }
+}

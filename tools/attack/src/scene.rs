@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! A queue with both of its sides, in the middle of its work: where an attack
+//! finds it. What the device knows it has read before the attack.
+
+use rings::Functions;
+use rings::device::{Area, Chain, Device, Element, Options, Packed, Split};
+use rings::pattern;
+
+use crate::attack::Part;
+use crate::driver::Driver;
+use crate::queue::Queue;
+use crate::verdict::{Checked, corruption};
+
+/// A chain as the device has read it.
+pub struct Taken {
+    pub token: usize,
+    pub chain: Chain,
+    /// Its descriptors in the ring.
+    pub slots: Vec<u16>,
+    /// Its indirect table.
+    pub table: Option<Area>,
+}
+
+/// In which order the chains of a batch are used; the last one is not.
+const ORDER: [usize; 3] = [2, 0, 1];
+pub const UNUSED: usize = 3;
+
+pub struct Scene {
+    pub queue: Queue,
+    pub options: Options,
+    pub driver: Driver,
+    pub device: Box<dyn Device>,
+    /// Descriptors, driver area, device area.
+    pub areas: [Area; 3],
+    /// What was in them a lap ago, by 16 bits.
+    before: [Vec<u16>; 3],
+    /// The batch that the device has.
+    pub taken: Vec<Taken>,
+    /// How many of `ORDER` the driver has taken back.
+    pub returned: usize,
+    /// Is the attack to go on while buffers come back?
+    pub lasting: bool,
+    elements: Vec<Element>,
+}
+
+impl Scene {
+    /// A queue with a batch in flight, all of it taken by the device. Each place
+    /// of the ring has been used before.
+    pub fn new(functions: &Functions, queue: Queue) -> Checked<Self> {
+        let options = queue.options();
+        let driver = Driver::new(functions, options);
+        let addresses = driver.areas();
+        let size = usize::from(options.size);
+        let lengths = if options.packed {
+            [16 * size, 4, 4]
+        } else {
+            [16 * size, 6 + 2 * size, 6 + 8 * size]
+        };
+        let area = |i: usize| {
+            // SAFETY: as large as 2.7 and 2.8 have it; lives as long as the
+            // queue, and so the scene.
+            unsafe { Area::new(addresses[i], lengths[i]) }
+        };
+        // SAFETY: the queue's areas and its options; it is dropped behind the
+        // device.
+        let device: Box<dyn Device> = unsafe {
+            if options.packed {
+                Box::new(Packed::new(addresses, options))
+            } else {
+                Box::new(Split::new(addresses, options))
+            }
+        };
+        let mut scene = Self {
+            queue,
+            options,
+            device,
+            driver,
+            areas: [area(0), area(1), area(2)],
+            before: Default::default(),
+            taken: Vec::new(),
+            returned: 0,
+            lasting: false,
+            elements: Vec::new(),
+        };
+        while scene.driver.added_descriptors() < u64::from(options.size) {
+            scene.pass_batch()?;
+        }
+        scene.before = scene.areas.map(|area| {
+            let halves = (0..area.length()).step_by(2);
+            halves.map(|offset| area.get16(offset)).collect()
+        });
+        scene.add_batch()?;
+        scene.take_batch();
+        Ok(scene)
+    }
+
+    pub fn size(&self) -> u16 {
+        self.options.size
+    }
+
+    /// What half a word of an area was a lap ago.
+    pub fn before(&self, area: usize, offset: usize) -> u16 {
+        self.before[area][offset / 2]
+    }
+
+    /// The chain that the driver takes back next.
+    pub fn next(&self) -> &Taken {
+        &self.taken[ORDER[self.returned]]
+    }
+
+    /// The one behind it.
+    pub fn behind(&self) -> &Taken {
+        &self.taken[ORDER[self.returned + 1]]
+    }
+
+    /// Those whose tables are there as long as the attack: the driver frees
+    /// them when the chain comes back. The first one has a table if any has.
+    pub fn kept(&self) -> impl Iterator<Item = &Taken> {
+        let back = if self.lasting {
+            ORDER.len()
+        } else {
+            self.returned
+        };
+        let kept = ORDER.into_iter().chain([UNUSED]).skip(back);
+        kept.map(|i| &self.taken[i])
+    }
+
+    /// One that the device keeps.
+    pub fn unused(&self) -> &Taken {
+        &self.taken[UNUSED]
+    }
+
+    pub fn add_batch(&mut self) -> Checked<()> {
+        for entries in self.queue.batch() {
+            self.driver.add(entries)?;
+        }
+        Ok(())
+    }
+
+    /// The device takes a batch, and looks at each byte of it.
+    pub fn take_batch(&mut self) {
+        self.taken.clear();
+        let first = self.driver.added() - self.queue.batch().len() as u64;
+        for serial in first..self.driver.added() {
+            let at = self.device.next_available();
+            let chain = self.device.take(&mut self.elements);
+            let chain = chain.expect("the driver has added, and nothing is available");
+            pattern::check(serial, &self.elements);
+            let slots = self.slots(at, chain);
+            let table = self.table(slots[0]);
+            self.taken.push(Taken {
+                token: serial as usize + 1,
+                chain,
+                slots,
+                table,
+            });
+        }
+    }
+
+    /// The descriptors of a chain that was made available at a position.
+    fn slots(&self, at: u64, chain: Chain) -> Vec<u16> {
+        let size = u64::from(self.size());
+        if self.options.packed {
+            let positions = at..at + u64::from(chain.descriptors);
+            return positions.map(|at| (at % size) as u16).collect();
+        }
+        let next = |&i: &u16| Some(self.areas[0].get16(usize::from(i) * 16 + 14));
+        std::iter::successors(Some(chain.id), next)
+            .take(chain.descriptors.into())
+            .collect()
+    }
+
+    fn table(&self, slot: u16) -> Option<Area> {
+        const INDIRECT: u16 = 4;
+        let at = usize::from(slot) * 16;
+        let flags_at = if self.options.packed { 14 } else { 12 };
+        if self.areas[0].get16(at + flags_at) & INDIRECT == 0 {
+            return None;
+        }
+        let (address, length) = (self.areas[0].get64(at), self.areas[0].get32(at + 8));
+        // SAFETY: the driver says that there is a table as long as the chain is
+        // in flight; `kept`.
+        Some(unsafe { Area::new(address, length as usize) })
+    }
+
+    /// The device uses the chains in `ORDER`, and tells the driver of all.
+    pub fn use_batch(&mut self) {
+        self.returned = 0;
+        for i in ORDER {
+            self.device.give(self.taken[i].chain, 5);
+        }
+    }
+
+    /// The driver takes back the next one.
+    pub fn get_next(&mut self) -> Checked<()> {
+        let token = self.next().token;
+        self.get_expected(token)?;
+        self.returned += 1;
+        Ok(())
+    }
+
+    /// The driver takes back the next buffer that the device says it has used:
+    /// the one whose id is there, and its length.
+    pub fn get(&mut self) -> Checked<Option<usize>> {
+        let position = self.driver.position();
+        let written = |part: Part| part.used_place(self, position).get();
+        let (id, length) = (written(Part::Tag), written(Part::Length));
+        let is_used = self.is_used(position);
+        let Some((token, got)) = self.driver.get()? else {
+            return Ok(None);
+        };
+        if !is_used {
+            return corruption(format!("get_buf: token {token}, and nothing was used"));
+        }
+        let of_token = self.taken.iter().find(|taken| taken.token == token);
+        let known = of_token.map(|taken| u64::from(taken.chain.id));
+        if known != Some(id) || u64::from(got) != length {
+            return corruption(format!(
+                "get_buf: token {token}, whose id is {known:?}, {got} bytes; \
+                 the device wrote {id}, {length} bytes"
+            ));
+        }
+        Ok(Some(token))
+    }
+
+    /// Does the device say that there is a used buffer at a position?
+    fn is_used(&self, position: u64) -> bool {
+        if !self.options.packed {
+            return self.areas[2].get16(2) != position as u16;
+        }
+        let size = u64::from(self.size());
+        let flags = self.areas[0].get16((position % size) as usize * 16 + 14);
+        let (avail, used) = (flags & 1 << 7 != 0, flags & 1 << 15 != 0);
+        let lap = (position / size).is_multiple_of(2);
+        avail == lap && used == lap
+    }
+
+    fn get_expected(&mut self, token: usize) -> Checked<()> {
+        match self.get()? {
+            Some(got) if got == token => Ok(()),
+            got => corruption(format!("get_buf: token {token} was used, {got:?} came")),
+        }
+    }
+
+    /// Uses a chain where the driver looks, as it should be done. The driver
+    /// has to take it back, or nothing more if it is broken.
+    pub fn mend(&mut self, i: usize) -> Checked<()> {
+        let Taken { token, chain, .. } = self.taken[i];
+        if !self.driver.is_in_flight(token) {
+            return Ok(());
+        }
+        self.device.resume_at(self.driver.position());
+        self.device.give(chain, 5);
+        if self.driver.is_broken() {
+            // The driver's own check: a token is a fault.
+            self.driver.get()?;
+            return Ok(());
+        }
+        self.get_expected(token)
+    }
+
+    /// A whole batch to the device and back.
+    pub fn pass_batch(&mut self) -> Checked<()> {
+        self.add_batch()?;
+        if self.driver.is_broken() {
+            return Ok(());
+        }
+        self.take_batch();
+        for i in [2, 0, 3, 1] {
+            self.mend(i)?;
+        }
+        Ok(())
+    }
+
+    /// The chain that was added last, as the device would find it; for a device
+    /// that can't trust what it reads, as it is lying to itself.
+    pub fn peek(&self, descriptors: u16) -> Chain {
+        let size = u64::from(self.size());
+        let id = if self.options.packed {
+            let slot = (self.driver.added_descriptors() - u64::from(descriptors)) % size;
+            self.areas[0].get16(slot as usize * 16 + 12)
+        } else {
+            let entry = (self.driver.added() - 1) % size;
+            self.areas[1].get16(4 + 2 * entry as usize)
+        };
+        Chain {
+            id,
+            descriptors,
+            writable: true,
+        }
+    }
+}

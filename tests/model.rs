@@ -234,15 +234,16 @@ mod wakeup {
 }
 
 mod truth {
-    //! get_buf against poll on a ring of one, with an add again.
+    //! get_buf against poll, with an add again in the same slot.
 
-    use super::scenes::{taken_and_added_again, taken_and_used_again};
+    use super::scenes::{taken_and_added_again, taken_and_chained_over, taken_and_used_again};
     use super::*;
 
     fn holds<D: Device>() {
         for token in TRUE_TOKENS {
             for before in laps() {
                 check(move || taken_and_added_again::<D>(before, token));
+                check(move || taken_and_chained_over::<D>(before, token));
             }
             busy(move || taken_and_used_again::<D>(token));
         }

@@ -473,9 +473,10 @@ pub trait Ring: Sized {
     /// device had used p before P: it passed the full barrier D that it needs
     /// before it looks at the event (2.7.7, 2.8.10), and D came before P. Then
     /// the ring as read shows that use, or a later write to the same place.
-    /// What hides the use comes after a take: the next buffers' descriptors or
-    /// used index, behind a write barrier, which is behind the store of a later
-    /// position (in [`Self::restart`], too). The read barrier here pairs with
+    /// What hides the use comes after a take: the flags of the next buffers'
+    /// descriptors, of a chain's, too, or the used index, behind a write
+    /// barrier, which is behind the store of a later position (in
+    /// [`Self::restart`], too). The read barrier here pairs with
     /// it: the second look finds a position beyond p, and the answer is true.
     ///
     /// So false puts P before D. The event for p was written before the token

@@ -119,6 +119,11 @@ impl<M: PackedMemory> Packed<M> {
         let num_free = self.slots.free_without(count).ok_or(AddError::NoSpace)?;
         let id = self.slots.first_free();
         let mut buffers = request.buffers;
+        if count > 1 {
+            // The flags of all but the head hide from a poller what was used
+            // there: the position that says so comes first.
+            common.memory.write_barrier();
+        }
         // The head and its flags: they make the whole chain available, and are
         // written last.
         let mut head = None;

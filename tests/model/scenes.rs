@@ -5,7 +5,7 @@
 use std::ptr::null_mut;
 
 use loom::thread;
-use virtio_ring::ring::{Buffer, Common, Listed, Released, Request, Ring};
+use virtio_ring::ring::{Buffer, Common, Elements, Listed, Released, Request, Ring};
 
 use super::device::{Device, ask_and_look, queue, take, use_buffer};
 
@@ -48,21 +48,24 @@ fn count_wraps<D: Device>(common: &Common<D>, token: Token) {
     }
 }
 
-/// What goes with buffer `n`: its length tells the device which one it is.
-fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    let buffer = Buffer {
+/// Buffer `n`: its elements' length tells the device which one it is.
+fn request(n: u16, entries: u32) -> Request<impl Elements> {
+    let element = Buffer {
         address: 0x1000,
         length: 100 + u32::from(n),
         device_writes: true,
     };
     let token = std::ptr::NonNull::new(std::ptr::without_provenance_mut(usize::from(n) + 1));
-    let request = Request {
-        buffers: Listed(std::iter::once(Ok(buffer))),
-        entries: 1,
+    Request {
+        buffers: Listed((0..entries).map(move |_| Ok(element))),
+        entries,
         token: token.unwrap(),
         ctx: null_mut(),
-    };
-    assert!(ring.add_run(common, request).is_ok());
+    }
+}
+
+fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
+    assert!(ring.add_run(common, request(n, 1)).is_ok());
 }
 
 /// Takes the next used buffer, if there is one, and finds `n` in it.
@@ -207,6 +210,29 @@ pub fn taken_and_added_again<D: Device>(before: u16, token: Token) {
         move || {
             assert!(get(&mut ring, &common, before));
             add(&mut ring, &common, before + 1);
+        }
+    });
+    let told = poll(&common, held);
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
+/// The same on a ring of two: the next buffer is a chain whose second
+/// descriptor is in that slot.
+pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
+    let event_idx = false;
+    let (common, mut ring) = queue::<D>(2, event_idx);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, event_idx);
+    add(&mut ring, &common, before);
+    let held = prepare(&mut ring, &common, token);
+    let id = read(common.memory(), before);
+    use_buffer(common.memory(), before, id, event_idx);
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, before));
+            assert!(ring.add(&common, request(before + 1, 2)).is_ok());
         }
     });
     let told = poll(&common, held);

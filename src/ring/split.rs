@@ -123,7 +123,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             request.buffers.clone(),
             |buffer, i, more| {
                 // The following entry, whether there is one or not: as C has it.
-                buffer.chained(if more { flag::NEXT } else { 0 }, i as u16 + 1)
+                buffer.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
             },
         )?;
         descriptor.write(Descriptor {

@@ -34,6 +34,19 @@ fn a_split_table_is_a_chain_of_its_own() {
     assert_eq!(queue.ring.num_free(), 3);
 }
 
+/// The table's own numbers have 16 bits, its length has not.
+#[test]
+fn a_split_table_may_be_longer_than_its_numbers() {
+    let mut queue = split(4, INDIRECT);
+    queue.add(0, 0x1_0002).unwrap();
+    let memory = queue.common.memory();
+    assert_eq!(memory.places.values()[0].length, 0x10_0020);
+    let table = memory.side.table.borrow();
+    let next = |k: usize| table[k].tag;
+    assert_eq!(table.len(), 0x1_0002);
+    assert_eq!((next(0xfffe), next(0xffff), next(0x1_0000)), (0xffff, 0, 1));
+}
+
 /// 2.8.7: in a packed table WRITE is the only flag, and order is all.
 #[test]
 fn a_packed_table_says_its_order_by_its_order() {

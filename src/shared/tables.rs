@@ -19,6 +19,9 @@ const DESCRIPTOR: usize = 16;
 /// Entries for which a queue's own pool has room at each id.
 const POOL_ENTRIES: u32 = 16;
 
+/// No table may be longer: its length in bytes is a 32-bit number.
+const MAX_ENTRIES: u32 = u32::MAX / DESCRIPTOR as u32;
+
 /// A table outside of the pool.
 ///
 /// Dropped with its queue, one from the heap is freed and one of the program's
@@ -98,7 +101,7 @@ impl Tables {
         let entries = length.checked_div(places * DESCRIPTOR).unwrap_or(0);
         Self {
             base,
-            entries: u32::try_from(entries).unwrap_or(u32::MAX),
+            entries: entries.min(MAX_ENTRIES as usize) as u32,
             mask: (places - 1) as u32,
             block: None,
         }
@@ -116,7 +119,9 @@ impl Tables {
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
             return Some((unsafe { self.base.add(place) }, None));
         }
-        self.block.as_ref()?;
+        if self.block.is_none() || entries > MAX_ENTRIES {
+            return None;
+        }
         let base = host::allocate(entries as usize * DESCRIPTOR)?;
         let programs = false;
         Some((base, Some(Table { base, programs })))

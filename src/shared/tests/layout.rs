@@ -6,9 +6,10 @@ use alloc::vec;
 use super::bytes::{AVAIL, Bytes, DESC, END, TABLES, USED, field, packed, split};
 use crate::ring::memory::{
     Descriptor, Memory, PackedMemory, PackedSlot, SplitDescriptor, SplitMemory, SplitRings,
+    TableError,
 };
 use crate::ring::{Buffer, Elements, Listed};
-use crate::shared::{Big, Little, Order, Weak};
+use crate::shared::{Big, Little, Order, Tables, Weak};
 
 const DESCRIPTOR: Descriptor = Descriptor {
     address: 0x0102_0304_0506_0708,
@@ -158,4 +159,18 @@ fn lent_memory_is_not_exceeded() {
             .place_table(0, 2, elements(2), made)
             .is_err()
     );
+}
+
+/// A table's length in bytes is a 32-bit number. The elements run out before
+/// anything gets that long.
+#[test]
+fn no_table_is_longer_than_a_descriptor_can_say() {
+    let bytes = Bytes::new(256);
+    // SAFETY: no more than two elements are ever written there.
+    let lent = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1) };
+    for tables in [Tables::owned(1).unwrap(), lent] {
+        let place = |entries| tables.place(0, entries, elements(2), |_, _, _| [0u8; 16]);
+        assert_eq!(place((1 << 28) - 1).err(), Some(TableError::Unmapped));
+        assert_eq!(place(1 << 28).err(), Some(TableError::NoMemory));
+    }
 }

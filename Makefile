@@ -15,13 +15,10 @@ STAGE := $(CURDIR)/target/stage
 # For make fuzz: how long.
 SECONDS ?= 600
 
-# For make compare: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
-ARGS ?=
-
 # For make differential: operations, and more options.
 OPS ?= 50000000
 
-# For compare, counts and bench: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
+# For attack, bench, compare, counts and differential: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \

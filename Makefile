@@ -24,6 +24,8 @@ ARGS ?=
 .PHONY: all library header install stage test test-rust test-c test-upstream \
 	compare attack test-attack aba poll-cost counts model stress carry clean \
 	test-differential differential differences test-fuzz fuzz bench
+	test-differential compare differential differences mutants \
+	aba poll-cost counts model stress carry clean
 
 all: library $(OUT)/virtio_ring.o
 
@@ -72,8 +74,9 @@ stage: all
 test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
 	test-fuzz
 
-# Formatting, lints, unit and integration tests.
+# Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
+	tools/mutants --check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace
@@ -126,6 +129,12 @@ attack: library
 	tools/setup xz-utils
 	$(CARGO) build --release -p attack
 	target/release/attack $(ARGS)
+# Faults, one after the other, and what notices them: an hour or more.
+# make mutants ARGS="--seed 2 --draw 100"
+mutants: all
+	tools/setup xz-utils
+	$(CARGO) build --release -p differential
+	nice tools/mutants $(ARGS)
 
 # What a poller is told after just so many buffers.
 aba: all

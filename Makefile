@@ -23,9 +23,7 @@ ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \
 	compare attack test-attack aba poll-cost counts model stress carry clean \
-	test-differential differential differences test-fuzz fuzz bench
-	test-differential compare differential differences mutants \
-	aba poll-cost counts model stress carry clean
+	test-differential differential differences test-fuzz fuzz bench mutants
 
 all: library $(OUT)/virtio_ring.o
 

@@ -120,8 +120,9 @@ pub trait SplitDescriptor {
 
 /// A split ring's available and used ring.
 pub trait SplitRings: Copy {
-    /// Writes the available ring's entry for available index `index`.
-    fn write_avail_ring(self, index: u16, head: u16);
+    /// Writes the available ring's entry for available index `index` (modulo
+    /// the size, a power of two).
+    fn write_avail_ring(self, index: u32, head: u16);
     /// Writes the available ring's index.
     fn write_avail_idx(self, index: u16);
     /// Writes the available ring's flags.

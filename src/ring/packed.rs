@@ -5,7 +5,7 @@ use core::mem;
 
 use super::memory::{Descriptor, Flag, PackedMemory, PackedSlot};
 use super::notification::{self, DESC, DISABLE, ENABLE};
-use super::position::{cold, packed_advance, packed_slot, packed_token};
+use super::position::{LAP, cold, packed_advance, packed_lap_end, packed_slot, packed_token};
 use super::slots::{Chain, Extra, Released, Slots};
 use super::{AddError, Added, BadId, Common, Completion, Elements, Request, Ring, flag};
 
@@ -56,6 +56,8 @@ pub struct Packed<M: PackedMemory> {
     /// The flags that make a descriptor used in the lap of the used position:
     /// both or none.
     used_flags: u16,
+    /// Where that lap ends, as [`packed_lap_end`] says.
+    lap_end: u64,
 }
 
 impl<M: PackedMemory> Packed<M> {
@@ -93,9 +95,10 @@ impl<M: PackedMemory> Packed<M> {
     #[inline(always)]
     fn advance(&mut self, common: &Common<M>, at: u64, count: u32) {
         let size = common.memory.ring().len() as u32;
-        let (next, wrapped) = packed_advance(at, count, size);
+        let (next, wrapped) = packed_advance(at, count, self.lap_end, size);
         if wrapped {
             self.used_flags ^= AVAIL | USED;
+            self.lap_end += LAP;
         }
         common.used.set(next);
         if common.publish_events.get() {
@@ -215,12 +218,14 @@ impl<M: PackedMemory> Ring for Packed<M> {
             slots,
             next_avail: Cursor::START,
             used_flags: AVAIL | USED,
+            lap_end: 0,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         self.next_avail = Cursor::START;
         self.used_flags = AVAIL | USED;
+        self.lap_end = packed_lap_end(common.used.get_own(), self.slots.size());
         common.no_interrupt.set(!callback);
         // At first the device is asked to interrupt always, as C has it.
         common.publish_events.set(false);
@@ -390,7 +395,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         if common.event_idx {
             let in_flight = (self.slots.size() - self.slots.num_free()) as u16;
             let wait = notification::delayed(in_flight);
-            let (event, _) = packed_advance(at, wait.into(), self.slots.size());
+            let (event, _) = packed_advance(at, wait.into(), self.lap_end, self.slots.size());
             common.memory.write_driver_off_wrap(event as u16);
             common.memory.write_barrier();
         }

@@ -68,34 +68,39 @@ impl<N: Number> Position<N> {
     }
 }
 
-/// Packed: the used wrap counter's bit.
-const WRAP: u64 = 1 << 15;
+/// Packed: the used wrap counter's bit; a lap adds so much.
+pub const LAP: u64 = 1 << 15;
 
 /// Packed: the ring position in a number.
 pub fn packed_slot(number: u64) -> u16 {
-    (number & (WRAP - 1)) as u16
+    (number & (LAP - 1)) as u16
 }
 
 /// Tells the compiler that its caller's branch is seldom taken.
 #[cold]
 pub fn cold() {}
 
-/// Packed: the number after `count` more descriptors, at most `size`, and
-/// whether a lap has ended.
+/// Packed: the first position of a number's lap, and `size` more. Not a number
+/// itself: what would be that one is in the next lap.
+pub fn packed_lap_end(number: u64, size: u32) -> u64 {
+    number - u64::from(packed_slot(number)) + u64::from(size)
+}
+
+/// Packed: the number after `count` more descriptors, at most `size`, in a lap
+/// that ends at `lap_end`; and whether it has ended.
 #[inline(always)]
-pub fn packed_advance(number: u64, count: u32, size: u32) -> (u64, bool) {
-    let end = u32::from(packed_slot(number)) + count;
+pub fn packed_advance(number: u64, count: u32, lap_end: u64, size: u32) -> (u64, bool) {
     let number = number + u64::from(count);
-    if end >= size {
+    if number >= lap_end {
         cold();
-        return (number + WRAP - u64::from(size), true);
+        return (number + LAP - u64::from(size), true);
     }
     (number, false)
 }
 
 /// Packed: the 32-bit token, wraps counted.
 pub fn packed_token(number: u64, size: u16) -> u32 {
-    let free = (WRAP - u64::from(size).next_power_of_two()) as u32;
+    let free = (LAP - u64::from(size).next_power_of_two()) as u32;
     let shift = u64::from(size).next_power_of_two().trailing_zeros();
     (number as u32 & !free) | (((number >> 32) as u32) << shift & free)
 }

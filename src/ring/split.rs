@@ -6,14 +6,20 @@ use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::slots::{Chain, Extra, Released, Slots};
 use super::{AddError, Added, BadId, Common, Completion, Elements, Request, Ring, flag};
 
+/// How many may be made available without a `kick_prepare`: of one more, the
+/// device's event would tell as much as of none.
+const LAP_LESS_1: u32 = u16::MAX as u32;
+
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory> {
     slots: Slots<M::Table>,
-    /// The available index as last written.
-    avail_idx: u16,
-    /// Where the available index was when `kick_prepare` last saw it, less 1:
-    /// where it must not get to without another.
-    limit: u16,
+    /// How many were made available; modulo 2^16 it is the index last written.
+    /// (Of 32 bits, as is the next: the compiler may load two neighbours of 16
+    /// bits at once, which waits for the store of either to reach the cache.)
+    avail: u32,
+    /// What `avail` must not get to without another `kick_prepare`: 2^16 - 1
+    /// more than the last saw.
+    limit: u32,
 }
 
 /// Writes the available ring's flags; with event index they mean nothing
@@ -51,16 +57,15 @@ impl<M: SplitMemory> Split<M> {
     #[inline(always)]
     fn publish(&mut self, common: &Common<M>, head: u32, num_free: u32) -> Added {
         let rings = common.memory.rings();
-        let index = self.avail_idx;
-        rings.write_avail_ring(index, head as u16);
-        let index = index.wrapping_add(1);
-        self.avail_idx = index;
+        rings.write_avail_ring(self.avail, head as u16);
+        let avail = self.avail.wrapping_add(1);
+        self.avail = avail;
         // The device reads entry and descriptors once it sees the index.
         common.memory.write_barrier();
-        rings.write_avail_idx(index);
+        rings.write_avail_idx(avail as u16);
         Added {
             num_free,
-            unannounced_full: index == self.limit,
+            unannounced_full: avail == self.limit,
         }
     }
 }
@@ -75,14 +80,14 @@ impl<M: SplitMemory> Ring for Split<M> {
     fn new(slots: Slots<M::Table>) -> Self {
         Self {
             slots,
-            avail_idx: 0,
-            limit: u16::MAX,
+            avail: 0,
+            limit: LAP_LESS_1,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
-        self.avail_idx = 0;
-        self.limit = u16::MAX;
+        self.avail = 0;
+        self.limit = LAP_LESS_1;
         common.no_interrupt.set(!callback);
         common.publish_events.set(callback);
         if !callback {
@@ -170,9 +175,9 @@ impl<M: SplitMemory> Ring for Split<M> {
             descriptor.write(buffers.next()?.chained(flag::NEXT, next as u16));
             last = next;
         }
-        let after = walk.behind(last).ok_or(AddError::NoSpace)?;
+        let buffer = buffers.last()?;
         let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
-        descriptor.write(buffers.last()?.chained(0, after as u16));
+        let after = walk.behind(last).ok_or(AddError::NoSpace)?;
         let chain = Chain {
             head,
             last,
@@ -180,6 +185,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             after,
             num_free,
         };
+        descriptor.write(buffer.chained(0, after as u16));
         walk.claim(chain, request.token);
         self.slots.add_extra(head, request.ctx, None);
         Ok(self.publish(common, head, num_free))
@@ -198,9 +204,9 @@ impl<M: SplitMemory> Ring for Split<M> {
         // What was made available, before the device's wish is read: else both
         // sides could miss each other (2.7.13.4.1).
         common.memory.full_barrier();
-        let new = self.avail_idx;
-        let old = self.limit.wrapping_add(1);
-        self.limit = new.wrapping_sub(1);
+        let new = self.avail as u16;
+        let old = self.limit.wrapping_sub(LAP_LESS_1) as u16;
+        self.limit = self.avail.wrapping_add(LAP_LESS_1);
         if common.event_idx {
             notification::passed(common.memory.rings().avail_event(), new, old)
         } else {
@@ -270,7 +276,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         Self::want_interrupts(common);
         let used = common.used.get_own() as u16;
-        let wait = notification::delayed(self.avail_idx.wrapping_sub(used));
+        let wait = notification::delayed((self.avail as u16).wrapping_sub(used));
         common
             .memory
             .rings()
@@ -282,15 +288,15 @@ impl<M: SplitMemory> Ring for Split<M> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
         common.was_used.set(true);
-        self.avail_idx = self.avail_idx.wrapping_sub(1);
+        self.avail = self.avail.wrapping_sub(1);
         // What was announced stays as many, as C has it.
         self.limit = self.limit.wrapping_sub(1);
-        common.memory.rings().write_avail_idx(self.avail_idx);
+        common.memory.rings().write_avail_idx(self.avail as u16);
         Some((id, released))
     }
 
     fn next_offset(&self) -> u16 {
-        self.avail_idx
+        self.avail as u16
     }
 
     fn clear(common: &Common<M>) {

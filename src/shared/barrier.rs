@@ -32,7 +32,7 @@ impl Barriers for Weak {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: adds 0 to the word on top of the stack: changes nothing.
         unsafe {
-            core::arch::asm!("lock or dword ptr [rsp], 0", options(nostack));
+            core::arch::asm!("lock or qword ptr [rsp], 0", options(nostack));
         }
         #[cfg(not(target_arch = "x86_64"))]
         fence(Ordering::SeqCst);

@@ -223,13 +223,11 @@ impl<O: Order, B: Barriers> SplitMemory for SplitShared<O, B> {
 
 impl<O: Order, B: Barriers> SplitRings for Rings<O, B> {
     #[inline]
-    fn write_avail_ring(self, index: u16, head: u16) {
+    fn write_avail_ring(self, index: u32, head: u16) {
         // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
         let entry = unsafe {
             let entries = self.avail.add(1).cast::<AtomicU16>();
-            entries
-                .add((u32::from(index) & self.mask) as usize)
-                .as_ref()
+            entries.add((index & self.mask) as usize).as_ref()
         };
         entry.store(O::u16(head), Relaxed);
     }

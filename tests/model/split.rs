@@ -89,8 +89,8 @@ impl<O: Orders> SplitMemory for SplitModel<O> {
 }
 
 impl<O: Orders> SplitRings for &SplitModel<O> {
-    fn write_avail_ring(self, index: u16, head: u16) {
-        self.avail_ring[self.place(index)].set(head);
+    fn write_avail_ring(self, index: u32, head: u16) {
+        self.avail_ring[self.place(index as u16)].set(head);
     }
 
     fn write_avail_idx(self, index: u16) {

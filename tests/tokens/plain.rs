@@ -146,8 +146,8 @@ impl SplitMemory for Plain {
 }
 
 impl SplitRings for &Plain {
-    fn write_avail_ring(self, index: u16, head: u16) {
-        self.at(index).id.set(head);
+    fn write_avail_ring(self, index: u32, head: u16) {
+        self.at(index as u16).id.set(head);
     }
 
     fn write_avail_idx(self, _: u16) {}

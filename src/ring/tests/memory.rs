@@ -308,9 +308,9 @@ impl SplitMemory for PlainSplit {
 }
 
 impl SplitRings for &PlainSplit {
-    fn write_avail_ring(self, index: u16, head: u16) {
-        self.side.note(Step::AvailEntry(index));
-        self.avail.borrow_mut()[usize::from(index % self.side.size)] = head;
+    fn write_avail_ring(self, index: u32, head: u16) {
+        self.side.note(Step::AvailEntry(index as u16));
+        self.avail.borrow_mut()[usize::from(index as u16 % self.side.size)] = head;
     }
     fn write_avail_idx(self, index: u16) {
         self.side.note(Step::AvailIndex(index));

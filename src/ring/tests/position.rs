@@ -5,7 +5,7 @@
 use core::cell::Cell;
 
 use crate::ring::Position;
-use crate::ring::position::{packed_advance, packed_slot, packed_token};
+use crate::ring::position::{packed_advance, packed_lap_end, packed_slot, packed_token};
 
 pub const SIZES: [u16; 9] = [1, 2, 3, 255, 256, 257, 20000, 32767, 32768];
 
@@ -76,8 +76,10 @@ fn advancing_is_counting() {
             for count in [0, 1, 2, 3, size / 2, size - 1, size] {
                 let count = count.min(size);
                 let (laps, end) = (used / u64::from(size), used + u64::from(count));
+                let number_now = number(used, size);
+                let lap_end = packed_lap_end(number_now, size.into());
                 assert_eq!(
-                    packed_advance(number(used, size), count.into(), size.into()),
+                    packed_advance(number_now, count.into(), lap_end, size.into()),
                     (number(end, size), end / u64::from(size) > laps),
                     "{used} and {count} of {size}"
                 );

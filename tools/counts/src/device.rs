@@ -33,16 +33,16 @@ impl Device {
             Self::Packed(Packed {
                 descriptors: pointer(desc),
                 event: pointer(device),
-                size: work.size,
-                chain: work.descriptors(),
+                size: work.size.into(),
+                chain: work.descriptors().into(),
                 at: 0,
-                wrap: true,
+                lap: FIRST_LAP,
             })
         } else {
             Self::Split(Split {
                 avail: pointer(driver),
                 used: pointer(device),
-                size: work.size,
+                size: work.size.into(),
                 at: 0,
             })
         }
@@ -59,18 +59,25 @@ impl Device {
     }
 }
 
+/// Either layout's [`Device::serve`].
+pub trait Serve {
+    fn serve(&mut self, count: u16);
+}
+
 pub struct Split {
     avail: *mut u16,
     used: *mut u16,
-    size: u16,
-    at: u16,
+    size: usize,
+    /// How many were used; modulo 2^16 it is the index.
+    at: usize,
 }
 
-impl Split {
-    #[inline]
+impl Serve for Split {
+    #[inline(always)]
     fn serve(&mut self, count: u16) {
-        for _ in 0..count {
-            let slot = usize::from(self.at & (self.size - 1));
+        let end = self.at + usize::from(count);
+        while self.at < end {
+            let slot = self.at & (self.size - 1);
             // SAFETY: `Device::new`; both rings start with flags and index.
             unsafe {
                 let head = self.avail.add(2 + slot).read_volatile();
@@ -79,13 +86,13 @@ impl Split {
                 element.write_volatile(head.into());
                 element.add(1).write_volatile(0);
             }
-            self.at = self.at.wrapping_add(1);
+            self.at += 1;
         }
         // SAFETY: `Device::new`; avail_event lies behind the elements.
         unsafe {
-            self.used.add(1).write_volatile(self.at);
-            let avail_event = self.used.add(2 + 4 * usize::from(self.size));
-            avail_event.write_volatile(self.at);
+            self.used.add(1).write_volatile(self.at as u16);
+            let avail_event = self.used.add(2 + 4 * self.size);
+            avail_event.write_volatile(self.at as u16);
         }
     }
 }
@@ -102,38 +109,62 @@ struct Descriptor {
 pub struct Packed {
     descriptors: *mut Descriptor,
     event: *mut u32,
-    size: u16,
+    size: usize,
     /// Descriptors of a buffer.
-    chain: u16,
-    at: u16,
-    wrap: bool,
+    chain: usize,
+    at: usize,
+    lap: Lap,
 }
 
-impl Packed {
-    #[inline]
+/// What the device says in a lap.
+#[derive(Clone, Copy)]
+struct Lap {
+    /// In the flags of a used descriptor.
+    flags: u16,
+    /// In the event, beside the offset.
+    event: u32,
+}
+
+const FIRST_LAP: Lap = Lap {
+    flags: USED_LAP,
+    event: AT_DESCRIPTOR | WRAP,
+};
+
+impl Lap {
+    fn next(self) -> Self {
+        Self {
+            flags: self.flags ^ USED_LAP,
+            event: self.event ^ WRAP,
+        }
+    }
+}
+
+impl Serve for Packed {
+    #[inline(always)]
     fn serve(&mut self, count: u16) {
         for _ in 0..count {
-            let last = (self.at + self.chain - 1) % self.size;
+            let end = self.at + self.chain;
+            let wraps = end >= self.size;
+            let last = if end > self.size {
+                end - self.size
+            } else {
+                end
+            } - 1;
             // SAFETY: `Device::new`, both below the size.
             unsafe {
-                let id = (&raw const (*self.descriptors.add(last.into())).id).read_volatile();
-                let used = self.descriptors.add(self.at.into());
+                let id = (&raw const (*self.descriptors.add(last)).id).read_volatile();
+                let used = self.descriptors.add(self.at);
                 (&raw mut (*used).id).write_volatile(id);
                 (&raw mut (*used).length).write_volatile(0);
-                let flags = if self.wrap { USED_LAP } else { 0 };
-                (&raw mut (*used).flags).write_volatile(flags);
+                (&raw mut (*used).flags).write_volatile(self.lap.flags);
             }
-            self.at += self.chain;
-            if self.at >= self.size {
+            self.at = end;
+            if wraps {
                 self.at -= self.size;
-                self.wrap = !self.wrap;
+                self.lap = self.lap.next();
             }
         }
-        let lap = if self.wrap { WRAP } else { 0 };
         // SAFETY: `Device::new`.
-        unsafe {
-            self.event
-                .write_volatile(AT_DESCRIPTOR | lap | u32::from(self.at));
-        }
+        unsafe { self.event.write_volatile(self.lap.event | self.at as u32) };
     }
 }

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use rings::Functions;
 
+use crate::device::Serve;
 use crate::{Device, Queue, Work};
 
 /// A queue and its device.
@@ -30,34 +31,39 @@ impl Inline {
     /// Sends `batches` batches there and back. Panics if the ring does
     /// anything but its work.
     pub fn run(&mut self, batches: u64) {
-        for _ in 0..batches {
-            if self.work.poll {
-                self.poll_batch();
-            } else {
-                self.batch();
-            }
+        let (queue, batch) = (&mut self.queue, self.work.batch);
+        match (&mut self.device, self.work.poll) {
+            (Device::Split(device), false) => inline(queue, device, batch, batches),
+            (Device::Packed(device), false) => inline(queue, device, batch, batches),
+            (Device::Split(device), true) => polling(queue, device, batch, batches),
+            (Device::Packed(device), true) => polling(queue, device, batch, batches),
         }
     }
+}
 
-    #[inline]
-    fn batch(&mut self) {
-        assert!(self.queue.add(self.work.batch));
-        self.device.serve(self.work.batch);
-        for _ in 0..self.work.batch {
-            assert!(self.queue.get());
-        }
+/// Compiled for each layout on its own, and not as a part of others: what is
+/// not the ring's should be little, and always the same.
+#[inline(never)]
+fn inline(queue: &mut Queue, device: &mut impl Serve, batch: u16, batches: u64) {
+    for _ in 0..batches {
+        assert!(queue.add(batch));
+        device.serve(batch);
+        assert!((0..batch).all(|_| queue.get()));
     }
+}
 
-    /// As a driver that polls: it takes a token, and has nothing to take back
-    /// before poll says so.
-    fn poll_batch(&mut self) {
-        let token = self.queue.prepare();
-        assert!(self.queue.add(self.work.batch));
-        self.device.serve(self.work.batch);
-        assert!(self.queue.poll(token));
-        self.queue.disable_callbacks();
-        for _ in 0..self.work.batch {
-            assert!(self.queue.get());
+/// As a driver that polls: it takes a token, and has nothing to take back
+/// before poll says so.
+#[inline(never)]
+fn polling(queue: &mut Queue, device: &mut impl Serve, batch: u16, batches: u64) {
+    for _ in 0..batches {
+        let token = queue.prepare();
+        assert!(queue.add(batch));
+        device.serve(batch);
+        assert!(queue.poll(token));
+        queue.disable_callbacks();
+        for _ in 0..batch {
+            assert!(queue.get());
         }
     }
 }

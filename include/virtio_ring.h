@@ -121,8 +121,8 @@ struct list_head {
 typedef void (*vq_callback_t)(struct virtqueue *vq);
 
 /**
- * The public part of a queue. The library allocates it and owns what follows
- * it in memory; a program may read all of it, and write `callback`, `index`,
+ * The public part of a queue. The library allocates it and owns what lies
+ * around it in memory; a program may read all of it, and write `callback`, `index`,
  * `num_max` and `priv`.
  */
 struct virtqueue {

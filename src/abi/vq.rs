@@ -35,8 +35,8 @@ pub type vq_recycle_t = Option<unsafe extern "C" fn(vq: *mut virtqueue, buf: *mu
 /// Called when reset or resize have given everything back.
 pub type vq_recycle_done_t = Option<unsafe extern "C" fn(vq: *mut virtqueue)>;
 
-/// The public part of a queue. The library allocates it and owns what follows
-/// it in memory; a program may read all of it, and write `callback`, `index`,
+/// The public part of a queue. The library allocates it and owns what lies
+/// around it in memory; a program may read all of it, and write `callback`, `index`,
 /// `num_max` and `priv`.
 #[repr(C)]
 pub struct virtqueue {

@@ -164,7 +164,7 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
         }),
     });
     let queue: *mut [Queue<R>] = Box::into_raw(room.into_boxed_slice());
-    Ok(queue.cast())
+    Ok(Handle::<R>(queue.cast()).public())
 }
 
 pub unsafe fn delete<R: Setup>(vq: *mut virtqueue) {

@@ -16,6 +16,7 @@ mod watch;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::abi::{
@@ -94,9 +95,9 @@ impl Area {
     }
 }
 
-/// What all kinds of queues start with. The functions are in the queue itself,
-/// the hot ones in the cache line that the public head ends in: a call is one
-/// jump through memory that is touched anyway.
+/// What a `struct virtqueue *` points to, in all kinds of queues. The functions
+/// are in the queue itself, the hot ones right behind the public head: a call is
+/// one jump through memory that is touched anyway.
 #[repr(C)]
 struct Head {
     public: virtqueue,
@@ -107,13 +108,15 @@ struct Head {
     was_broken: AtomicBool,
 }
 
-/// One queue. What adding and taking back touch comes first.
+/// One queue. A `struct virtqueue *` points into its middle, at `head`: what
+/// adding and taking back touch lies within 128 bytes of it, which instructions
+/// reach with one byte.
 #[repr(C, align(64))]
 struct Queue<R: Setup> {
-    head: Head,
     /// The caller's lock keeps all but one thread out of it.
     driver: UnsafeCell<R>,
     common: Common<R::Memory>,
+    head: Head,
     notify: vq_notify_t,
     /// Are elements mapped by the driver (`virtqueue_set_dma_premapped`)?
     premapped: AtomicBool,
@@ -140,7 +143,7 @@ struct Cold {
 /// `vq` is a live queue of this library's.
 #[inline(always)]
 pub unsafe fn ops(vq: *const virtqueue) -> *const Ops {
-    // SAFETY: the caller's queue starts with a `Head`.
+    // SAFETY: the caller's queue is a `Head`.
     unsafe { &raw const (*vq.cast::<Head>()).ops }
 }
 
@@ -152,7 +155,12 @@ impl<R: Setup> Handle<R> {
     /// `vq` is a live queue of this kind, and stays so as long as the handle
     /// is used.
     unsafe fn new(vq: *const virtqueue) -> Self {
-        Self(vq.cast_mut().cast())
+        // SAFETY: the caller: `vq` came from `public`.
+        Self(
+            unsafe { vq.byte_sub(offset_of!(Queue<R>, head)) }
+                .cast_mut()
+                .cast(),
+        )
     }
 
     fn common(&self) -> &Common<R::Memory> {
@@ -191,7 +199,8 @@ impl<R: Setup> Handle<R> {
 
     /// The public head, which the program writes, too: no references to it.
     fn public(&self) -> *mut virtqueue {
-        self.0.cast()
+        // SAFETY: `new`.
+        unsafe { (&raw mut (*self.0).head).cast() }
     }
 
     fn premapped(&self) -> bool {
@@ -267,7 +276,7 @@ unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
 #[cold]
 #[inline(never)]
 unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
-    // SAFETY: the caller's queue starts with a `Head`.
+    // SAFETY: the caller's queue is a `Head`.
     let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
     let write = if told { host::line } else { host::line_always };
     // SAFETY: the caller.

@@ -64,7 +64,7 @@ pub unsafe fn over(vq: *mut virtqueue) -> bool {
     }
     writable.resize_with(ids, AtomicU32::default);
     let head: *mut Head = vq.cast();
-    // SAFETY: the caller; a queue starts with a `Head`.
+    // SAFETY: the caller; a queue is a `Head`.
     let ops = unsafe { &mut (*head).ops };
     if check_len {
         ops.get_buf_ctx = ops.get_buf_checked;

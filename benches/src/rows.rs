@@ -79,18 +79,18 @@ pub fn all() -> Vec<Row> {
     let mut push = |group, work| rows.push(Row { group, work });
     for work in Work::ROWS {
         push(Group::Main, work);
+        push(
+            Group::Callbacks,
+            Work {
+                callbacks: true,
+                ..work
+            },
+        );
     }
     for packed in [false, true] {
         let plain = Work::plain(packed);
         for batch in [1, 32] {
             let work = Work { batch, ..plain };
-            push(
-                Group::Callbacks,
-                Work {
-                    callbacks: true,
-                    ..work
-                },
-            );
             push(Group::Poll, Work { poll: true, ..work });
             push(Group::Threads, work);
         }

@@ -28,7 +28,9 @@ impl Barriers for Weak {
     #[inline]
     fn full() {
         // A locked instruction is the cheapest full barrier on x86; `fence`
-        // makes the compiler choose `mfence`, which takes twice the time.
+        // makes the compiler choose `mfence`, which takes twice the time. As wide
+        // as what lies there, mostly a return address: a load waits long for a
+        // store that covers but a part of it.
         #[cfg(target_arch = "x86_64")]
         // SAFETY: adds 0 to the word on top of the stack: changes nothing.
         unsafe {

@@ -383,6 +383,14 @@ static void late(struct plan plan)
 			kicks[i].kick(bed.vq);
 			CHECK_LINE(kicks[i].name, "120 ms");
 
+			/* The size that it has: nothing is stopped. */
+			catch_stderr();
+			serialised[add].call(bed.vq);
+			CHECK_EQ(virtqueue_resize(bed.vq, 64, NULL), 0);
+			pass_time(101);
+			kicks[i].kick(bed.vq);
+			CHECK_LINE(kicks[i].name, "101 ms");
+
 			/* Nothing new, so nothing is late. */
 			catch_stderr();
 			kicks[i].kick(bed.vq);
@@ -420,6 +428,67 @@ static void not_late(struct plan plan)
 		pass_time(1000);
 		virtqueue_kick(bed.vq);
 	}
+	CHECK_SILENT();
+	bed_close(&bed);
+}
+
+/* The driver took a buffer back: it has heard of the device. */
+static void not_late_for_the_next(struct plan plan)
+{
+	struct bed bed;
+	struct chain chain;
+	unsigned int len;
+	void *ctx;
+	int with_ctx;
+
+	plan.num = 16;
+	open(&bed, plan);
+	catch_stderr();
+	for (with_ctx = 0; with_ctx < 2; with_ctx++) {
+		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		CHECK(device_pop(&bed.dev, &chain));
+		device_use(&bed.dev, &chain, 0);
+		if (with_ctx)
+			CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx),
+				  token(0));
+		else
+			CHECK_PTR(virtqueue_get_buf(bed.vq, &len), token(0));
+		pass_time(1000);
+		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		virtqueue_kick(bed.vq);
+		CHECK(device_pop(&bed.dev, &chain));
+		device_use(&bed.dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(bed.vq, &len), token(0));
+	}
+	CHECK_SILENT();
+	bed_close(&bed);
+}
+
+/* The last add kicked by itself; whoever the device calls may use the queue. */
+static void not_late_after_many(struct plan plan)
+{
+	struct bed bed;
+	struct chain chain;
+	unsigned int n, len;
+
+	plan.num = 16;
+	open(&bed, plan);
+	if (plan.packed) {
+		bed_close(&bed);
+		return;
+	}
+	catch_stderr();
+	for (n = 0; n < 65534; n++) {
+		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		CHECK(device_pop(&bed.dev, &chain));
+		device_use(&bed.dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(bed.vq, &len), token(0));
+	}
+	bed.notified = 0;
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK_EQ(bed.notified, 1);
+	pass_time(1000);
+	virtqueue_kick(bed.vq);
 	CHECK_SILENT();
 	bed_close(&bed);
 }
@@ -554,6 +623,8 @@ int main(int argc, char **argv)
 		TEST_ALL(nested),
 		TEST_ALL(late),
 		TEST_ALL(not_late),
+		TEST_ALL(not_late_for_the_next),
+		TEST_ALL(not_late_after_many),
 		TEST_ALL(premapped),
 	};
 	static const struct test off[] = { TEST_ALL(unwatched) };

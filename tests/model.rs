@@ -137,7 +137,9 @@ mod kick {
 mod wakeup {
     //! Used and event against prepare and poll.
 
-    use super::scenes::{lost_wakeup, lost_wakeup_delayed, lost_wakeup_of_drainer};
+    use super::scenes::{
+        enabled_after_disable_beside, lost_wakeup, lost_wakeup_delayed, lost_wakeup_of_drainer,
+    };
     use super::*;
 
     fn holds<D: Device>(size: u16) {
@@ -171,6 +173,14 @@ mod wakeup {
     #[test]
     fn holds_on_packed_with_halves_in_any_order() {
         holds::<PackedModel<NoWriteHalves>>(2);
+    }
+
+    #[test]
+    fn holds_after_disable_beside_enable() {
+        for before in laps() {
+            check(move || enabled_after_disable_beside::<SplitModel<Real>>(before));
+            check(move || enabled_after_disable_beside::<PackedModel<Real>>(before));
+        }
     }
 
     #[test]

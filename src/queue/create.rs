@@ -82,17 +82,17 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
 /// # Safety
 /// The queue was just made, for this device.
 unsafe fn bring_up(vq: *mut virtqueue, device: DeviceRef) -> Result<*mut virtqueue, Refusal> {
-    // SAFETY: the program's lock; the queue is on no list.
-    unsafe {
+    // SAFETY: the program's lock, which keeps out whoever finds the queue on the
+    // list; it is on none yet.
+    let is_up = unsafe {
         let _guard = SpinGuard::new(device.lock());
         device.append(vq);
-    }
-    // SAFETY: a live queue that nobody else knows yet, or will.
-    unsafe {
-        if watch::wanted() && !watch::over(vq) {
-            ((*ops(vq)).delete)(vq);
-            return Err(Refusal::NoMemory(size_of::<Watch>()));
-        }
+        !watch::wanted() || watch::over(vq)
+    };
+    if !is_up {
+        // SAFETY: a live queue, given up.
+        unsafe { ((*ops(vq)).delete)(vq) };
+        return Err(Refusal::NoMemory(size_of::<Watch>()));
     }
     Ok(vq)
 }

@@ -4,7 +4,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Handle, Setup, transfer};
+use super::{Handle, Setup, Watch, transfer};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::ring::memory::Memory;
 use crate::ring::{Released, Slots};
@@ -51,6 +51,10 @@ unsafe fn stop<R: Setup>(
     let error = unsafe { disable(vq) };
     if error != 0 {
         return Err(error);
+    }
+    // SAFETY: a live queue.
+    if let Some(watch) = unsafe { Watch::find(vq) } {
+        watch.nothing_waits();
     }
     // No reference is held while the program's functions run: they may call us.
     // SAFETY: a live queue of this kind; the program's functions on it.

@@ -369,7 +369,12 @@ unsafe fn finish<R: Setup>(queue: &Handle<R>, added: Added) -> c_int {
 #[inline(never)]
 unsafe fn kick_early<R: Setup>(vq: *mut virtqueue) -> c_int {
     // SAFETY: as the caller.
-    unsafe { kick::<R>(vq) };
+    unsafe {
+        match Watch::find(vq) {
+            Some(watch) => watch.kick_when_added(),
+            None => _ = kick::<R>(vq),
+        }
+    }
     core::hint::black_box(0)
 }
 

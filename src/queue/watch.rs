@@ -10,7 +10,9 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr::{null_mut, slice_from_raw_parts_mut};
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
+};
 
 use super::{Head, Ops, complain, complain_broken};
 use crate::abi::{MAX_ENTRIES, SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
@@ -37,6 +39,8 @@ pub struct Watch {
     /// When the first buffer was added of which the device was not told yet;
     /// 0 if it was told of all.
     waiting_since: AtomicU64,
+    /// Does an add want the device told, once it is out of the queue?
+    kick_due: AtomicBool,
     debug: bool,
     /// How many bytes the device may write to the buffer that is in flight under
     /// an id, for as many ids as a queue can ever have: a resize needs no more.
@@ -52,7 +56,8 @@ pub fn wanted() -> bool {
 /// Watches a queue. False when there is no memory.
 ///
 /// # Safety
-/// `vq` is a live queue that was just made, and nobody else uses it.
+/// `vq` is a live queue that was just made; who finds it on the list of queues
+/// waits.
 #[cold]
 pub unsafe fn over(vq: *mut virtqueue) -> bool {
     let check_len = host::check_len();
@@ -74,6 +79,7 @@ pub unsafe fn over(vq: *mut virtqueue) -> bool {
         thread: AtomicUsize::new(0),
         function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
         waiting_since: AtomicU64::new(0),
+        kick_due: AtomicBool::new(false),
         debug: host::debug(),
         writable: writable.into_boxed_slice(),
     });
@@ -107,6 +113,20 @@ impl Watch {
     pub unsafe fn of<'a>(vq: *mut virtqueue) -> &'a Self {
         // SAFETY: the caller; `create` made the watch.
         unsafe { &*(*vq.cast::<Head>()).watch }
+    }
+
+    /// The same for a queue that may not be watched.
+    ///
+    /// # Safety
+    /// `vq` is a live queue, and outlives the reference.
+    pub unsafe fn find<'a>(vq: *mut virtqueue) -> Option<&'a Self> {
+        // SAFETY: the caller; NULL without a watch.
+        unsafe { (*vq.cast::<Head>()).watch.as_ref() }
+    }
+
+    /// Lets the device be told of everything at the end of the add that runs.
+    pub fn kick_when_added(&self) {
+        self.kick_due.store(true, Relaxed);
     }
 
     /// Remembers how many bytes the device may write to the buffer that will be
@@ -214,8 +234,22 @@ impl Watch {
 
     /// The device was told of everything, or everything is gone. Since when
     /// it had waited.
-    fn nothing_waits(&self) -> u64 {
+    pub fn nothing_waits(&self) -> u64 {
         self.waiting_since.swap(0, Relaxed)
+    }
+
+    /// Ends an add that [`Self::kick_when_added`] was called in. Not late: it is
+    /// the library that kicks.
+    ///
+    /// # Safety
+    /// As the exported function.
+    #[inline(never)]
+    unsafe fn kick_if_due(&self, vq: *mut virtqueue) {
+        if self.kick_due.swap(false, Relaxed) {
+            self.nothing_waits();
+            // SAFETY: the caller.
+            unsafe { ((*self.plain()).kick)(vq) };
+        }
     }
 
     /// [`Ops::kick_prepare`], for the function that was called.
@@ -272,17 +306,15 @@ fn cover(ops: &mut Ops) {
     };
 }
 
-/// Functions that enter the queue and call the plain one. Those for a stopped
-/// device end its waiting, too.
+/// Functions that enter the queue and call the plain one.
 macro_rules! functions {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $function:literal $(, $stopped:ident)?;)+) => {$(
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $function:literal;)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> $result {
             // SAFETY: a live queue that is watched, from `ops`; the plain
             // function's caller is ours.
             unsafe {
                 let watch = Watch::of(vq);
                 let _inside = watch.enter(vq, &$function);
-                $(watch.$stopped();)?
                 ((*watch.plain()).$name)(vq $(, $argument)*)
             }
         }
@@ -290,16 +322,13 @@ macro_rules! functions {
 }
 
 functions! {
-    get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void) -> *mut c_void, "virtqueue_get_buf_ctx";
     enable_cb_prepare() -> c_uint, "virtqueue_enable_cb_prepare";
     enable_cb_prepare64() -> u64, "virtqueue_enable_cb_prepare64";
     enable_cb() -> bool, "virtqueue_enable_cb";
     enable_cb_delayed() -> bool, "virtqueue_enable_cb_delayed";
     use_wrap_counter() -> c_int, "virtqueue_use_wrap_counter";
-    detach_unused_buf() -> *mut c_void, "virtqueue_detach_unused_buf", nothing_waits;
-    reset(recycle: vq_recycle_t, done: vq_recycle_done_t) -> c_int, "virtqueue_reset", nothing_waits;
-    resize(num: u32, recycle: vq_recycle_t, done: vq_recycle_done_t) -> c_int,
-        "virtqueue_resize", nothing_waits;
+    reset(recycle: vq_recycle_t, done: vq_recycle_done_t) -> c_int, "virtqueue_reset";
+    resize(num: u32, recycle: vq_recycle_t, done: vq_recycle_done_t) -> c_int, "virtqueue_resize";
     set_premapped() -> c_int, "virtqueue_set_dma_premapped";
     next_offset() -> u16, "vring_notification_data";
 }
@@ -312,10 +341,12 @@ macro_rules! add_functions {
             // function's caller is ours, and the lists are the caller's.
             unsafe {
                 let watch = Watch::of(vq);
-                let _inside = watch.enter(vq, &$function);
+                let inside = watch.enter(vq, &$function);
                 watch.expect(vq, $lists, $out, $in);
-                let error = ((*watch.plain()).$name)(vq $(, $argument)*);
-                watch.added(error)
+                let error = watch.added(((*watch.plain()).$name)(vq $(, $argument)*));
+                drop(inside);
+                watch.kick_if_due(vq);
+                error
             }
         }
     )+};
@@ -332,15 +363,32 @@ add_functions! {
         "virtqueue_add_sgs", (sgs, out_sgs, in_sgs);
 }
 
-/// Lengths are looked at in the longer of the two.
-unsafe fn get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
-    // SAFETY: a live queue that is watched, from `ops`; the plain function's
-    // caller is ours.
-    unsafe {
-        let watch = Watch::of(vq);
-        let _inside = watch.enter(vq, &"virtqueue_get_buf");
-        ((*watch.plain()).get_buf_ctx)(vq, len, null_mut())
-    }
+/// The functions that take a buffer back. If there is one, the driver has heard
+/// of the device, and what else waits is not late.
+macro_rules! taking_functions {
+    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $plain:ident($($value:expr),*);)+) => {$(
+        unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> *mut c_void {
+            // SAFETY: a live queue that is watched, from `ops`; the plain
+            // function's caller is ours.
+            unsafe {
+                let watch = Watch::of(vq);
+                let _inside = watch.enter(vq, &$function);
+                let buffer = ((*watch.plain()).$plain)(vq $(, $value)*);
+                if !buffer.is_null() {
+                    watch.nothing_waits();
+                }
+                buffer
+            }
+        }
+    )+};
+}
+
+// Lengths are looked at in the longer get_buf.
+taking_functions! {
+    get_buf(len: *mut c_uint), "virtqueue_get_buf", get_buf_ctx(len, null_mut());
+    get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void),
+        "virtqueue_get_buf_ctx", get_buf_ctx(len, ctx);
+    detach_unused_buf(), "virtqueue_detach_unused_buf", detach_unused_buf();
 }
 
 unsafe fn kick_prepare(vq: *mut virtqueue) -> bool {

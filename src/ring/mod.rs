@@ -185,8 +185,6 @@ pub struct Common<M: Memory> {
     wrap_counters: M::Flag,
     /// Are interrupts unwanted?
     no_interrupt: M::Flag,
-    /// Does get_buf publish the next event?
-    publish_events: M::Flag,
     /// Was anything added of which neither position nor slots tell any more?
     was_used: M::Flag,
     event_idx: bool,
@@ -204,7 +202,6 @@ impl<M: Memory> Common<M> {
             event_triggered: M::Flag::new(false),
             wrap_counters: M::Flag::new(false),
             no_interrupt: M::Flag::new(false),
-            publish_events: M::Flag::new(false),
             was_used: M::Flag::new(false),
             event_idx,
             indirect,

@@ -58,16 +58,20 @@ pub struct Packed<M: PackedMemory> {
     used_flags: u16,
     /// Where that lap ends, as [`packed_lap_end`] says.
     lap_end: u64,
+    /// While interrupts are wanted: at a descriptor that get_buf publishes, or
+    /// always? The latter at first, as C has it.
+    at_descriptor: bool,
 }
 
 impl<M: PackedMemory> Packed<M> {
-    fn want_interrupts(common: &Common<M>) {
+    fn want_interrupts(&mut self, common: &Common<M>) {
         if common.no_interrupt.get() {
             common.no_interrupt.set(false);
-            common.publish_events.set(common.event_idx);
-            let flags = if common.event_idx { DESC } else { ENABLE };
-            common.memory.write_driver_flags(flags);
+            self.at_descriptor = common.event_idx;
         }
+        // In any case: a disable_cb beside the last enable may have written last.
+        let flags = if self.at_descriptor { DESC } else { ENABLE };
+        common.memory.write_driver_flags(flags);
     }
 
     /// Makes the chain of `count` that starts in `slot` available: the first
@@ -101,7 +105,7 @@ impl<M: PackedMemory> Packed<M> {
             self.lap_end += LAP;
         }
         common.used.set(next);
-        if common.publish_events.get() {
+        if !common.no_interrupt.get() && self.at_descriptor {
             common.memory.publish_driver_off_wrap(next as u16);
         }
     }
@@ -219,6 +223,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             next_avail: Cursor::START,
             used_flags: AVAIL | USED,
             lap_end: 0,
+            at_descriptor: false,
         }
     }
 
@@ -227,8 +232,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         self.used_flags = AVAIL | USED;
         self.lap_end = packed_lap_end(common.used.get_own(), self.slots.size());
         common.no_interrupt.set(!callback);
-        // At first the device is asked to interrupt always, as C has it.
-        common.publish_events.set(false);
+        self.at_descriptor = false;
         if !callback {
             common.memory.write_driver_flags(DISABLE);
         }
@@ -368,7 +372,6 @@ impl<M: PackedMemory> Ring for Packed<M> {
             return;
         }
         common.no_interrupt.set(true);
-        common.publish_events.set(false);
         if !common.event_triggered.get() {
             common.memory.write_driver_flags(DISABLE);
         }
@@ -383,7 +386,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             // The device must not see the flags with an old offset.
             common.memory.write_barrier();
         }
-        Self::want_interrupts(common);
+        self.want_interrupts(common);
     }
 
     fn enable_cb_delayed(&mut self, common: &Common<M>) -> bool {
@@ -399,7 +402,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             common.memory.write_driver_off_wrap(event as u16);
             common.memory.write_barrier();
         }
-        Self::want_interrupts(common);
+        self.want_interrupts(common);
         common.memory.full_barrier();
         !Self::is_used_at(common, at)
     }

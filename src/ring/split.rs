@@ -39,16 +39,16 @@ impl<M: SplitMemory> Split<M> {
         common.rearm();
         if common.no_interrupt.get() {
             common.no_interrupt.set(false);
-            common.publish_events.set(true);
-            write_flags(common);
         }
+        // In any case: a disable_cb beside the last enable may have written last.
+        write_flags(common);
     }
 
     /// Moves the used position behind `at`.
     #[inline(always)]
     fn advance(common: &Common<M>, at: u64) {
         common.used.set(at + 1);
-        if common.publish_events.get() {
+        if !common.no_interrupt.get() {
             common.memory.rings().publish_used_event((at + 1) as u16);
         }
     }
@@ -89,7 +89,6 @@ impl<M: SplitMemory> Ring for Split<M> {
         self.avail = 0;
         self.limit = LAP_LESS_1;
         common.no_interrupt.set(!callback);
-        common.publish_events.set(callback);
         if !callback {
             write_flags(common);
         }
@@ -250,7 +249,6 @@ impl<M: SplitMemory> Ring for Split<M> {
             return;
         }
         common.no_interrupt.set(true);
-        common.publish_events.set(false);
         if common.event_triggered.get() {
             return;
         }

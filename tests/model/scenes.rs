@@ -193,6 +193,32 @@ pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
     assert!(taken || interrupted, "the drainer sleeps for ever");
 }
 
+/// disable_cb, which drivers call from the interrupt without the lock, beside
+/// enable_cb: whoever was first, the next enable_cb is not undone by what came
+/// before it, and to take a buffer is to ask for an interrupt at the next.
+pub fn enabled_after_disable_beside<D: Device>(before: u16) {
+    let (common, mut ring) = queue::<D>(2, true);
+    warm_up(&mut ring, &common, before, true);
+    D::Ring::disable_cb(&common);
+    ring.enable_cb_prepare(&common);
+    let callback = thread::spawn({
+        let common = common.clone();
+        move || D::Ring::disable_cb(&common)
+    });
+    ring.enable_cb_prepare(&common);
+    callback.join().unwrap();
+    ring.enable_cb_prepare(&common);
+    for n in [before, before + 1] {
+        add(&mut ring, &common, n);
+    }
+    for n in [before, before + 1] {
+        let id = read(common.memory(), n);
+        let interrupted = use_buffer(common.memory(), n, id, true);
+        assert!(interrupted, "the driver sleeps for ever");
+        assert!(get(&mut ring, &common, n));
+    }
+}
+
 /// get_buf against poll: a buffer is used that the holder of the token has not
 /// seen. The drainer takes it and adds the next in the same slot; the poller
 /// must be told "something new" all the same.

@@ -246,7 +246,9 @@ mod wakeup {
 mod truth {
     //! get_buf against poll, with an add again in the same slot.
 
-    use super::scenes::{taken_and_added_again, taken_and_chained_over, taken_and_used_again};
+    use super::scenes::{
+        taken_and_added_again, taken_and_chained_over, taken_and_used_again, taken_over_the_end,
+    };
     use super::*;
 
     fn holds<D: Device>() {
@@ -254,6 +256,7 @@ mod truth {
             for before in laps() {
                 check(move || taken_and_added_again::<D>(before, token));
                 check(move || taken_and_chained_over::<D>(before, token));
+                check(move || taken_over_the_end::<D>(before, token));
             }
             busy(move || taken_and_used_again::<D>(token));
         }

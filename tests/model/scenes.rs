@@ -266,6 +266,36 @@ pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
     assert!(told, "a used buffer was missed");
 }
 
+/// The same over the end of a lap of two: the first slot is available again
+/// before the second buffer is taken, and the position goes back to that slot,
+/// one lap on. Not even for a moment may it be that of the token.
+pub fn taken_over_the_end<D: Device>(laps: u16, token: Token) {
+    let event_idx = false;
+    let (common, mut ring) = queue::<D>(2, event_idx);
+    count_wraps(&common, token);
+    let first = 2 * laps;
+    warm_up(&mut ring, &common, first, event_idx);
+    let held = prepare(&mut ring, &common, token);
+    for n in [first, first + 1] {
+        add(&mut ring, &common, n);
+    }
+    for n in [first, first + 1] {
+        let id = read(common.memory(), n);
+        use_buffer(common.memory(), n, id, event_idx);
+    }
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, first));
+            add(&mut ring, &common, first + 2);
+            assert!(get(&mut ring, &common, first + 1));
+        }
+    });
+    let told = poll(&common, held);
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
 /// The same with the device at work, too: it uses the buffer that was added
 /// again, so that the slot goes through all its states under the poller's
 /// eyes.

@@ -226,7 +226,8 @@ impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B
                 let end = vring::size(num, align);
                 let range = Range::find(place, end, align.max(16))?;
                 let tables = range.tables(end, size, indirect)?;
-                // SAFETY: `find` gave `end` bytes, nobody uses them yet.
+                // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
+                // lent range may still have the ring of a stopped queue in it.
                 unsafe { range.base.write_bytes(0, end) };
                 let vring = vring::contiguous(range.base.as_ptr().cast(), num, align);
                 (vring, range.block, tables)
@@ -302,7 +303,8 @@ impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
             device: range.at(device),
         };
         let tables = range.tables(end, size, indirect)?;
-        // SAFETY: `find` gave `end` bytes, nobody uses them yet.
+        // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
+        // lent range may still have the ring of a stopped queue in it.
         unsafe { range.base.write_bytes(0, end) };
         // SAFETY: aligned and as large as needed; our own live in `block`,
         // which the queue keeps, lent ones as long as the queue.

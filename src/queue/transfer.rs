@@ -62,7 +62,7 @@ unsafe fn add<R: Setup, const TABLE: bool>(
     // SAFETY: as the caller.
     unsafe {
         match (num, TABLE, call) {
-            (1, false, _) => add_array::<R, false>(vq, sg, 1, data, ctx, call),
+            (1, false, _) => add_array::<R, false, false>(vq, sg, 1, data, ctx, call),
             (1, true, _) => add_one::<R>(vq, sg, 1, data, ctx, call),
             (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
             (3, false, AddCall::Inbuf) => add_three_in::<R>(vq, sg, data),
@@ -83,7 +83,7 @@ unsafe fn add_one<R: Setup>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: as the caller.
-    unsafe { add_array::<R, false>(vq, sg, num, data, ctx, call) }
+    unsafe { add_array::<R, false, false>(vq, sg, num, data, ctx, call) }
 }
 
 /// # Safety
@@ -95,7 +95,7 @@ unsafe fn add_three_out<R: Setup>(
     data: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller.
-    unsafe { add_array::<R, false>(vq, sg, 3, data, core::ptr::null_mut(), AddCall::Outbuf) }
+    unsafe { add_array::<R, false, false>(vq, sg, 3, data, core::ptr::null_mut(), AddCall::Outbuf) }
 }
 
 /// # Safety
@@ -107,7 +107,7 @@ unsafe fn add_three_in<R: Setup>(
     data: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller.
-    unsafe { add_array::<R, false>(vq, sg, 3, data, core::ptr::null_mut(), AddCall::Inbuf) }
+    unsafe { add_array::<R, false, false>(vq, sg, 3, data, core::ptr::null_mut(), AddCall::Inbuf) }
 }
 
 /// # Safety
@@ -122,7 +122,7 @@ unsafe fn add_any<R: Setup, const TABLE: bool>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: as the caller.
-    unsafe { add_array::<R, TABLE>(vq, sg, num, data, ctx, call) }
+    unsafe { add_array::<R, TABLE, true>(vq, sg, num, data, ctx, call) }
 }
 
 /// Adds a list whose entries follow one another, in a table (`TABLE`) or in the
@@ -131,7 +131,7 @@ unsafe fn add_any<R: Setup, const TABLE: bool>(
 /// # Safety
 /// As the exported functions.
 #[inline(always)]
-unsafe fn add_array<R: Setup, const TABLE: bool>(
+unsafe fn add_array<R: Setup, const TABLE: bool, const LONG: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -160,7 +160,7 @@ unsafe fn add_array<R: Setup, const TABLE: bool>(
         let result = if TABLE {
             driver.add_indirect(common, &request)
         } else {
-            driver.add_run(common, request)
+            driver.add_run::<_, LONG>(common, request)
         };
         if let Ok(added) = result {
             // SAFETY: as the caller.

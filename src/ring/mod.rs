@@ -360,8 +360,8 @@ pub trait Ring: Sized {
     ) -> Result<Added, AddError>;
 
     /// The same in a faster way, which may refuse where [`Self::add_direct`]
-    /// would not.
-    fn add_run<E: Elements>(
+    /// would not. `LONG`: the compiler does not know how many elements there are.
+    fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<Self::Memory>,
         request: Request<E>,

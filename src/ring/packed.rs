@@ -111,9 +111,10 @@ impl<M: PackedMemory> Packed<M> {
     }
 
     /// Makes a buffer available in `slots`, which come with the flags that make
-    /// each available.
+    /// each available. `LONG`: there may be so many that the walk along the free
+    /// list is worth doing beside the writing; else registers are.
     #[inline(always)]
-    fn add_to<'a, E: Elements>(
+    fn add_to<'a, E: Elements, const LONG: bool>(
         &mut self,
         common: &'a Common<M>,
         request: Request<E>,
@@ -131,6 +132,7 @@ impl<M: PackedMemory> Packed<M> {
             // there: the position that says so comes first.
             common.memory.write_barrier();
         }
+        let mut last = id;
         // The head and its flags: they make the whole chain available, and are
         // written last.
         let mut head = None;
@@ -148,12 +150,17 @@ impl<M: PackedMemory> Packed<M> {
                 slot.write_flags(flags);
             }
             slot.write(buffer.chained(0, id as u16));
+            if LONG && more {
+                // Loads that wait for one another, beside stores that don't.
+                last = self.slots.walk().behind(last).ok_or(AddError::NoSpace)?;
+            }
         }
         let (head, flags) = head.ok_or(AddError::NoSpace)?;
         let walk = self.slots.walk();
-        let mut last = id;
-        for _ in 1..count {
-            last = walk.behind(last).ok_or(AddError::NoSpace)?;
+        if !LONG {
+            for _ in 1..count {
+                last = walk.behind(last).ok_or(AddError::NoSpace)?;
+            }
         }
         let chain = Chain {
             head: id,
@@ -296,12 +303,12 @@ impl<M: PackedMemory> Ring for Packed<M> {
         request: Request<E>,
     ) -> Result<Added, AddError> {
         let slots = self.slots_onward(common);
-        self.add_to(common, request, slots)
+        self.add_to::<E, true>(common, request, slots)
     }
 
     /// Where the ring does not end on the way.
     #[inline(always)]
-    fn add_run<E: Elements>(
+    fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<M>,
         request: Request<E>,
@@ -310,7 +317,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let run = first..first + request.entries as usize;
         let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
         let flags = self.next_avail.flags;
-        self.add_to(common, request, run.iter().map(|slot| (slot, flags)))
+        self.add_to::<E, LONG>(common, request, run.iter().map(|slot| (slot, flags)))
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {

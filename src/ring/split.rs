@@ -191,7 +191,7 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     #[inline(always)]
-    fn add_run<E: Elements>(
+    fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<M>,
         request: Request<E>,

@@ -65,7 +65,7 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
 }
 
 fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    assert!(ring.add_run(common, request(n, 1)).is_ok());
+    assert!(ring.add_run::<_, false>(common, request(n, 1)).is_ok());
 }
 
 /// Takes the next used buffer, if there is one, and finds `n` in it.

@@ -279,7 +279,7 @@ impl<R: Use> Queue<R> {
             token: NonNull::dangling(),
             ctx: null_mut(),
         };
-        assert!(self.ring.add_run(&self.common, request).is_ok());
+        assert!(self.ring.add_run::<_, false>(&self.common, request).is_ok());
     }
 
     /// Has the device use the next buffer.

@@ -66,7 +66,9 @@ impl<R: Ring> Plain<R> {
             token: token(n),
             ctx: null_mut(),
         };
-        self.ring.add_run(&self.common, request).map(|_| ())
+        self.ring
+            .add_run::<_, false>(&self.common, request)
+            .map(|_| ())
     }
 
     /// The next used buffer's token. Its table is given back.

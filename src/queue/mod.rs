@@ -109,8 +109,8 @@ struct Head {
 }
 
 /// One queue. A `struct virtqueue *` points into its middle, at `head`: what
-/// adding and taking back touch lies within 128 bytes of it, which instructions
-/// reach with one byte.
+/// adding and taking back touch lies, but for little, within 128 bytes of it,
+/// which instructions reach with one byte.
 #[repr(C, align(64))]
 struct Queue<R: Setup> {
     /// The caller's lock keeps all but one thread out of it.

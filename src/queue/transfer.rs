@@ -126,7 +126,7 @@ unsafe fn add_any<R: Setup, const TABLE: bool>(
 }
 
 /// Adds a list whose entries follow one another, in a table (`TABLE`) or in the
-/// ring; any other goes to [`add_list`].
+/// ring; any other goes to [`add_list`]. `LONG` as for [`crate::ring::Ring::add_run`].
 ///
 /// # Safety
 /// As the exported functions.

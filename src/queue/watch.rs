@@ -364,7 +364,7 @@ add_functions! {
 }
 
 /// The functions that take a buffer back. If there is one, the driver has heard
-/// of the device, and what else waits is not late.
+/// of the device, or the device is stopped: what else waits is not late.
 macro_rules! taking_functions {
     ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $plain:ident($($value:expr),*);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> *mut c_void {

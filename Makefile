@@ -6,11 +6,20 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
-SYMBOLS := $(shell sed '/^\#/d' tools/symbols.txt)
+SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
 
-OUT := target/release
+# Where cargo builds: the variable, or what its configuration says. The tools and
+# scripts look there, too. (Root, who installs, may have no cargo.)
+ifndef CARGO_TARGET_DIR
+CARGO_TARGET_DIR := $(shell $(CARGO) metadata --format-version 1 --no-deps 2>/dev/null | \
+	sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+endif
+override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
+export CARGO_TARGET_DIR
+OUT := $(CARGO_TARGET_DIR)/release
 # An installed copy, for the tests and for make compare.
-STAGE := $(CURDIR)/target/stage
+STAGE := $(CARGO_TARGET_DIR)/stage
 
 # For make fuzz: how long.
 SECONDS ?= 600
@@ -33,10 +42,10 @@ library:
 
 # One relocatable object, for programs whose makefiles want virtio_ring.o: what
 # the exported functions need, and no other global name.
-$(OUT)/virtio_ring.o: library tools/symbols.txt
+$(OUT)/virtio_ring.o: library src/symbols.txt
 	ld -r --gc-sections $(addprefix -u ,$(SYMBOLS)) -e $(firstword $(SYMBOLS)) \
 		$(OUT)/libvirtio_ring.a -o $@.tmp
-	objcopy --keep-global-symbols=tools/symbols.txt $@.tmp $@
+	objcopy --keep-global-symbols=src/symbols.txt $@.tmp $@
 	rm $@.tmp
 
 header:
@@ -74,7 +83,7 @@ test: test-rust test-c counts poll-cost aba test-attack test-differential test-u
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
-	tools/mutants --check
+	scripts/mutants --check
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace
@@ -86,14 +95,14 @@ test-c: stage
 
 # The fuzzers are a workspace of their own: lints, the corpus, and a minute.
 test-fuzz:
-	tools/setup g++
+	scripts/setup g++
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir target/fuzz/lint -- -D warnings
-	tools/fuzz run 60
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --locked --target-dir $(CARGO_TARGET_DIR)/fuzz/lint -- -D warnings
+	scripts/fuzz run 60
 
 # As long as one likes: make fuzz SECONDS=3600
 fuzz:
-	tools/fuzz run $(SECONDS)
+	scripts/fuzz run $(SECONDS)
 
 # A short form of make attack.
 test-attack:
@@ -105,15 +114,15 @@ test-upstream:
 
 # Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
 compare: stage
-	tools/setup pkg-config xz-utils valgrind
+	scripts/setup pkg-config xz-utils valgrind
 	$(CARGO) build --release -p vhost-test-device -p compare
-	target/release/compare $(ARGS)
+	$(OUT)/compare $(ARGS)
 
 # Random sequences of operations on C's ring and on ours: make differential OPS=N
 differential: all
-	tools/setup xz-utils
+	scripts/setup xz-utils
 	$(CARGO) build --release -p differential
-	target/release/differential --ops $(OPS) --threads 2 $(ARGS)
+	$(OUT)/differential --ops $(OPS) --threads 2 $(ARGS)
 
 test-differential:
 	$(MAKE) differential OPS=5000000
@@ -124,39 +133,39 @@ differences:
 
 # A device that lies, on C's rings and on ours.
 attack: library
-	tools/setup xz-utils
+	scripts/setup xz-utils
 	$(CARGO) build --release -p attack
-	target/release/attack $(ARGS)
+	$(OUT)/attack $(ARGS)
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"
 mutants: all
-	tools/setup xz-utils
+	scripts/setup xz-utils
 	$(CARGO) build --release -p differential
-	nice tools/mutants $(ARGS)
+	nice scripts/mutants $(ARGS)
 
 # What a poller is told after just so many buffers.
 aba: all
-	tools/setup xz-utils
+	scripts/setup xz-utils
 	c_tests/aba/run
 
 # Instructions that counting wraps costs get_buf.
 poll-cost: all
-	tools/poll-cost
+	scripts/poll-cost
 
 # Instructions for a buffer, held against tools/counts/ceilings.txt.
 counts: all
-	tools/setup valgrind
+	scripts/setup valgrind
 	$(CARGO) build --release -p counts
-	target/release/counts $(ARGS)
+	$(OUT)/counts $(ARGS)
 
 # This ring, C's and others, timed in turns; the report is in target/bench.
 bench: all
-	tools/setup valgrind xz-utils
+	scripts/setup valgrind xz-utils
 	$(CARGO) bench -p ring-benches -- $(ARGS)
 
 # The long forms of what make test runs in a short one.
 model:
-	VIRTIO_RING_LONG=1 $(CARGO) test --test model
+	VIRTIO_RING_LONG=1 $(CARGO) test -p virtio-ring-protocol --test model
 
 stress:
 	VIRTIO_RING_LONG=1 $(CARGO) test --release --test stress -- --nocapture --test-threads=1

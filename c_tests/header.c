@@ -18,7 +18,7 @@
 
 typedef void (*function)(void);
 
-/* Made from tools/symbols.txt: F(name) for each. */
+/* Made from src/symbols.txt: F(name) for each. */
 #define F(name) (function)name,
 static const function functions[] = {
 #include "functions.h"

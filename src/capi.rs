@@ -2,7 +2,7 @@
 //! The exported C functions and nothing else.
 //!
 //! Names, arguments and answers are those of `drivers/virtio/virtio_ring.c`;
-//! the last three functions are extensions. `tools/symbols.txt` is the list of
+//! the last three functions are extensions. `src/symbols.txt` is the list of
 //! them all. Their documentation goes into the C header.
 //!
 //! What each function asks of its caller, if it says nothing else: the queue
@@ -20,7 +20,7 @@ use crate::abi::{
     DeviceRef, Layout, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
     virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
-use crate::host::{self, SpinGuard};
+use crate::platform::{self, SpinGuard};
 use crate::queue::{Area, Place, Spec, create, ops};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
@@ -416,7 +416,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
         | 1 << feature::VIRTIO_F_ORDER_PLATFORM
         | 1 << feature::VIRTIO_F_NOTIFICATION_DATA;
     // SAFETY: the caller's device.
-    let device = unsafe { DeviceRef::new(vdev, host::layout()) };
+    let device = unsafe { DeviceRef::new(vdev, platform::layout()) };
     device.set_features(device.features() & (!TRANSPORT | OURS));
 }
 
@@ -427,7 +427,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
 unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
     // SAFETY: the caller's device and lock; only queues are on its list.
     unsafe {
-        let device = DeviceRef::new(vdev, host::layout());
+        let device = DeviceRef::new(vdev, platform::layout());
         let _guard = SpinGuard::new(device.lock());
         device.for_each_queue(|vq| ((*ops(vq)).set_broken)(vq, broken));
     }
@@ -523,7 +523,7 @@ pub unsafe extern "C" fn virtqueue_resize(
     recycle: vq_recycle_t,
     recycle_done: *mut c_void,
 ) -> c_int {
-    let done = if host::layout() == Layout::V6_12 {
+    let done = if platform::layout() == Layout::V6_12 {
         // SAFETY: a 6.12 program passes a function or NULL.
         unsafe { core::mem::transmute::<*mut c_void, vq_recycle_done_t>(recycle_done) }
     } else {

@@ -2,14 +2,11 @@
 //! The virtio ring of the Linux kernel for user space: the C ABI of
 //! `drivers/virtio/virtio_ring.c`, with wrap counters in the poll token.
 //!
-//! A C call goes one way: [`capi`] (the exported names) -> [`queue`] (the
-//! object behind `struct virtqueue *`) -> [`ring`] (split and packed ring, safe
-//! code, nothing of C) -> [`shared`] (memory that the device can write).
-//! [`abi`] has C's types, [`host`] what the program lends us.
-//!
-//! The shared and the static library are made by the member crate `capi/`,
-//! which adds what a library without Rust's standard library needs: a panic
-//! handler, an allocator, the soname.
+//! A C call goes one way: [`capi`] (the exported functions) -> [`queue`] (the
+//! object behind `struct virtqueue *`) -> [`ring`] (the protocol, a crate of its
+//! own without unsafe code) -> the memory that the device can write
+//! ([`ring::shared`]). [`abi`] has C's types, [`platform`] what the library needs
+//! of its surroundings: memory, lock, clock, stderr, settings.
 
 #![no_std]
 #![warn(missing_docs)]
@@ -19,7 +16,7 @@ extern crate alloc;
 #[allow(non_camel_case_types)]
 pub mod abi;
 pub mod capi;
-pub mod host;
+pub mod platform;
 pub mod queue;
-pub mod ring;
-pub mod shared;
+#[cfg(not(feature = "rlib"))]
+mod runtime;

@@ -45,9 +45,9 @@ fn read(name: &str) -> Vec<u8> {
         .unwrap_or_else(|error| panic!("{}: {error}, run: make -C {ROOT}", path.display()))
 }
 
-/// The names in `tools/symbols.txt`.
+/// The names in `src/symbols.txt`.
 fn intended() -> BTreeSet<String> {
-    let list = std::fs::read_to_string(Path::new(ROOT).join("tools/symbols.txt")).unwrap();
+    let list = std::fs::read_to_string(Path::new(ROOT).join("src/symbols.txt")).unwrap();
     let lines = list.lines().map(str::trim);
     let names = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     names.map(String::from).collect()
@@ -61,7 +61,7 @@ fn assert_intended<'data>(names: impl Iterator<Item = object::Result<&'data str>
     let surplus: Vec<_> = found.difference(&intended).collect();
     assert!(
         missing.is_empty() && surplus.is_empty(),
-        "not as in tools/symbols.txt: missing {missing:?}, surplus {surplus:?}"
+        "not as in src/symbols.txt: missing {missing:?}, surplus {surplus:?}"
     );
 }
 

@@ -14,7 +14,7 @@ mod plain;
 use arithmetic::{Flags, Progress, position_bits};
 use inline::Layout;
 use plain::{Queue, Use};
-use virtio_ring::ring::{Packed, Split};
+use ring::{Packed, Split};
 
 type SplitQueue = Queue<Split<plain::Plain>>;
 type PackedQueue = Queue<Packed<plain::Plain>>;

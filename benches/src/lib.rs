@@ -58,7 +58,7 @@ pub fn run() -> Result<()> {
     }
     criterion_reports(&measured, options.rounds);
 
-    let folder = rings::target().join("bench");
+    let folder = testkit::target().join("bench");
     fs::create_dir_all(&folder)?;
     let write = |name: &str, text: String| {
         let file = folder.join(name);

@@ -16,7 +16,7 @@ pub fn heading(rounds: usize) -> String {
     let cores = available_parallelism().map_or(1, |n| n.get());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cc = std::env::var("CC").unwrap_or_else(|_| "gcc".into());
-    let flags = rings::root().join("tools/c-ring");
+    let flags = testkit::root().join("scripts/c-ring");
     let args: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| a != "--bench")

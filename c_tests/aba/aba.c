@@ -11,7 +11,7 @@
  *
  *	aba --send split | packed BUFFERS LIBRARY [--count]
  *
- * only sends them there and back, for tools/poll-cost.
+ * only sends them there and back, for scripts/poll-cost.
  */
 #include <dlfcn.h>
 #include <pthread.h>

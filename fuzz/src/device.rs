@@ -2,7 +2,7 @@
 //! A device that lies (virtio 1.3, 2.7 and 2.8): it writes what it likes. It
 //! also tells what the driver has to make of it.
 
-use rings::device::Area;
+use testkit::device::Area;
 
 use crate::plan::Target;
 

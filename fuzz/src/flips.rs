@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
-use rings::device::Area;
-use rings::rng::Rng;
+use testkit::device::Area;
+use testkit::rng::Rng;
 use virtio_ring::abi::virtqueue;
 use virtio_ring::capi;
 

@@ -67,7 +67,7 @@ pub enum Call {
     Sgs,
 }
 
-/// How elements are put into lists (`rings::lists::Style`).
+/// How elements are put into lists (`testkit::lists::Style`).
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq)]
 pub enum Style {
     Whole,

@@ -10,8 +10,8 @@ use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use rings::device::{Area, Element};
-use rings::lists::Lists;
+use testkit::device::{Area, Element};
+use testkit::lists::Lists;
 use virtio_ring::abi::{virtio_device, virtqueue, vring};
 use virtio_ring::capi;
 

@@ -8,7 +8,7 @@
 use core::ffi::{c_uint, c_ulong};
 use core::mem::{offset_of, size_of};
 
-use crate::ring::{Buffer, Elements, Unmapped};
+use ring::{Buffer, Elements, Unmapped};
 
 /// One entry of a list of buffer parts, as in the tools' headers.
 #[repr(C)]

@@ -13,10 +13,10 @@ use super::{Cold, Handle, Head, Place, Queue, Setup, functions, ops};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
-use crate::host::{self, QueueName, SpinGuard, Text};
-use crate::ring::memory::Memory;
-use crate::ring::{Common, Packed, Slots, Split};
-use crate::shared::{Big, Little, PackedShared, SplitShared, Strong, Weak};
+use crate::platform::{self, Heap, QueueName, SpinGuard, Text};
+use ring::memory::Memory;
+use ring::shared::{PackedShared, SplitShared, Strong, Weak};
+use ring::{Common, Packed, Slots, Split};
 
 /// What a program wants; the fields are the arguments of the functions that
 /// create queues.
@@ -46,22 +46,19 @@ pub struct Spec {
 /// so does the place.
 pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
     // SAFETY: the caller.
-    let device = unsafe { DeviceRef::new(spec.vdev, host::layout()) };
+    let device = unsafe { DeviceRef::new(spec.vdev, platform::layout()) };
     let features = device.features();
     let has = |bit: u32| features & (1 << bit) != 0;
     let strong = !spec.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
-    let little = has(feature::VIRTIO_F_VERSION_1) || cfg!(target_endian = "little");
 
     // SAFETY: the caller.
     let made = unsafe {
-        match (packed, little, strong) {
-            (true, _, false) => make::<Packed<PackedShared<Weak>>>(spec, device),
-            (true, _, true) => make::<Packed<PackedShared<Strong>>>(spec, device),
-            (false, true, false) => make::<Split<SplitShared<Little, Weak>>>(spec, device),
-            (false, true, true) => make::<Split<SplitShared<Little, Strong>>>(spec, device),
-            (false, false, false) => make::<Split<SplitShared<Big, Weak>>>(spec, device),
-            (false, false, true) => make::<Split<SplitShared<Big, Strong>>>(spec, device),
+        match (packed, strong) {
+            (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(spec, device),
+            (true, true) => make::<Packed<PackedShared<Strong, Heap>>>(spec, device),
+            (false, false) => make::<Split<SplitShared<Weak, Heap>>>(spec, device),
+            (false, true) => make::<Split<SplitShared<Strong, Heap>>>(spec, device),
         }
     };
     // SAFETY: just made.
@@ -71,7 +68,7 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
             // SAFETY: the caller.
             let name = unsafe { QueueName::new(spec.name) };
             let function = Text(spec.function);
-            host::line(format_args!("virtio_ring: {name}: {function}: {refusal}"));
+            platform::line(format_args!("virtio_ring: {name}: {function}: {refusal}"));
             core::ptr::null_mut()
         }
     }
@@ -123,7 +120,7 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
         indirect,
         has(feature::VIRTIO_RING_F_EVENT_IDX),
     );
-    if host::wrap_counters() {
+    if platform::wrap_counters() {
         common.use_wrap_counters();
     }
     let mut driver = R::new(slots);

@@ -22,8 +22,8 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::abi::{
     DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
-use crate::host::{self, QueueName, Text};
-use crate::ring::Common;
+use crate::platform::{self, QueueName, Text};
+use ring::Common;
 use watch::Watch;
 
 pub use create::{Spec, create};
@@ -131,7 +131,7 @@ struct Cold {
     /// `virtqueue_dma_dev`'s answer.
     dma_dev: *mut device,
     /// The ring's memory, if it is ours.
-    _block: Option<host::Block>,
+    _block: Option<platform::Block>,
     /// Where the areas are.
     vring: vring,
 }
@@ -210,7 +210,12 @@ impl<R: Setup> Handle<R> {
 
     fn device(&self) -> DeviceRef {
         // SAFETY: `new`: a live queue's device is live.
-        unsafe { DeviceRef::new((&raw const (*self.public()).vdev).read(), host::layout()) }
+        unsafe {
+            DeviceRef::new(
+                (&raw const (*self.public()).vdev).read(),
+                platform::layout(),
+            )
+        }
     }
 
     /// Does the driver want callbacks at (re)start?
@@ -262,7 +267,7 @@ unsafe fn name(vq: *const virtqueue) -> QueueName {
 unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
     // SAFETY: the caller.
     let name = unsafe { name(vq) };
-    host::line(format_args!(
+    platform::line(format_args!(
         "virtio_ring: {name}: {}: {what}",
         Text(function)
     ));
@@ -278,7 +283,11 @@ unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
 unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
     // SAFETY: the caller's queue is a `Head`.
     let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
-    let write = if told { host::line } else { host::line_always };
+    let write = if told {
+        platform::line
+    } else {
+        platform::line_always
+    };
     // SAFETY: the caller.
     let name = unsafe { name(vq) };
     write(format_args!(
@@ -297,7 +306,7 @@ unsafe fn set_broken<R: Setup>(vq: *mut virtqueue, broken: bool) {
 }
 
 unsafe fn size<R: Setup>(vq: *const virtqueue) -> c_uint {
-    use crate::ring::memory::Memory;
+    use ring::memory::Memory;
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     queue.common().memory().size().into()

@@ -7,12 +7,14 @@ use core::fmt::{self, Display};
 use core::ptr::NonNull;
 
 use crate::abi::vring;
-use crate::host;
-use crate::ring::memory::Memory;
-use crate::ring::{MAX_SIZE, Packed, Ring, Split};
-use crate::shared::{
-    Barriers, Order, PackedAreas, PackedShared, SplitAreas, SplitShared, Table, Tables,
-};
+use crate::platform::{self, Heap, Table};
+
+/// The tables of a queue in user space.
+type Tables = ring::shared::Tables<Heap>;
+
+use ring::memory::Memory;
+use ring::shared::{Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared};
+use ring::{MAX_SIZE, Packed, Ring, Split};
 
 /// Who gives the memory.
 #[derive(Clone, Copy)]
@@ -45,7 +47,7 @@ pub struct Ground<M> {
     /// For the ring.
     pub memory: M,
     /// The memory itself, if it is ours.
-    pub block: Option<host::Block>,
+    pub block: Option<platform::Block>,
     /// Where the areas are, whatever kind of ring it is.
     pub vring: vring,
 }
@@ -93,7 +95,7 @@ impl Display for Refusal {
 struct Range {
     base: NonNull<u8>,
     length: usize,
-    block: Option<host::Block>,
+    block: Option<platform::Block>,
 }
 
 impl Range {
@@ -101,7 +103,7 @@ impl Range {
     /// one, which has all that is left, too.
     fn find(place: Place, needed: usize, align: usize) -> Result<Self, Refusal> {
         let Place::Lent { base, length } = place else {
-            let block = host::Block::new(needed, align).ok_or(Refusal::NoMemory(needed))?;
+            let block = platform::Block::new(needed, align).ok_or(Refusal::NoMemory(needed))?;
             return Ok(Self {
                 base: block.base(),
                 length: needed,
@@ -190,7 +192,7 @@ fn checked_size(num: u32) -> Result<u16, Refusal> {
     }
 }
 
-impl<O: Order + 'static, B: Barriers + 'static> Setup for Split<SplitShared<O, B>> {
+impl<B: Barriers + 'static> Setup for Split<SplitShared<B, Heap>> {
     const HAS_VRING: bool = true;
     const UNMAPPED: c_int = -libc::ENOMEM;
 
@@ -279,7 +281,7 @@ fn areas(vring: &vring) -> Option<SplitAreas> {
 /// sides, so they should not share a cache line.
 const LINE: usize = 64;
 
-impl<B: Barriers + 'static> Setup for Packed<PackedShared<B>> {
+impl<B: Barriers + 'static> Setup for Packed<PackedShared<B, Heap>> {
     const HAS_VRING: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
 

@@ -8,7 +8,7 @@ use core::ffi::{c_int, c_uint};
 
 use super::{Handle, Setup};
 use crate::abi::{VIRTIO_CONFIG_S_DRIVER_OK, virtqueue};
-use crate::host::Text;
+use crate::platform::Text;
 
 /// `irqreturn_t`: the interrupt was not for this queue.
 const IRQ_NONE: c_int = 0;

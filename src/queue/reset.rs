@@ -6,8 +6,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::{Handle, Setup, Watch, transfer};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
-use crate::ring::memory::Memory;
-use crate::ring::{Released, Slots};
+use ring::memory::Memory;
+use ring::{Released, Slots};
 
 pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
     // SAFETY: a live queue, from `ops`.

@@ -7,8 +7,8 @@ use core::ptr::NonNull;
 
 use super::{Handle, Setup, Watch, complain_broken};
 use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
-use crate::host::Text;
-use crate::ring::{AddError, Added, BadId, Completion, Listed, Released, Request, Token};
+use crate::platform::Text;
+use ring::{AddError, Added, BadId, Completion, Listed, Released, Request, Token};
 
 /// Which of the functions for one list was called.
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ unsafe fn add_any<R: Setup, const TABLE: bool>(
 }
 
 /// Adds a list whose entries follow one another, in a table (`TABLE`) or in the
-/// ring; any other goes to [`add_list`]. `LONG` as for [`crate::ring::Ring::add_run`].
+/// ring; any other goes to [`add_list`]. `LONG` as for [`ring::Ring::add_run`].
 ///
 /// # Safety
 /// As the exported functions.

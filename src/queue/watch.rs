@@ -16,8 +16,8 @@ use core::sync::atomic::{
 
 use super::{Head, Ops, complain, complain_broken};
 use crate::abi::{MAX_ENTRIES, SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
-use crate::host::{self, Text};
-use crate::ring::MAX_SIZE;
+use crate::platform::{self, Text};
+use ring::MAX_SIZE;
 
 /// A kick is late when a buffer has waited for it for more than so many
 /// milliseconds, as in the kernel.
@@ -50,7 +50,7 @@ pub struct Watch {
 
 /// Does a setting ask for it?
 pub fn wanted() -> bool {
-    host::debug() || host::check_len()
+    platform::debug() || platform::check_len()
 }
 
 /// Watches a queue. False when there is no memory.
@@ -60,7 +60,7 @@ pub fn wanted() -> bool {
 /// waits.
 #[cold]
 pub unsafe fn over(vq: *mut virtqueue) -> bool {
-    let check_len = host::check_len();
+    let check_len = platform::check_len();
     let mut room = Vec::new();
     let mut writable = Vec::new();
     let ids = if check_len { MAX_SIZE as usize } else { 0 };
@@ -80,7 +80,7 @@ pub unsafe fn over(vq: *mut virtqueue) -> bool {
         function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
         waiting_since: AtomicU64::new(0),
         kick_due: AtomicBool::new(false),
-        debug: host::debug(),
+        debug: platform::debug(),
         writable: writable.into_boxed_slice(),
     });
     cover(ops);
@@ -227,7 +227,7 @@ impl Watch {
     #[inline(never)]
     fn added(&self, error: c_int) -> c_int {
         if self.debug && error == 0 && self.waiting_since.load(Relaxed) == 0 {
-            self.waiting_since.store(host::milliseconds(), Relaxed);
+            self.waiting_since.store(platform::milliseconds(), Relaxed);
         }
         error
     }
@@ -263,7 +263,7 @@ impl Watch {
             let _inside = self.enter(vq, function);
             let since = self.nothing_waits();
             if since != 0 {
-                let waited = host::milliseconds().saturating_sub(since);
+                let waited = platform::milliseconds().saturating_sub(since);
                 if waited > LATE {
                     complain(
                         vq,

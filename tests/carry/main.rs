@@ -11,8 +11,8 @@ mod inline;
 mod race;
 mod threads;
 
-use rings::device::Options;
-use rings::device::{Device, Packed, Split};
+use testkit::device::Options;
+use testkit::device::{Device, Packed, Split};
 
 /// Sizes of the rings; a split ring has those that are powers of two.
 const SIZES: [u16; 6] = [1, 2, 3, 7, 256, 32768];

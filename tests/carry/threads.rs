@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use crate::common::bell::PATIENCE;
 use crate::common::host::{Bells, Host, Line};
-use rings::device::Options;
-use rings::device::{Device, Element};
-use rings::lists::Style;
-use rings::pattern::{self, Shape};
-use rings::rng::Rng;
+use testkit::device::Options;
+use testkit::device::{Device, Element};
+use testkit::lists::Style;
+use testkit::pattern::{self, Shape};
+use testkit::rng::Rng;
 
 /// Carries `total` buffers.
 pub fn carry<D: Device + Send>(options: Options, total: u64) {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use virtio_ring::abi::{device, list_head, virtio_device, virtqueue};
 use virtio_ring::capi;
 
-use rings::device::{Element, Options};
-use rings::lists::{Lists, Style};
+use testkit::device::{Element, Options};
+use testkit::lists::{Lists, Style};
 
 use super::bell::Bell;
 

@@ -3,8 +3,8 @@
 
 use crate::on_both;
 use crate::rig::Rig;
-use rings::device::Options;
-use rings::device::{Chain, Device};
+use testkit::device::Options;
+use testkit::device::{Chain, Device};
 
 /// Kernel, 2020: a poller of a broken queue was told for ever that there is
 /// something to do.
@@ -145,7 +145,7 @@ fn assert_broken<D: Device>(rig: &mut Rig<D>, what: &str, left: &[usize]) {
 /// was added.
 #[test]
 fn a_used_index_that_runs_away() {
-    use rings::device::{Area, Split};
+    use testkit::device::{Area, Split};
     for ahead in [9, 0x7fff, 0x8000, 0xffff] {
         let mut rig = Rig::<Split>::new(Options::plain(false, 8));
         (0..3).for_each(|_| rig.add(1));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::common::bell::PATIENCE;
 use crate::on_both;
 use crate::rig::Rig;
-use rings::device::Options;
-use rings::device::{Area, Chain, Device};
+use testkit::device::Options;
+use testkit::device::{Area, Chain, Device};
 
 fn with_events(packed: bool, size: u16) -> Options {
     Options {

@@ -5,8 +5,8 @@
 use crate::common::host::{Host, Memory};
 use crate::on_both;
 use crate::rig::Rig;
-use rings::device::Device;
-use rings::device::Options;
+use testkit::device::Device;
+use testkit::device::Options;
 
 fn sizes(packed: bool) -> Vec<u16> {
     let sizes = [1, 2, 3, 7, 8, 255, 256, 32767, 32768].into_iter();

@@ -4,8 +4,8 @@
 
 use crate::on_both;
 use crate::rig::Rig;
-use rings::device::Options;
-use rings::device::{Area, Device, Raw};
+use testkit::device::Options;
+use testkit::device::{Area, Device, Raw};
 
 const NEXT: u16 = 1;
 const INDIRECT: u16 = 4;

@@ -3,8 +3,8 @@
 
 use crate::on_both;
 use crate::rig::Rig;
-use rings::device::Device;
-use rings::device::Options;
+use testkit::device::Device;
+use testkit::device::Options;
 
 fn with_events(packed: bool, size: u16) -> Options {
     Options {

@@ -3,10 +3,10 @@
 //! `n` and the token `n + 1`.
 
 use crate::common::host::Host;
-use rings::device::Options;
-use rings::device::{Chain, Device, Element};
-use rings::lists::Style;
-use rings::pattern::{self, Shape};
+use testkit::device::Options;
+use testkit::device::{Chain, Device, Element};
+use testkit::lists::Style;
+use testkit::pattern::{self, Shape};
 
 pub struct Rig<D> {
     pub host: Host,
@@ -106,12 +106,12 @@ macro_rules! on_both {
         mod $name {
             #[test]
             fn split() {
-                super::$check::<rings::device::Split>(false);
+                super::$check::<testkit::device::Split>(false);
             }
 
             #[test]
             fn packed() {
-                super::$check::<rings::device::Packed>(true);
+                super::$check::<testkit::device::Packed>(true);
             }
         }
     };

@@ -6,11 +6,11 @@ use std::cell::Cell;
 use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
 
-use virtio_ring::ring::memory::{
+use ring::memory::{
     self, Descriptor, Memory, PackedMemory, PackedSlot, Placed, SplitDescriptor, SplitMemory,
     SplitRings, TableError,
 };
-use virtio_ring::ring::{Buffer, Common, Elements, Listed, Packed, Request, Ring, Slots, Split};
+use ring::{Buffer, Common, Elements, Listed, Packed, Request, Ring, Slots, Split};
 
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;

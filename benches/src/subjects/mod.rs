@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use counts::Inline;
-use rings::{Change, Functions, Library};
+use testkit::{Change, Functions, Library};
 
 use crate::rows::{Group, Row};
 
@@ -48,11 +48,11 @@ pub fn all() -> Result<Vec<Subject>> {
         ("C 6.1 with the series", "6.1", Change::Series),
     ] {
         for level in ["-O2", "-O3"] {
-            let file = rings::build(kernel, change, level)?;
+            let file = testkit::build(kernel, change, level)?;
             subjects.push(shared(ring, format!("{ring} {level}"), file)?);
         }
     }
-    subjects.push(shared(OURS, OURS.into(), rings::ours()?)?);
+    subjects.push(shared(OURS, OURS.into(), testkit::ours()?)?);
     subjects.push(shared(
         "this ring, static",
         "this ring, static".into(),
@@ -115,10 +115,10 @@ fn timed(mut work: impl FnMut(u64) + 'static) -> Run {
 /// The static library (its one object, virtio_ring.o), linked into a shared
 /// object with the flags of C's.
 fn linked() -> Result<PathBuf> {
-    let folder = rings::target().join("bench");
+    let folder = testkit::target().join("bench");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("libstatic.so");
-    let object = rings::target().join("release/virtio_ring.o");
+    let object = testkit::target().join("release/virtio_ring.o");
     let cc = std::env::var_os("CC").unwrap_or_else(|| "gcc".into());
     let status = Command::new(cc)
         .args(["-shared", "-Wl,-Bsymbolic", "-pthread", "-o"])

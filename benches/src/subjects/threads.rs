@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use counts::{Queue, Work};
-use rings::Functions;
+use testkit::Functions;
 
 use super::Run;
 

@@ -3,9 +3,9 @@
 
 use std::ptr::{self, null_mut};
 
-use rings::device::Area;
-use rings::lists;
-use rings::pattern::{self, Shape};
+use testkit::device::Area;
+use testkit::lists;
+use testkit::pattern::{self, Shape};
 use virtio_ring::capi;
 
 use super::{Buffer, Queue};

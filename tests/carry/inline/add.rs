@@ -4,9 +4,9 @@
 use std::mem::replace;
 
 use super::{Carrier, Record, Wish};
-use rings::device::Device;
-use rings::lists::Style;
-use rings::pattern::{self, Shape};
+use testkit::device::Device;
+use testkit::lists::Style;
+use testkit::pattern::{self, Shape};
 
 impl<D: Device> Carrier<D> {
     /// How large the next buffer is.

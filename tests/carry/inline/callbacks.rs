@@ -2,9 +2,9 @@
 //! The driver takes back, and says when it wants to be called.
 
 use super::{Carrier, Wish};
-use rings::device::Device;
-use rings::device::Options;
-use rings::pattern;
+use testkit::device::Device;
+use testkit::device::Options;
+use testkit::pattern;
 
 impl<D: Device> Carrier<D> {
     pub(super) fn drain(&mut self) {

@@ -14,9 +14,9 @@ mod serve;
 use std::collections::VecDeque;
 
 use crate::common::host::Host;
-use rings::device::Options;
-use rings::device::{Chain, Device, Element};
-use rings::rng::Rng;
+use testkit::device::Options;
+use testkit::device::{Chain, Device, Element};
+use testkit::rng::Rng;
 
 /// What one side has asked of the other.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,8 +4,8 @@
 use std::mem::replace;
 
 use super::{Carrier, Wish};
-use rings::device::Device;
-use rings::pattern;
+use testkit::device::Device;
+use testkit::pattern;
 
 impl<D: Device> Carrier<D> {
     pub(super) fn run_device(&mut self) {

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display};
 
-use rings::device::Area;
+use testkit::device::Area;
 
 use crate::forgeries::{self, Forgery};
 use crate::queue::{Buffers, Queue};

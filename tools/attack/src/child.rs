@@ -15,7 +15,7 @@ use std::{env, panic, process};
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
-use rings::Library;
+use testkit::Library;
 use wait_timeout::ChildExt;
 
 use crate::attack::Attack;

@@ -6,11 +6,11 @@
 use std::ffi::{CStr, c_void};
 use std::ptr::{self, null_mut};
 
-use rings::Functions;
-use rings::abi::{device, list_head, virtio_device, virtqueue};
-use rings::device::{Element, Options};
-use rings::lists::{Lists, Style};
-use rings::pattern::{self, Shape};
+use testkit::Functions;
+use testkit::abi::{device, list_head, virtio_device, virtqueue};
+use testkit::device::{Element, Options};
+use testkit::lists::{Lists, Style};
+use testkit::pattern::{self, Shape};
 
 use crate::verdict::{Checked, corruption, leak};
 

@@ -2,8 +2,8 @@
 
 //! Attacks on more than one field, and those that rings elsewhere fell for.
 
-use rings::device::Area;
-use rings::rng::Rng;
+use testkit::device::Area;
+use testkit::rng::Rng;
 
 use crate::attack::{Part, Place, Write, free_slot};
 use crate::queue::{Buffers, Queue};

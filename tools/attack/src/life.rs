@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::{hint, mem, thread};
 
-use rings::Functions;
+use testkit::Functions;
 
 use crate::attack::{self, Attack, Write};
 use crate::limit::Limit;

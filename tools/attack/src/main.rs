@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use rings::{Change, KERNELS};
+use testkit::{Change, KERNELS};
 
 use crate::child::Group;
 use crate::options::{Options, Request};
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 
 /// Was everything as it should be?
 fn attack_all(options: &Options) -> Result<bool> {
-    let folder = rings::target().join("attack");
+    let folder = testkit::target().join("attack");
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut failures = known::unseen(&c_ring("6.1")?, &folder)?;
 
@@ -98,12 +98,12 @@ fn attack_all(options: &Options) -> Result<bool> {
 }
 
 fn c_ring(kernel: &str) -> Result<PathBuf> {
-    rings::build(kernel, Change::None, "-O2")
+    testkit::build(kernel, Change::None, "-O2")
 }
 
 fn ours(options: &Options) -> Result<PathBuf> {
     match &options.ring {
         Some(ring) => Ok(ring.clone()),
-        None => rings::ours(),
+        None => testkit::ours(),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Display};
 
-use rings::device::Options;
+use testkit::device::Options;
 
 /// What its buffers are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 //! A queue with both of its sides, in the middle of its work: where an attack
 //! finds it. What the device knows it has read before the attack.
 
-use rings::Functions;
-use rings::device::{Area, Chain, Device, Element, Options, Packed, Split};
-use rings::pattern;
+use testkit::Functions;
+use testkit::device::{Area, Chain, Device, Element, Options, Packed, Split};
+use testkit::pattern;
 
 use crate::attack::Part;
 use crate::driver::Driver;

@@ -19,7 +19,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
-use rings::Change;
+use testkit::Change;
 
 use crate::artefacts::{OBJECT, PKG_CONFIG_DIR, PKG_CONFIG_NAME, STAGE_LIB, WRAP_SOURCE};
 use crate::command;
@@ -40,7 +40,7 @@ pub enum Ring {
     C(&'static str),
     /// The kernel's, as its own Makefile builds it.
     CAsItComes,
-    /// The kernel's, changed or not, as tools/c-ring builds it: for the report.
+    /// The kernel's, changed or not, as scripts/c-ring builds it: for the report.
     Changed(Change, &'static str),
     Ours,
 }
@@ -57,7 +57,7 @@ impl Programs {
     /// The shared object that the report's programs have a ring from.
     pub fn library(&self, ring: Ring) -> Result<PathBuf> {
         match ring {
-            Ring::Ours => rings::ours(),
+            Ring::Ours => testkit::ours(),
             _ => self.changed.get(&ring).cloned().context("no such library"),
         }
     }
@@ -155,7 +155,7 @@ impl Builder<'_> {
             (Change::Series, Test::VirtioWrap),
             (Change::Always, Test::Virtio),
         ] {
-            let library = rings::build(self.tree.kernel.version(), change, level)?;
+            let library = testkit::build(self.tree.kernel.version(), change, level)?;
             let (folder, name) = (library.parent(), library.file_name());
             let (folder, name) = folder.zip(name).context("a library's path")?;
             let args = dynamic_args(folder, [format!("-l:{}", name.display())]);

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use rings::Change;
+use testkit::Change;
 
 use crate::builds::Ring;
 use crate::matrix::{Action, Row};

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::matrix::Kernel;
 
-const SCRIPT: &str = "tools/kernel-tree";
+const SCRIPT: &str = "scripts/kernel-tree";
 /// Where the script records what it has fetched.
 const PACKAGE: &str = ".debian-package";
 const TESTS: &str = "tools/virtio";

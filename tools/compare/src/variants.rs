@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use counts::{Counts, Work};
-use rings::Change;
+use testkit::Change;
 
 use crate::builds::{Programs, Ring};
 use crate::matrix::{Kernel, Row, Test, Way};

@@ -2,7 +2,7 @@
 //! Driver and device in one loop, in one thread.
 
 use anyhow::Result;
-use rings::Functions;
+use testkit::Functions;
 
 use crate::device::Serve;
 use crate::{Device, Queue, Work};

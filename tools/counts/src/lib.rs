@@ -69,13 +69,13 @@ fn obey(order: &str) -> Result<()> {
     let mut line = || lines.next().context(VARIABLE);
     let batches = line()?.parse()?;
     let work = line()?.parse()?;
-    let library = rings::Library::load("counted", line()?.as_ref())?;
+    let library = testkit::Library::load("counted", line()?.as_ref())?;
     Inline::new(library.functions, work)?.run(batches);
     Ok(())
 }
 
 /// Counts what `library`, a shared object's file, takes for `work`. Needs
-/// valgrind (`tools/setup valgrind`), and [`run_if_counted`] in the program.
+/// valgrind (`scripts/setup valgrind`), and [`run_if_counted`] in the program.
 pub fn count(library: &Path, work: &Work) -> Result<Counts> {
     // As callgrind names it.
     let library = fs::canonicalize(library).with_context(|| library.display().to_string())?;
@@ -94,7 +94,7 @@ pub fn count(library: &Path, work: &Work) -> Result<Counts> {
 }
 
 fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
-    let folder = rings::target().join("counts");
+    let folder = testkit::target().join("counts");
     fs::create_dir_all(&folder)?;
     // Several may count at a time.
     let file = folder.join(format!("callgrind.{}", id()));
@@ -106,7 +106,7 @@ fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
         .arg(&program)
         .env(VARIABLE, format!("{batches}\n{work}\n{library}"))
         .output()
-        .context("valgrind (tools/setup valgrind)")?;
+        .context("valgrind (scripts/setup valgrind)")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{work} of {library}:\n{said}");
     let Ok(text) = fs::read_to_string(&file) else {

@@ -86,7 +86,7 @@ fn parse() -> Result<Request> {
 
 /// Whether no count is above its ceiling.
 fn check() -> Result<bool> {
-    let file = rings::root().join(CEILINGS);
+    let file = testkit::root().join(CEILINGS);
     let text = fs::read_to_string(&file).context(CEILINGS)?;
     let ceilings: Ceilings = text.parse().context(CEILINGS)?;
     let compiler = compiler()?;
@@ -95,7 +95,7 @@ fn check() -> Result<bool> {
         println!("counts: {} ({CEILINGS})", ceilings.compiler);
         return Ok(true);
     }
-    let ours = rings::ours()?;
+    let ours = testkit::ours()?;
     let (mut above, mut below) = (false, false);
     for row in &ceilings.rows {
         match row.judge(count(&ours, &row.work)?.instructions) {
@@ -119,11 +119,11 @@ fn check() -> Result<bool> {
 
 /// The same rows, as high as they are now.
 fn set() -> Result<()> {
-    let file = rings::root().join(CEILINGS);
+    let file = testkit::root().join(CEILINGS);
     let text = fs::read_to_string(&file).context(CEILINGS)?;
     let mut ceilings: Ceilings = text.parse().context(CEILINGS)?;
     ceilings.compiler = compiler()?;
-    let ours = rings::ours()?;
+    let ours = testkit::ours()?;
     for Row { ceiling, work } in &mut ceilings.rows {
         *ceiling = count(&ours, work)?.instructions;
     }
@@ -135,7 +135,7 @@ fn compiler() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(&rustc)
         .arg("-vV")
-        .current_dir(rings::root())
+        .current_dir(testkit::root())
         .output()
         .context("rustc")?;
     let text = String::from_utf8(output.stdout)?;
@@ -149,9 +149,9 @@ fn table(mut rows: Vec<Work>, mut files: Vec<PathBuf>) -> Result<()> {
         rows = Work::ROWS.to_vec();
     }
     if files.is_empty() {
-        files.push(rings::ours()?);
-        for kernel in rings::KERNELS {
-            files.push(rings::build(kernel, rings::Change::None, "-O2")?);
+        files.push(testkit::ours()?);
+        for kernel in testkit::KERNELS {
+            files.push(testkit::build(kernel, testkit::Change::None, "-O2")?);
         }
     }
 

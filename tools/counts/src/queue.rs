@@ -5,10 +5,10 @@ use std::ffi::c_void;
 use std::ptr::{self, null_mut};
 
 use anyhow::{Context, Result, ensure};
-use rings::Functions;
-use rings::abi::{device, list_head, virtio_device, virtqueue};
-use rings::device::Element;
-use rings::lists::{Lists, Style};
+use testkit::Functions;
+use testkit::abi::{device, list_head, virtio_device, virtqueue};
+use testkit::device::Element;
+use testkit::lists::{Lists, Style};
 
 use crate::Work;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
-use rings::device::Options;
+use testkit::device::Options;
 
 /// What is done over and over: `batch` buffers are added, the device uses
 /// them, the driver takes them back. As words:

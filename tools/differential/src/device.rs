@@ -3,7 +3,7 @@
 //! The device of both rings. What it knows it reads from C's ring, for both
 //! are equal when it does; what it writes it writes to both.
 //!
-//! (`rings::device` panics over what the specification forbids. Here a ring
+//! (`testkit::device` panics over what the specification forbids. Here a ring
 //! that is wrong has to be told of, and its case made smaller.)
 
 use crate::case::Wish;

@@ -10,7 +10,7 @@ use std::process;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use rings::{Change, Functions, KERNELS, Library};
+use testkit::{Change, Functions, KERNELS, Library};
 
 use crate::case::Wraps;
 use crate::run::Pair;
@@ -69,8 +69,8 @@ impl Pairs {
 
 fn load_c(kernel: &str, change: Change, build: bool) -> Result<Library> {
     let file = match build {
-        true => rings::build(kernel, change, "-O2")?,
-        false => rings::file(kernel, change, "-O2"),
+        true => testkit::build(kernel, change, "-O2")?,
+        false => testkit::file(kernel, change, "-O2"),
     };
     ensure!(
         file.exists(),

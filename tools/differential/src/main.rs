@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 fn differential(options: &Options) -> Result<bool> {
     let ours = match &options.library {
         Some(file) => file.clone(),
-        None => rings::ours()?,
+        None => testkit::ours()?,
     };
     let pairs = Pairs::load(&ours, options.build)?;
     silence()?;
@@ -122,7 +122,7 @@ fn replay(pairs: &Pairs, case: &Case, options: &Options) -> Result<bool> {
 fn report(pairs: &Pairs, failure: &Failure, options: &Options) -> Result<()> {
     let text =
         ron::ser::to_string_pretty(&failure.case, ron::ser::PrettyConfig::new().depth_limit(2))?;
-    let folder = rings::target().join("differential");
+    let folder = testkit::target().join("differential");
     fs::create_dir_all(&folder)?;
     let file = folder.join(format!("seed-{}-case-{}.ron", options.seed, failure.number));
     fs::write(&file, format!("{text}\n"))?;

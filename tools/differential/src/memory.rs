@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::slice;
 
-use rings::device::Area;
+use testkit::device::Area;
 
 use crate::rules::{Applied, Id};
 

@@ -8,8 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr::{self, null_mut};
 
-use rings::Functions;
-use rings::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
+use testkit::Functions;
+use testkit::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
 
 use crate::case::{Fault, NUM_MAX, Queue};
 use crate::memory::Areas;

@@ -151,7 +151,7 @@ pub const RULES: [Rule; 29] = [
         c: "may say IRQ_NONE although the next buffer waits",
         here: "looks again",
         why: "an interrupt that nobody admits to is switched off after a while",
-        test: Own("tests/model.rs"),
+        test: Own("ring/tests/model.rs"),
     },
     Rule {
         name: "alignment",
@@ -187,7 +187,7 @@ pub const RULES: [Rule; 29] = [
         c: "turns off event index and indirect descriptors, too, in the userspace build: \
             `WRITE_ONCE()` writes an int",
         here: "sets one flag",
-        why: "the kernel's meaning; tools/c-ring gives it to the C rings, too",
+        why: "the kernel's meaning; scripts/c-ring gives it to the C rings, too",
         test: Own("the comparison breaks and mends queues"),
     },
     Rule {
@@ -326,7 +326,7 @@ pub const RULES: [Rule; 29] = [
         c: "stay",
         here: "written again",
         why: "6.12's: a shorter chain there would run on into them",
-        test: Own("src/ring/tests/unmapped.rs"),
+        test: Own("ring/src/tests/unmapped.rs"),
     },
 ];
 

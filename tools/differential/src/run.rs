@@ -5,9 +5,9 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use rings::device::Element;
-use rings::lists;
-use rings::{Functions, Library};
+use testkit::device::Element;
+use testkit::lists;
+use testkit::{Functions, Library};
 
 use crate::case::{Add, Case, Entries, Lists, Queue, Step, Wraps};
 use crate::device::Device;

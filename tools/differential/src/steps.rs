@@ -2,9 +2,9 @@
 
 //! What each step of a case is on both rings, and what has to come of it.
 
-use rings::Functions;
-use rings::lists;
-use rings::pattern::{self, Shape};
+use testkit::Functions;
+use testkit::lists;
+use testkit::pattern::{self, Shape};
 
 use crate::case::{Add, Entries, Fault, Lists, NUM_MAX, Size, Step};
 use crate::device::{Device, is_used_at};

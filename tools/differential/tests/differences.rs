@@ -26,7 +26,7 @@ fn table() -> String {
 
 #[test]
 fn the_documentation_has_the_table() {
-    let file = rings::root().join("docs/differences.md");
+    let file = testkit::root().join("docs/differences.md");
     let written = fs::read_to_string(&file).expect("docs/differences.md");
     assert!(
         written == table(),
@@ -38,8 +38,12 @@ fn the_documentation_has_the_table() {
 #[test]
 fn tests_are_there() {
     for word in table().split_whitespace() {
-        if word.starts_with("c_tests/") || word.starts_with("tests/") || word.starts_with("src/") {
-            assert!(rings::root().join(word).exists(), "{word}");
+        if word.starts_with("c_tests/")
+            || word.starts_with("tests/")
+            || word.starts_with("src/")
+            || word.starts_with("ring/")
+        {
+            assert!(testkit::root().join(word).exists(), "{word}");
         }
     }
 }

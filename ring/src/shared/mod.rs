@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Memory that the device can write, behind the ring's traits
+//! ([`crate::memory`]).
+//!
+//! Each field is accessed by one atomic load or store of its own size, so that
+//! a device that writes at the same time can change a value, but nothing else.
+
+#[cfg(target_endian = "big")]
+compile_error!("the ring's fields are little-endian (virtio 1.3, 1.4.1)");
+
+mod barrier;
+mod cells;
+mod packed;
+mod split;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use barrier::{Barriers, Strong, Weak};
+pub use packed::{PackedAreas, PackedShared};
+pub use split::{SplitAreas, SplitShared};
+pub use tables::{TableMemory, Tables};

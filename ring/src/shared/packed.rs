@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A packed ring's memory (virtio 1.3, 2.8): the descriptor ring and the two
+//! event suppression structures, little-endian always.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use super::Barriers;
+use super::tables::{TableMemory, Tables};
+use crate::memory::{Descriptor, Memory, PackedMemory, PackedSlot, Placed, TableError};
+use crate::{Buffer, Elements};
+
+/// A descriptor in the ring (2.8.13).
+#[repr(C)]
+pub struct RingDescriptor {
+    address: AtomicU64,
+    length: AtomicU32,
+    id: AtomicU16,
+    flags: AtomicU16,
+}
+
+impl PackedSlot for RingDescriptor {
+    #[inline]
+    fn write(&self, descriptor: Descriptor) {
+        self.address.store(descriptor.address, Relaxed);
+        self.length.store(descriptor.length, Relaxed);
+        self.id.store(descriptor.tag, Relaxed);
+    }
+
+    #[inline]
+    fn write_flags(&self, flags: u16) {
+        self.flags.store(flags, Relaxed);
+    }
+
+    #[inline]
+    fn flags(&self) -> u16 {
+        self.flags.load(Relaxed)
+    }
+
+    #[inline]
+    fn used_element(&self) -> (u16, u32) {
+        (self.id.load(Relaxed), self.length.load(Relaxed))
+    }
+}
+
+/// The same in an indirect table.
+#[repr(C)]
+struct TableDescriptor {
+    address: u64,
+    length: u32,
+    id: u16,
+    flags: u16,
+}
+
+impl TableDescriptor {
+    fn new(descriptor: Descriptor) -> Self {
+        Self {
+            address: descriptor.address,
+            length: descriptor.length,
+            id: descriptor.tag,
+            flags: descriptor.flags,
+        }
+    }
+}
+
+/// 2.8.14, as the driver writes it: by halves, of which the device may read both
+/// at once. `Ring::poll_position` says why that is enough.
+#[repr(C)]
+struct DriverEvent {
+    off_wrap: AtomicU16,
+    flags: AtomicU16,
+}
+
+/// Where a packed ring lies.
+#[derive(Clone, Copy)]
+pub struct PackedAreas {
+    /// Descriptor ring, written by both sides. 16-aligned.
+    pub desc: NonNull<u8>,
+    /// Driver event suppression structure. 4-aligned.
+    pub driver: NonNull<u8>,
+    /// Device event suppression structure, written by the device. 4-aligned.
+    pub device: NonNull<u8>,
+}
+
+/// A packed ring's memory.
+pub struct PackedShared<B, T: TableMemory> {
+    ring: NonNull<[RingDescriptor]>,
+    driver: NonNull<DriverEvent>,
+    /// Two 16-bit fields, read in one go: offset and wrap bit, then flags.
+    device: NonNull<AtomicU32>,
+    tables: Tables<T>,
+    kind: PhantomData<B>,
+}
+
+// SAFETY: the areas are used through atomics only; see `new` for their life.
+// Tables are written by whoever holds the driver's half, one thread at a time.
+unsafe impl<B, T: TableMemory> Send for PackedShared<B, T> {}
+// SAFETY: as above.
+unsafe impl<B, T: TableMemory> Sync for PackedShared<B, T> {}
+
+impl<B, T: TableMemory> PackedShared<B, T> {
+    /// # Safety
+    /// The areas are aligned and as large as said for a ring of `size`, live
+    /// as long as the value, and are otherwise accessed only as by a device:
+    /// field by field.
+    pub unsafe fn new(areas: PackedAreas, size: u16, tables: Tables<T>) -> Self {
+        Self {
+            ring: NonNull::slice_from_raw_parts(areas.desc.cast(), size.into()),
+            driver: areas.driver.cast(),
+            device: areas.device.cast(),
+            tables,
+            kind: PhantomData,
+        }
+    }
+
+    fn driver(&self) -> &DriverEvent {
+        // SAFETY: `new`.
+        unsafe { self.driver.as_ref() }
+    }
+
+    fn device(&self) -> &AtomicU32 {
+        // SAFETY: `new`.
+        unsafe { self.device.as_ref() }
+    }
+}
+
+impl<B: Barriers, T: TableMemory> Memory for PackedShared<B, T> {
+    type Table = T::Table;
+    type Number = AtomicU64;
+    type Flag = AtomicBool;
+
+    fn size(&self) -> u16 {
+        self.ring.len() as u16
+    }
+
+    #[inline]
+    fn full_barrier(&self) {
+        B::full();
+    }
+
+    #[inline]
+    fn read_barrier(&self) {
+        B::read();
+    }
+
+    #[inline]
+    fn write_barrier(&self) {
+        B::write();
+    }
+
+    #[inline(always)]
+    fn place_table(
+        &self,
+        id: u16,
+        entries: u32,
+        elements: impl Elements,
+        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+    ) -> Result<Placed<T::Table>, TableError> {
+        let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
+        self.tables.place(id, entries, elements, raw)
+    }
+}
+
+impl<B: Barriers, T: TableMemory> PackedMemory for PackedShared<B, T> {
+    type Slot = RingDescriptor;
+
+    #[inline(always)]
+    fn ring(&self) -> &[RingDescriptor] {
+        // SAFETY: `new`.
+        unsafe { self.ring.as_ref() }
+    }
+
+    fn write_driver_off_wrap(&self, off_wrap: u16) {
+        self.driver().off_wrap.store(off_wrap, Relaxed);
+    }
+
+    #[inline]
+    fn publish_driver_off_wrap(&self, off_wrap: u16) {
+        super::barrier::store_full::<B>(&self.driver().off_wrap, off_wrap);
+    }
+
+    fn write_driver_flags(&self, flags: u16) {
+        self.driver().flags.store(flags, Relaxed);
+    }
+
+    #[inline]
+    fn device_event(&self) -> (u16, u16) {
+        let both = self.device().load(Relaxed);
+        (both as u16, (both >> 16) as u16)
+    }
+
+    fn clear(&self) {
+        for slot in self.ring() {
+            slot.write(Descriptor::default());
+            slot.write_flags(0);
+        }
+        self.driver().off_wrap.store(0, Relaxed);
+        self.driver().flags.store(0, Relaxed);
+        self.device().store(0, Relaxed);
+    }
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! A split ring's memory (virtio 1.3, 2.7): three areas,
+//! little-endian.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use super::Barriers;
+use super::tables::{TableMemory, Tables};
+use crate::memory::{
+    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
+};
+use crate::{Buffer, Elements};
+
+/// A descriptor in the ring (2.7.5).
+#[repr(C)]
+pub struct RingDescriptor {
+    address: AtomicU64,
+    length: AtomicU32,
+    flags: AtomicU16,
+    next: AtomicU16,
+}
+
+impl SplitDescriptor for RingDescriptor {
+    #[inline(always)]
+    fn write(&self, descriptor: Descriptor) {
+        self.address.store(descriptor.address, Relaxed);
+        self.length.store(descriptor.length, Relaxed);
+        self.flags.store(descriptor.flags, Relaxed);
+        self.next.store(descriptor.tag, Relaxed);
+    }
+}
+
+/// The same in an indirect table.
+#[repr(C)]
+struct TableDescriptor {
+    address: u64,
+    length: u32,
+    flags: u16,
+    next: u16,
+}
+
+impl TableDescriptor {
+    fn new(descriptor: Descriptor) -> Self {
+        Self {
+            address: descriptor.address,
+            length: descriptor.length,
+            flags: descriptor.flags,
+            next: descriptor.tag,
+        }
+    }
+}
+
+/// 2.7.6, without the entries and `used_event` behind them.
+#[repr(C)]
+struct AvailHead {
+    flags: AtomicU16,
+    index: AtomicU16,
+}
+
+/// 2.7.8, without the entries and `avail_event` behind them.
+#[repr(C)]
+struct UsedHead {
+    flags: AtomicU16,
+    index: AtomicU16,
+}
+
+/// 2.7.8
+#[repr(C)]
+struct UsedElement {
+    id: AtomicU32,
+    length: AtomicU32,
+}
+
+/// Where a split ring lies.
+#[derive(Clone, Copy)]
+pub struct SplitAreas {
+    /// Descriptor area: written by the driver, read by the device. 16-aligned.
+    pub desc: NonNull<u8>,
+    /// Driver area: the available ring. 2-aligned.
+    pub avail: NonNull<u8>,
+    /// Device area: the used ring, written by the device. 4-aligned.
+    pub used: NonNull<u8>,
+}
+
+/// Available and used ring. Others get to see it through
+/// [`SplitMemory::rings`] only, whose answer does not outlive the memory.
+struct Rings<B> {
+    avail: NonNull<AvailHead>,
+    used: NonNull<UsedHead>,
+    /// Size - 1; the size is a power of two.
+    mask: u32,
+    kind: PhantomData<B>,
+}
+
+impl<B> Clone for Rings<B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Rings<B> {}
+
+/// A split ring's memory.
+pub struct SplitShared<B, T: TableMemory> {
+    descriptors: NonNull<[RingDescriptor]>,
+    rings: Rings<B>,
+    tables: Tables<T>,
+}
+
+// SAFETY: the areas are used through atomics only; see `new` for their life.
+// Tables are written by whoever holds the driver's half, one thread at a time.
+unsafe impl<B, T: TableMemory> Send for SplitShared<B, T> {}
+// SAFETY: as above.
+unsafe impl<B, T: TableMemory> Sync for SplitShared<B, T> {}
+
+impl<B, T: TableMemory> SplitShared<B, T> {
+    /// # Safety
+    /// The areas are aligned as said, as large as a ring of `size` needs (a
+    /// power of two, at most 2^15), live as long as the value, and are
+    /// otherwise accessed only as by a device: field by field.
+    pub unsafe fn new(areas: SplitAreas, size: u16, tables: Tables<T>) -> Self {
+        Self {
+            descriptors: NonNull::slice_from_raw_parts(areas.desc.cast(), size.into()),
+            rings: Rings {
+                avail: areas.avail.cast(),
+                used: areas.used.cast(),
+                mask: u32::from(size - 1),
+                kind: PhantomData,
+            },
+            tables,
+        }
+    }
+}
+
+impl<B> Rings<B> {
+    fn avail(&self) -> &AvailHead {
+        // SAFETY: `SplitShared::new`.
+        unsafe { self.avail.as_ref() }
+    }
+
+    fn used(&self) -> &UsedHead {
+        // SAFETY: `SplitShared::new`.
+        unsafe { self.used.as_ref() }
+    }
+
+    /// `used_event` lies behind the available ring's entries (2.7.6).
+    fn used_event(&self) -> &AtomicU16 {
+        // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of two bytes, the event.
+        unsafe {
+            &*self
+                .avail
+                .add(1)
+                .cast::<AtomicU16>()
+                .as_ptr()
+                .add(self.mask as usize + 1)
+        }
+    }
+
+    /// `avail_event` lies behind the used ring's entries (2.7.8).
+    fn event_of_device(&self) -> &AtomicU16 {
+        // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of eight bytes, the event.
+        unsafe {
+            let elements = self.used.add(1).cast::<UsedElement>();
+            elements.add(self.mask as usize + 1).cast().as_ref()
+        }
+    }
+}
+
+impl<B: Barriers, T: TableMemory> Memory for SplitShared<B, T> {
+    type Table = T::Table;
+    type Number = AtomicU64;
+    type Flag = AtomicBool;
+
+    fn size(&self) -> u16 {
+        (self.rings.mask + 1) as u16
+    }
+
+    #[inline]
+    fn full_barrier(&self) {
+        B::full();
+    }
+
+    #[inline]
+    fn read_barrier(&self) {
+        B::read();
+    }
+
+    #[inline]
+    fn write_barrier(&self) {
+        B::write();
+    }
+
+    #[inline(always)]
+    fn place_table(
+        &self,
+        id: u16,
+        entries: u32,
+        elements: impl Elements,
+        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+    ) -> Result<Placed<T::Table>, TableError> {
+        let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
+        self.tables.place(id, entries, elements, raw)
+    }
+}
+
+impl<B: Barriers, T: TableMemory> SplitMemory for SplitShared<B, T> {
+    type Descriptor = RingDescriptor;
+
+    #[inline(always)]
+    fn descriptors(&self) -> &[RingDescriptor] {
+        // SAFETY: `new`.
+        unsafe { self.descriptors.as_ref() }
+    }
+
+    #[inline(always)]
+    fn rings(&self) -> impl SplitRings {
+        self.rings
+    }
+}
+
+impl<B: Barriers> SplitRings for Rings<B> {
+    #[inline]
+    fn write_avail_ring(self, index: u32, head: u16) {
+        // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
+        let entry = unsafe {
+            let entries = self.avail.add(1).cast::<AtomicU16>();
+            entries.add((index & self.mask) as usize).as_ref()
+        };
+        entry.store(head, Relaxed);
+    }
+
+    #[inline]
+    fn write_avail_idx(self, index: u16) {
+        self.avail().index.store(index, Relaxed);
+    }
+
+    fn write_avail_flags(self, flags: u16) {
+        self.avail().flags.store(flags, Relaxed);
+    }
+
+    fn write_used_event(self, index: u16) {
+        self.used_event().store(index, Relaxed);
+    }
+
+    #[inline]
+    fn publish_used_event(self, index: u16) {
+        super::barrier::store_full::<B>(self.used_event(), index);
+    }
+
+    #[inline]
+    fn used_idx(self) -> u16 {
+        self.used().index.load(Relaxed)
+    }
+
+    #[inline]
+    fn used_flags(self) -> u16 {
+        self.used().flags.load(Relaxed)
+    }
+
+    #[inline]
+    fn used_element(self, index: u16) -> (u32, u32) {
+        // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
+        let element = unsafe {
+            let elements = self.used.add(1).cast::<UsedElement>();
+            elements
+                .add((u32::from(index) & self.mask) as usize)
+                .as_ref()
+        };
+        // Two loads, as the device makes two stores: one load of both would
+        // wait for the stores to reach the cache.
+        (element.id.load(Relaxed), element.length.load(Relaxed))
+    }
+
+    #[inline]
+    fn avail_event(self) -> u16 {
+        self.event_of_device().load(Relaxed)
+    }
+
+    fn clear(self) {
+        self.avail().flags.store(0, Relaxed);
+        self.avail().index.store(0, Relaxed);
+        self.used_event().store(0, Relaxed);
+        self.used().flags.store(0, Relaxed);
+        self.used().index.store(0, Relaxed);
+        self.event_of_device().store(0, Relaxed);
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Memory for indirect tables (virtio 1.3, 2.7.5.3 and 2.8.7).
+//!
+//! A queue has a pool with one place for each id: a chain in flight has an id
+//! of its own, so the place is free whenever a table for it is written, and
+//! nothing has to be allocated or freed. A table that is too long for its
+//! place comes from the heap; where the program says so with `__kmalloc_fake`,
+//! every table lies there instead.
+
+use core::ptr::NonNull;
+
+use crate::memory::{Placed, TableError};
+use crate::{Buffer, Elements, Unmapped};
+
+/// Both layouts' descriptors.
+const DESCRIPTOR: usize = 16;
+
+/// Entries for which a queue's own pool has room at each id.
+const POOL_ENTRIES: u32 = 16;
+
+/// No table may be longer: its length in bytes is a 32-bit number.
+const MAX_ENTRIES: u32 = u32::MAX / DESCRIPTOR as u32;
+
+/// Memory for tables, from whatever surrounds the ring.
+///
+/// # Safety
+/// Memory that is given is aligned to 4 bytes at least, is of the size that was
+/// asked for, is used by nobody else, and stays until its owner is dropped.
+pub unsafe trait TableMemory {
+    /// Owner of the memory of a table outside of the pool.
+    type Table;
+    /// Owner of the memory of a pool.
+    type Pool;
+
+    /// Where every table has to lie at present, if the program says so.
+    fn redirected() -> Option<(NonNull<u8>, Self::Table)>;
+
+    /// Memory for one table. None when there is none.
+    fn table(bytes: usize) -> Option<(NonNull<u8>, Self::Table)>;
+
+    /// Memory for a pool, aligned to a descriptor's size. None when there is none.
+    fn pool(bytes: usize) -> Option<(NonNull<u8>, Self::Pool)>;
+}
+
+/// Where a queue's indirect tables go.
+pub struct Tables<T: TableMemory> {
+    /// First place of the pool.
+    base: NonNull<u8>,
+    /// Entries at each place; 0 without a pool.
+    entries: u32,
+    /// Size of the ring rounded up to a power of two, less 1.
+    mask: u32,
+    /// Our own pool's memory. What does not fit goes to the heap then; a lent
+    /// range's device could not reach that.
+    pool: Option<T::Pool>,
+}
+
+impl<T: TableMemory> Tables<T> {
+    /// No room: chains are written into the ring.
+    pub fn none() -> Self {
+        Self {
+            base: NonNull::dangling(),
+            entries: 0,
+            mask: 0,
+            pool: None,
+        }
+    }
+
+    /// A pool of our own for a ring of `size`. None when there is no memory.
+    pub fn owned(size: u16) -> Option<Self> {
+        let (base, pool) = T::pool(Self::owned_bytes(size))?;
+        Some(Self {
+            base,
+            entries: POOL_ENTRIES,
+            mask: u32::from(size.next_power_of_two() - 1),
+            pool: Some(pool),
+        })
+    }
+
+    /// How large [`Self::owned`]'s pool is.
+    pub fn owned_bytes(size: u16) -> usize {
+        usize::from(size.next_power_of_two()) * POOL_ENTRIES as usize * DESCRIPTOR
+    }
+
+    /// A pool in `length` bytes at `base`, for a ring of `size`.
+    ///
+    /// # Safety
+    /// The range lives as long as the value, and is otherwise accessed only as
+    /// by a device.
+    pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16) -> Self {
+        let places = usize::from(size.next_power_of_two());
+        let entries = length.checked_div(places * DESCRIPTOR).unwrap_or(0);
+        Self {
+            base,
+            entries: entries.min(MAX_ENTRIES as usize) as u32,
+            mask: (places - 1) as u32,
+            pool: None,
+        }
+    }
+
+    /// Memory for a table: where, and its owner if it is not in the pool.
+    #[inline(always)]
+    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, Option<T::Table>)> {
+        if let Some((base, table)) = T::redirected() {
+            return Some((base, Some(table)));
+        }
+        if entries <= self.entries {
+            let place = (u32::from(id) & self.mask) as usize * self.entries as usize * DESCRIPTOR;
+            // SAFETY: the pool has `mask` + 1 places of `entries` entries.
+            return Some((unsafe { self.base.add(place) }, None));
+        }
+        if self.pool.is_none() || entries > MAX_ENTRIES {
+            return None;
+        }
+        let (base, table) = T::table(entries as usize * DESCRIPTOR)?;
+        Some((base, Some(table)))
+    }
+
+    /// Writes a table of `entries` elements for the chain `id`, as `raw` makes
+    /// it of an element, its number from 0 on, and whether there are more.
+    #[inline(always)]
+    pub fn place<D>(
+        &self,
+        id: u16,
+        entries: u32,
+        mut elements: impl Elements,
+        raw: impl Fn(Buffer, u32, bool) -> D,
+    ) -> Result<Placed<T::Table>, TableError> {
+        const { assert!(size_of::<D>() == DESCRIPTOR) };
+        let (base, owned) = self.find(id, entries).ok_or(TableError::NoMemory)?;
+        let placed = Placed {
+            address: base.as_ptr() as u64,
+            owned,
+        };
+        let table = base.cast::<D>().as_ptr();
+        // Plain stores: the device learns of the table when it is whole, and
+        // nothing is ever read back. The program's memory need not be aligned,
+        // vringh_test's is not.
+        let last = entries.checked_sub(1).ok_or(Unmapped)?;
+        for i in 0..last {
+            let descriptor = raw(elements.next()?, i, true);
+            // SAFETY: `find` gave room for `entries` descriptors.
+            unsafe { table.add(i as usize).write_unaligned(descriptor) };
+        }
+        let descriptor = raw(elements.last()?, last, false);
+        // SAFETY: as above.
+        unsafe { table.add(last as usize).write_unaligned(descriptor) };
+        Ok(placed)
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Where each field lies, and in which byte order.
+
+use alloc::vec;
+
+use super::bytes::{AVAIL, Bytes, DESC, END, NoHeap, TABLES, USED, packed, split};
+use crate::memory::{
+    Descriptor, Memory, PackedMemory, PackedSlot, SplitDescriptor, SplitMemory, SplitRings,
+    TableError,
+};
+use crate::shared::{Tables, Weak};
+use crate::{Buffer, Elements, Listed};
+
+const DESCRIPTOR: Descriptor = Descriptor {
+    address: 0x0102_0304_0506_0708,
+    length: 0x1112_1314,
+    flags: 0x2122,
+    tag: 0x3132,
+};
+
+/// 2.7.5 to 2.7.8: every field of a split ring, where it lies and how.
+#[test]
+fn split_layout() {
+    let bytes = Bytes::new(END);
+    let memory = split::<Weak>(&bytes);
+
+    let rings = memory.rings();
+
+    memory.descriptors()[2].write(DESCRIPTOR);
+    assert_eq!(bytes.get(DESC + 32), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(bytes.get(DESC + 40), [0x14, 0x13, 0x12, 0x11]);
+    assert_eq!(bytes.get(DESC + 44), [0x22, 0x21]);
+    assert_eq!(bytes.get(DESC + 46), [0x32, 0x31]);
+    assert_eq!(bytes.get(DESC + 16), [0; 16]);
+    assert_eq!(bytes.get(DESC + 48), [0; 16]);
+
+    rings.write_avail_flags(0x4142);
+    rings.write_avail_idx(0x5152);
+    // Entry 7 of a ring of 4 is at 3.
+    rings.write_avail_ring(7, 0x6162);
+    rings.write_used_event(0x7172);
+    assert_eq!(bytes.get(AVAIL), [0x42, 0x41]);
+    assert_eq!(bytes.get(AVAIL + 2), [0x52, 0x51]);
+    assert_eq!(bytes.get(AVAIL + 4), [0; 6]);
+    assert_eq!(bytes.get(AVAIL + 10), [0x62, 0x61]);
+    assert_eq!(bytes.get(AVAIL + 12), [0x72, 0x71]);
+    rings.publish_used_event(0x7374);
+    assert_eq!(bytes.get(AVAIL + 12), [0x74, 0x73]);
+
+    bytes.set(USED, [0x82, 0x81]);
+    bytes.set(USED + 2, [0x92, 0x91]);
+    bytes.set(USED + 4 + 8, [0xa4, 0xa3, 0xa2, 0xa1]);
+    bytes.set(USED + 4 + 12, [0xb4, 0xb3, 0xb2, 0xb1]);
+    bytes.set(USED + 4 + 32, [0xc2, 0xc1]);
+    assert_eq!(rings.used_flags(), 0x8182);
+    assert_eq!(rings.used_idx(), 0x9192);
+    assert_eq!(rings.used_element(5), (0xa1a2_a3a4, 0xb1b2_b3b4));
+    assert_eq!(rings.avail_event(), 0xc1c2);
+
+    rings.clear();
+    assert_eq!(bytes.get(AVAIL), [0; 4]);
+    assert_eq!(bytes.get(AVAIL + 12), [0; 2]);
+    assert_eq!(bytes.get(USED), [0; 4]);
+    assert_eq!(bytes.get(USED + 36), [0; 2]);
+}
+
+/// `count` elements of no interest.
+fn elements(count: usize) -> impl Elements {
+    let element = Buffer {
+        address: 0,
+        length: 0,
+        device_writes: false,
+    };
+    Listed(vec![Ok(element); count].into_iter())
+}
+
+#[test]
+fn split_table_layout() {
+    let bytes = Bytes::new(END);
+    let memory = split::<Weak>(&bytes);
+    let second = Descriptor {
+        address: 0x0a0b,
+        ..DESCRIPTOR
+    };
+    let placed = memory.place_table(2, 2, elements(2), |_, i, more| {
+        assert_eq!(more, i == 0);
+        if more { DESCRIPTOR } else { second }
+    });
+    let placed = placed.unwrap_or_else(|_| panic!("there is room"));
+    // The third chain's place.
+    let table = TABLES + 2 * 4 * 16;
+    assert_eq!(placed.address, bytes.at(table).as_ptr() as u64);
+    assert!(placed.owned.is_none());
+    assert_eq!(bytes.get(table), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(bytes.get(table + 8), [0x14, 0x13, 0x12, 0x11]);
+    assert_eq!(bytes.get(table + 12), [0x22, 0x21]);
+    assert_eq!(bytes.get(table + 14), [0x32, 0x31]);
+    let address = [0x0b, 0x0a, 0, 0, 0, 0, 0, 0];
+    assert_eq!(bytes.get(table + 16), address);
+    assert_eq!(bytes.get(table - 16), [0; 16]);
+    assert_eq!(bytes.get(table + 32), [0; 16]);
+}
+
+/// 2.8.13 and 2.8.14: every field of a packed ring; always little-endian.
+#[test]
+fn packed_layout() {
+    let bytes = Bytes::new(256);
+    let memory = packed::<Weak>(&bytes, 5);
+    bytes.set(30, [0xf1, 0xf2]);
+    memory.ring()[1].write(DESCRIPTOR);
+    assert_eq!(bytes.get(16), [8, 7, 6, 5, 4, 3, 2, 1]);
+    assert_eq!(bytes.get(24), [0x14, 0x13, 0x12, 0x11]);
+    assert_eq!(bytes.get(28), [0x32, 0x31]);
+    // The flags are written by themselves.
+    assert_eq!(bytes.get(30), [0xf1, 0xf2]);
+    memory.ring()[1].write_flags(0x2122);
+    assert_eq!(bytes.get(30), [0x22, 0x21]);
+    assert_eq!(memory.ring()[1].flags(), 0x2122);
+    assert_eq!(memory.ring()[1].used_element(), (0x3132, 0x1112_1314));
+
+    memory.write_driver_off_wrap(0x4142);
+    memory.write_driver_flags(2);
+    assert_eq!(bytes.get(128), [0x42, 0x41, 2, 0]);
+    memory.publish_driver_off_wrap(0x4344);
+    assert_eq!(bytes.get(128), [0x44, 0x43, 2, 0]);
+    bytes.set(192, [0x52, 0x51, 0x62, 0x61]);
+    assert_eq!(memory.device_event(), (0x5152, 0x6162));
+
+    memory.clear();
+    assert_eq!(bytes.get(16), [0; 16]);
+    assert_eq!(bytes.get(128), [0; 4]);
+    assert_eq!(bytes.get(192), [0; 4]);
+}
+
+/// Tables that don't fit their place have nowhere to be in lent memory.
+#[test]
+fn lent_memory_is_not_exceeded() {
+    let bytes = Bytes::new(END);
+    let memory = split::<Weak>(&bytes);
+    let made = |_, _, _| DESCRIPTOR;
+    assert!(memory.place_table(3, 4, elements(4), made).is_ok());
+    assert!(memory.place_table(3, 5, elements(5), made).is_err());
+    assert!(
+        packed::<Weak>(&bytes, 4)
+            .place_table(0, 2, elements(2), made)
+            .is_err()
+    );
+}
+
+/// A table's length in bytes is a 32-bit number. The elements run out before
+/// anything gets that long.
+#[test]
+fn no_table_is_longer_than_a_descriptor_can_say() {
+    let bytes = Bytes::new(256);
+    // SAFETY: no more than two elements are ever written there.
+    let tables: Tables<NoHeap> = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1) };
+    let place = |entries| tables.place(0, entries, elements(2), |_, _, _| [0u8; 16]);
+    assert_eq!(place((1 << 28) - 1).err(), Some(TableError::Unmapped));
+    assert_eq!(place(1 << 28).err(), Some(TableError::NoMemory));
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The free list against a simple model of C's: a list of ids, chains taken
+//! from its front and put back there in their order.
+
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::ptr::null_mut;
+
+use super::requests::token;
+use crate::slots::Chain;
+use crate::{BadId, Released, Slots};
+
+/// Numbers that look random: a linear congruence.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// Takes a chain of `count` as the rings do. Every other has a table.
+fn claim(slots: &mut Slots<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
+    let num_free = slots.free_without(count as u32).unwrap();
+    let head = slots.first_free();
+    let walk = slots.walk();
+    let mut last = head;
+    for _ in 1..count {
+        last = walk.behind(last).unwrap();
+    }
+    let chain = Chain {
+        head,
+        last,
+        count: count as u32,
+        after: walk.behind(last).unwrap(),
+        num_free,
+    };
+    walk.claim(chain, token(n));
+    let table = has_table(n).then(|| table.clone());
+    slots.add_extra(head, null_mut(), table);
+    head as u16
+}
+
+fn has_table(n: usize) -> bool {
+    n % 2 == 1
+}
+
+/// Gives the chain of buffer `n` back.
+fn release(slots: &mut Slots<Rc<()>>, n: usize, chain: &[u16]) {
+    let id = u32::from(chain[0]);
+    let released = match slots.release(id) {
+        Ok(Released::Plain(found, free)) => (found, free, 1, false),
+        Ok(Released::Chain(found, free, count)) => (found, free, count, false),
+        Ok(Released::Special(found, free, count)) => (found, free, count, true),
+        Err(cause) => panic!("{id} is in flight: {cause:?}"),
+    };
+    let count = chain.len() as u16;
+    assert_eq!(released, (token(n), slots.num_free(), count, has_table(n)));
+    let extra = slots.take_extra(chain[0]).unwrap();
+    assert_eq!(extra.table.is_some(), has_table(n));
+}
+
+fn refused(slots: &mut Slots<Rc<()>>, id: u32) -> BadId {
+    slots.release(id).err().expect("nothing is in flight there")
+}
+
+fn free_list(slots: &mut Slots<Rc<()>>) -> Vec<u16> {
+    let mut id = slots.first_free();
+    let count = slots.num_free();
+    let walk = slots.walk();
+    (0..count)
+        .map(|_| {
+            let this = id as u16;
+            id = walk.behind(id).unwrap();
+            this
+        })
+        .collect()
+}
+
+/// A queue's life of 4000 adds and completions in any order.
+fn live(size: u16, dice: &mut Dice) {
+    let table = Rc::new(());
+    let mut slots = Slots::new(size).unwrap();
+    let mut free: VecDeque<u16> = (0..size).collect();
+    let mut in_flight: Vec<(usize, Vec<u16>)> = Vec::new();
+    for n in 0..4000 {
+        if !free.is_empty() && dice.below(2) == 0 {
+            let count = 1 + dice.below(free.len().min(6));
+            let chain: Vec<u16> = free.drain(..count).collect();
+            assert_eq!(claim(&mut slots, count, n, &table), chain[0]);
+            in_flight.push((n, chain));
+        } else if !in_flight.is_empty() {
+            let (n, chain) = in_flight.swap_remove(dice.below(in_flight.len()));
+            // A chain's other ids are nobody's.
+            for &id in &chain[1..] {
+                assert_eq!(refused(&mut slots, id.into()), BadId::NotAHead);
+            }
+            release(&mut slots, n, &chain);
+            assert_eq!(refused(&mut slots, chain[0].into()), BadId::NotAHead);
+            chain.iter().rev().for_each(|&id| free.push_front(id));
+        }
+        assert_eq!(slots.num_free() as usize, free.len());
+        assert!(free_list(&mut slots).iter().eq(&free));
+        let tables = in_flight.iter().filter(|(n, _)| has_table(*n)).count();
+        assert_eq!(Rc::strong_count(&table), 1 + tables);
+        assert!(slots.free_without(0).is_none());
+        assert!(slots.free_without(slots.num_free() + 1).is_none());
+        for id in [size.into(), u32::from(size) + 1, 1 << 16, u32::MAX] {
+            assert_eq!(refused(&mut slots, id), BadId::OutOfRange);
+        }
+        let lowest = in_flight.iter().map(|(_, chain)| chain[0]).min();
+        assert_eq!(slots.first_in_flight(), lowest);
+    }
+}
+
+#[test]
+fn free_list_is_a_stack_of_chains() {
+    let mut dice = Dice(11);
+    for size in [1, 2, 3, 7, 8, 100] {
+        live(size, &mut dice);
+    }
+}
+
+#[test]
+fn a_new_list_is_in_order() {
+    for size in [1u16, 2, 3, 255, 256, 32768] {
+        let mut slots = Slots::<Rc<()>>::new(size).unwrap();
+        assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
+        assert!(free_list(&mut slots).into_iter().eq(0..size));
+        // C leaves 0 behind the last.
+        assert_eq!(slots.walk().behind(u32::from(size) - 1), Some(0));
+        assert_eq!(slots.first_in_flight(), None);
+    }
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The scenes: who does what at the same time, and what must never come out.
+//! The device's part is played by the first thread.
+
+use std::ptr::null_mut;
+
+use loom::thread;
+use virtio_ring_protocol::{Buffer, Common, Elements, Listed, Released, Request, Ring};
+
+use super::device::{Device, ask_and_look, queue, take, use_buffer};
+
+/// Which kind of poll token a scene uses.
+#[derive(Clone, Copy, Debug)]
+pub enum Token {
+    /// 32 bits, wraps not counted: C's.
+    Uncounted,
+    /// 32 bits, wraps counted.
+    Counted,
+    /// 64 bits.
+    Wide,
+}
+
+/// A token that was handed out.
+#[derive(Clone, Copy)]
+enum Held {
+    Narrow(u32),
+    Wide(u64),
+}
+
+fn prepare<D: Device>(ring: &mut D::Ring, common: &Common<D>, token: Token) -> Held {
+    ring.enable_cb_prepare(common);
+    match token {
+        Token::Uncounted | Token::Counted => Held::Narrow(D::Ring::token_now(common)),
+        Token::Wide => Held::Wide(D::Ring::token64_now(common)),
+    }
+}
+
+fn poll<D: Device>(common: &Common<D>, held: Held) -> bool {
+    match held {
+        Held::Narrow(token) => D::Ring::poll(common, token),
+        Held::Wide(token) => D::Ring::poll64(common, token),
+    }
+}
+
+fn count_wraps<D: Device>(common: &Common<D>, token: Token) {
+    if matches!(token, Token::Counted) {
+        common.use_wrap_counters();
+    }
+}
+
+/// Buffer `n`: its elements' length tells the device which one it is.
+fn request(n: u16, entries: u32) -> Request<impl Elements> {
+    let element = Buffer {
+        address: 0x1000,
+        length: 100 + u32::from(n),
+        device_writes: true,
+    };
+    let token = std::ptr::NonNull::new(std::ptr::without_provenance_mut(usize::from(n) + 1));
+    Request {
+        buffers: Listed((0..entries).map(move |_| Ok(element))),
+        entries,
+        token: token.unwrap(),
+        ctx: null_mut(),
+    }
+}
+
+fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
+    assert!(ring.add_run::<_, false>(common, request(n, 1)).is_ok());
+}
+
+/// Takes the next used buffer, if there is one, and finds `n` in it.
+fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
+    let mut length = 0;
+    let Some((_, taken)) = ring.get_buf(common, |_, used| {
+        length = used.length;
+        true
+    }) else {
+        return false;
+    };
+    let Ok(Released::Plain(token, _)) = taken else {
+        panic!("a used entry is bad, or a buffer has more than one descriptor");
+    };
+    assert_eq!(token.addr().get(), usize::from(n) + 1, "wrong buffer");
+    assert_eq!(length, u32::from(n) + 1, "wrong length");
+    true
+}
+
+/// Reads buffer `n`, which was just seen to be available: its id.
+fn read<D: Device>(memory: &D, n: u16) -> u16 {
+    let (id, length) = take(memory, n).expect("an available buffer is gone");
+    assert_eq!(length, 100 + u32::from(n), "an old descriptor");
+    id
+}
+
+/// Sends `count` buffers there and back before the scene begins, so that it
+/// plays in another slot or lap.
+fn warm_up<D: Device>(ring: &mut D::Ring, common: &Common<D>, count: u16, event_idx: bool) {
+    for n in 0..count {
+        add(ring, common, n);
+        let id = read(common.memory(), n);
+        use_buffer(common.memory(), n, id, event_idx);
+        assert!(get(ring, common, n));
+        ring.kick_prepare(common);
+    }
+}
+
+/// Add and publish against the device's notification check: the driver adds a
+/// buffer and asks whether to kick, while the device asks to be kicked and
+/// looks at the ring once more before it sleeps. One of the two must notice.
+/// A buffer that the device sees must be complete.
+pub fn lost_kick<D: Device>(size: u16, before: u16, event_idx: bool) {
+    let (common, mut ring) = queue::<D>(size, event_idx);
+    warm_up(&mut ring, &common, before, event_idx);
+    common.memory().refuse_kicks();
+    let driver = thread::spawn({
+        let common = common.clone();
+        move || {
+            add(&mut ring, &common, before);
+            ring.kick_prepare(&common)
+        }
+    });
+    let seen = ask_and_look(common.memory(), before, event_idx);
+    if seen {
+        read(common.memory(), before);
+    }
+    let kicked = driver.join().unwrap();
+    assert!(seen || kicked, "the device sleeps for ever");
+}
+
+/// Used and event against prepare and poll: the device uses a buffer and looks
+/// at the event, while the driver asks for interrupts and another of its
+/// threads polls. Who is told "nothing new" must be interrupted.
+pub fn lost_wakeup<D: Device>(size: u16, before: u16, event_idx: bool, token: Token) {
+    let (common, mut ring) = queue::<D>(size, event_idx);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, event_idx);
+    D::Ring::disable_cb(&common);
+    add(&mut ring, &common, before);
+    let id = read(common.memory(), before);
+    let driver = thread::spawn({
+        let common = common.clone();
+        move || {
+            let held = prepare(&mut ring, &common, token);
+            thread::spawn(move || poll(&common, held)).join().unwrap()
+        }
+    });
+    let interrupted = use_buffer(common.memory(), before, id, event_idx);
+    let told = driver.join().unwrap();
+    assert!(told || interrupted, "the poller sleeps for ever");
+}
+
+/// The same with enable_cb_delayed, which looks at the ring itself; with one
+/// buffer in flight it waits for that.
+pub fn lost_wakeup_delayed<D: Device>(size: u16, before: u16, event_idx: bool) {
+    let (common, mut ring) = queue::<D>(size, event_idx);
+    warm_up(&mut ring, &common, before, event_idx);
+    D::Ring::disable_cb(&common);
+    add(&mut ring, &common, before);
+    let id = read(common.memory(), before);
+    let driver = thread::spawn({
+        let common = common.clone();
+        move || !ring.enable_cb_delayed(&common)
+    });
+    let interrupted = use_buffer(common.memory(), before, id, event_idx);
+    let told = driver.join().unwrap();
+    assert!(told || interrupted, "the driver sleeps for ever");
+}
+
+/// The device uses a second buffer and looks at the event, while the driver
+/// takes the first and finds no second one. It needs no prepare then: to take
+/// a buffer is to ask for an interrupt at the next.
+pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
+    let (common, mut ring) = queue::<D>(size, true);
+    warm_up(&mut ring, &common, before, true);
+    // A packed ring starts without event index.
+    D::Ring::disable_cb(&common);
+    ring.enable_cb_prepare(&common);
+    let second = before + 1;
+    add(&mut ring, &common, before);
+    add(&mut ring, &common, second);
+    let id = read(common.memory(), before);
+    use_buffer(common.memory(), before, id, true);
+    let id = read(common.memory(), second);
+    let driver = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, before));
+            get(&mut ring, &common, second)
+        }
+    });
+    let interrupted = use_buffer(common.memory(), second, id, true);
+    let taken = driver.join().unwrap();
+    assert!(taken || interrupted, "the drainer sleeps for ever");
+}
+
+/// disable_cb, which drivers call from the interrupt without the lock, beside
+/// enable_cb: whoever was first, the next enable_cb is not undone by what came
+/// before it, and to take a buffer is to ask for an interrupt at the next.
+pub fn enabled_after_disable_beside<D: Device>(before: u16) {
+    let (common, mut ring) = queue::<D>(2, true);
+    warm_up(&mut ring, &common, before, true);
+    D::Ring::disable_cb(&common);
+    ring.enable_cb_prepare(&common);
+    let callback = thread::spawn({
+        let common = common.clone();
+        move || D::Ring::disable_cb(&common)
+    });
+    ring.enable_cb_prepare(&common);
+    callback.join().unwrap();
+    ring.enable_cb_prepare(&common);
+    for n in [before, before + 1] {
+        add(&mut ring, &common, n);
+    }
+    for n in [before, before + 1] {
+        let id = read(common.memory(), n);
+        let interrupted = use_buffer(common.memory(), n, id, true);
+        assert!(interrupted, "the driver sleeps for ever");
+        assert!(get(&mut ring, &common, n));
+    }
+}
+
+/// get_buf against poll: a buffer is used that the holder of the token has not
+/// seen. The drainer takes it and adds the next in the same slot; the poller
+/// must be told "something new" all the same.
+pub fn taken_and_added_again<D: Device>(before: u16, token: Token) {
+    let event_idx = true;
+    let (common, mut ring) = queue::<D>(1, event_idx);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, event_idx);
+    add(&mut ring, &common, before);
+    let held = prepare(&mut ring, &common, token);
+    let id = read(common.memory(), before);
+    use_buffer(common.memory(), before, id, event_idx);
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, before));
+            add(&mut ring, &common, before + 1);
+        }
+    });
+    let told = poll(&common, held);
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
+/// The same on a ring of two: the next buffer is a chain whose second
+/// descriptor is in that slot.
+pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
+    let event_idx = false;
+    let (common, mut ring) = queue::<D>(2, event_idx);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, event_idx);
+    add(&mut ring, &common, before);
+    let held = prepare(&mut ring, &common, token);
+    let id = read(common.memory(), before);
+    use_buffer(common.memory(), before, id, event_idx);
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, before));
+            assert!(ring.add(&common, request(before + 1, 2)).is_ok());
+        }
+    });
+    let told = poll(&common, held);
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
+/// The same over the end of a lap of two: the first slot is available again
+/// before the second buffer is taken, and the position goes back to that slot,
+/// one lap on. Not even for a moment may it be that of the token.
+pub fn taken_over_the_end<D: Device>(laps: u16, token: Token) {
+    let event_idx = false;
+    let (common, mut ring) = queue::<D>(2, event_idx);
+    count_wraps(&common, token);
+    let first = 2 * laps;
+    warm_up(&mut ring, &common, first, event_idx);
+    let held = prepare(&mut ring, &common, token);
+    for n in [first, first + 1] {
+        add(&mut ring, &common, n);
+    }
+    for n in [first, first + 1] {
+        let id = read(common.memory(), n);
+        use_buffer(common.memory(), n, id, event_idx);
+    }
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, first));
+            add(&mut ring, &common, first + 2);
+            assert!(get(&mut ring, &common, first + 1));
+        }
+    });
+    let told = poll(&common, held);
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
+/// The same with the device at work, too: it uses the buffer that was added
+/// again, so that the slot goes through all its states under the poller's
+/// eyes.
+pub fn taken_and_used_again<D: Device>(token: Token) {
+    let event_idx = true;
+    let (common, mut ring) = queue::<D>(1, event_idx);
+    count_wraps(&common, token);
+    add(&mut ring, &common, 0);
+    let held = prepare(&mut ring, &common, token);
+    let id = read(common.memory(), 0);
+    use_buffer(common.memory(), 0, id, event_idx);
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, 0));
+            add(&mut ring, &common, 1);
+        }
+    });
+    let poller = thread::spawn({
+        let common = common.clone();
+        move || poll(&common, held)
+    });
+    if let Some((id, length)) = take(common.memory(), 1) {
+        assert_eq!(length, 101, "an old descriptor");
+        use_buffer(common.memory(), 1, id, event_idx);
+    }
+    let told = poller.join().unwrap();
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
+/// Around the end of the ring: `count` buffers go through it, the driver
+/// adding whenever there is room and both sides taking what they see. Each
+/// must see the other's entries complete, in order, in every lap.
+pub fn around<D: Device>(size: u16, count: u16, event_idx: bool) {
+    let (common, mut ring) = queue::<D>(size, event_idx);
+    let driver = thread::spawn({
+        let common = common.clone();
+        move || {
+            let (mut added, mut taken) = (0, 0);
+            while taken < count {
+                while added < count && ring.num_free() > 0 {
+                    add(&mut ring, &common, added);
+                    added += 1;
+                }
+                if get(&mut ring, &common, taken) {
+                    taken += 1;
+                } else {
+                    thread::yield_now();
+                }
+            }
+        }
+    });
+    let mut n = 0;
+    while n < count {
+        match take(common.memory(), n) {
+            Some((id, length)) => {
+                assert_eq!(length, 100 + u32::from(n), "an old descriptor");
+                common.memory().mark_used(n, id);
+                n += 1;
+            }
+            None => thread::yield_now(),
+        }
+    }
+    driver.join().unwrap();
+}
+
+/// vring_interrupt against get_buf: the interrupt of a used buffer, while the
+/// drainer may take it already. Whoever comes first must find it: if the
+/// interrupt finds nothing, the drainer has it.
+pub fn interrupt_and_drainer<D: Device>(before: u16, event_idx: bool) {
+    let (common, mut ring) = queue::<D>(1, event_idx);
+    warm_up(&mut ring, &common, before, event_idx);
+    add(&mut ring, &common, before);
+    let id = read(common.memory(), before);
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            let taken = get(&mut ring, &common, before);
+            // What the callback may be doing at the same time.
+            D::Ring::disable_cb(&common);
+            let held = prepare(&mut ring, &common, Token::Wide);
+            taken || poll(&common, held)
+        }
+    });
+    use_buffer(common.memory(), before, id, event_idx);
+    let found = D::Ring::more_used(&common);
+    if found {
+        common.interrupted();
+    }
+    let taken = drainer.join().unwrap();
+    assert!(found || taken, "the interrupt was for nobody");
+}
+
+/// vring_interrupt against get_buf, the other way round: an interrupt that is
+/// not for this queue comes when it is known that the only buffer has been
+/// taken. It must find nothing, however little else the thread has seen.
+pub fn interrupt_of_others<D: Device>() {
+    let (common, mut ring) = queue::<D>(1, false);
+    let interrupt = thread::spawn({
+        let common = common.clone();
+        move || {
+            let taken = D::Ring::token64_now(&common) != D::Ring::START;
+            (taken, D::Ring::more_used(&common))
+        }
+    });
+    add(&mut ring, &common, 0);
+    let id = read(common.memory(), 0);
+    use_buffer(common.memory(), 0, id, false);
+    assert!(get(&mut ring, &common, 0));
+    let (taken, found) = interrupt.join().unwrap();
+    assert!(!(taken && found), "a buffer was found where none is");
+}
+
+/// vring_interrupt against get_buf and add: two buffers are used; while the
+/// interrupt looks, the drainer takes the first and adds another in its place.
+/// The second is still waiting, so the interrupt must find something.
+pub fn interrupt_behind_drainer<D: Device>() {
+    let (common, mut ring) = queue::<D>(2, false);
+    for n in 0..2 {
+        add(&mut ring, &common, n);
+    }
+    for n in 0..2 {
+        let id = read(common.memory(), n);
+        use_buffer(common.memory(), n, id, false);
+    }
+    let drainer = thread::spawn({
+        let common = common.clone();
+        move || {
+            assert!(get(&mut ring, &common, 0), "a used buffer is gone");
+            add(&mut ring, &common, 2);
+        }
+    });
+    let found = D::Ring::more_used(&common);
+    drainer.join().unwrap();
+    assert!(found, "the interrupt was for nobody");
+}
+
+/// Reset against poll: a buffer is used that the holder of the token has not
+/// seen, and never will: the queue is reset. Before, during and after, the
+/// poller must be told "something new".
+pub fn reset_and_poller<D: Device>(before: u16, token: Token) {
+    let (common, mut ring) = queue::<D>(1, false);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, false);
+    add(&mut ring, &common, before);
+    let held = prepare(&mut ring, &common, token);
+    let id = read(common.memory(), before);
+    use_buffer(common.memory(), before, id, false);
+    assert!(ring.detach_unused_buf(&common).is_some());
+    let poller = thread::spawn({
+        let common = common.clone();
+        move || poll(&common, held)
+    });
+    ring.restart(&common, true);
+    let told = poller.join().unwrap();
+    assert!(told, "a used buffer was missed");
+    assert!(poll(&common, held), "a token from before the reset is good");
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What the program and its C library lend us: memory, a lock, a clock,
+//! stderr, the environment, and the few symbols that it may define.
+
+mod clock;
+mod lock;
+mod memory;
+mod message;
+mod settings;
+mod symbols;
+
+pub use clock::milliseconds;
+pub use lock::SpinGuard;
+pub use memory::{Block, Heap, Malloc, Table};
+pub use message::{QueueName, Text, line, line_always};
+pub use settings::{check_len, debug, layout, wrap_counters};

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Symbols that a program may define (`program.c` refers to them).
+
+use core::ffi::c_void;
+
+/// Addresses of the program's symbols, NULL where it has none.
+#[repr(C)]
+pub struct Symbols {
+    /// Where indirect tables go, if not NULL.
+    pub kmalloc_fake: *const *mut c_void,
+    /// First byte of the range that is never freed.
+    pub kfree_ignore_start: *const *mut c_void,
+    /// First byte behind it.
+    pub kfree_ignore_end: *const *mut c_void,
+    /// Set at link time by `virtio_ring-6.12.pc`.
+    pub abi_6_12: *const c_void,
+    /// Set at link time by `virtio_ring-series.pc`.
+    pub abi_series: *const c_void,
+}
+
+// SAFETY: a table of addresses that nobody writes after relocation.
+unsafe impl Sync for Symbols {}
+
+unsafe extern "C" {
+    static virtio_ring_program_symbols: Symbols;
+}
+
+/// The program's symbols.
+#[inline]
+pub fn symbols() -> &'static Symbols {
+    // SAFETY: `program.c` defines it with this layout; it is relocated before any of our code runs.
+    unsafe { &virtio_ring_program_symbols }
+}

@@ -17,11 +17,11 @@
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 use crate::abi::{
-    DeviceRef, Layout, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
+    AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
     virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, SpinGuard};
-use crate::queue::{Area, Place, Spec, create, ops};
+use crate::queue::{Area, CreateArgs, MemorySource, create, ops};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
 /// addresses are mapped to themselves.
@@ -272,7 +272,7 @@ pub unsafe extern "C" fn vring_create_virtqueue(
     callback: vq_callback_t,
     name: *const c_char,
 ) -> *mut virtqueue {
-    let spec = Spec {
+    let args = CreateArgs {
         function: "vring_create_virtqueue",
         index,
         num,
@@ -281,14 +281,14 @@ pub unsafe extern "C" fn vring_create_virtqueue(
         weak_barriers,
         may_reduce_num,
         context,
-        place: Place::Own,
+        place: MemorySource::Own,
         notify,
         callback,
         name,
         dma_dev: None,
     };
     // SAFETY: the caller's device and name.
-    unsafe { create(&spec) }
+    unsafe { create(&args) }
 }
 
 /// As `vring_create_virtqueue`, with the device that `virtqueue_dma_dev` is to
@@ -307,7 +307,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
     name: *const c_char,
     dma_dev: *mut device,
 ) -> *mut virtqueue {
-    let spec = Spec {
+    let args = CreateArgs {
         function: "vring_create_virtqueue_dma",
         index,
         num,
@@ -316,14 +316,14 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
         weak_barriers,
         may_reduce_num,
         context,
-        place: Place::Own,
+        place: MemorySource::Own,
         notify,
         callback,
         name,
         dma_dev: Some(dma_dev),
     };
     // SAFETY: the caller's device and name.
-    unsafe { create(&spec) }
+    unsafe { create(&args) }
 }
 
 /// Makes a queue on a split ring at `pages`, laid out as `vring_init()` does it
@@ -343,7 +343,7 @@ pub unsafe extern "C" fn vring_new_virtqueue(
     callback: vq_callback_t,
     name: *const c_char,
 ) -> *mut virtqueue {
-    let spec = Spec {
+    let args = CreateArgs {
         function: "vring_new_virtqueue",
         index,
         num,
@@ -352,14 +352,14 @@ pub unsafe extern "C" fn vring_new_virtqueue(
         weak_barriers,
         may_reduce_num: false,
         context,
-        place: Place::Pages(pages),
+        place: MemorySource::Pages(pages),
         notify,
         callback,
         name,
         dma_dev: None,
     };
     // SAFETY: the caller's device, name and memory.
-    unsafe { create(&spec) }
+    unsafe { create(&args) }
 }
 
 /// 5.17's way to make a queue on a split ring whose three parts are said one by
@@ -376,7 +376,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
     callback: vq_callback_t,
     name: *const c_char,
 ) -> *mut virtqueue {
-    let spec = Spec {
+    let args = CreateArgs {
         function: "__vring_new_virtqueue",
         index,
         num: vring.num,
@@ -385,14 +385,14 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
         weak_barriers,
         may_reduce_num: false,
         context,
-        place: Place::Parts(vring),
+        place: MemorySource::Parts(vring),
         notify,
         callback,
         name,
         dma_dev: None,
     };
     // SAFETY: the caller's device, name and memory.
-    unsafe { create(&spec) }
+    unsafe { create(&args) }
 }
 
 /// Deletes a queue and what was allocated for it. Buffers in flight are
@@ -416,7 +416,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
         | 1 << feature::VIRTIO_F_ORDER_PLATFORM
         | 1 << feature::VIRTIO_F_NOTIFICATION_DATA;
     // SAFETY: the caller's device.
-    let device = unsafe { DeviceRef::new(vdev, platform::layout()) };
+    let device = unsafe { DeviceRef::new(vdev, platform::abi_version()) };
     device.set_features(device.features() & (!TRANSPORT | OURS));
 }
 
@@ -427,7 +427,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
 unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
     // SAFETY: the caller's device and lock; only queues are on its list.
     unsafe {
-        let device = DeviceRef::new(vdev, platform::layout());
+        let device = DeviceRef::new(vdev, platform::abi_version());
         let _guard = SpinGuard::new(device.lock());
         device.for_each_queue(|vq| ((*ops(vq)).set_broken)(vq, broken));
     }
@@ -523,7 +523,7 @@ pub unsafe extern "C" fn virtqueue_resize(
     recycle: vq_recycle_t,
     recycle_done: *mut c_void,
 ) -> c_int {
-    let done = if platform::layout() == Layout::V6_12 {
+    let done = if platform::abi_version() == AbiVersion::V6_12 {
         // SAFETY: a 6.12 program passes a function or NULL.
         unsafe { core::mem::transmute::<*mut c_void, vq_recycle_done_t>(recycle_done) }
     } else {
@@ -625,7 +625,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
     callback: vq_callback_t,
     name: *const c_char,
 ) -> *mut virtqueue {
-    let spec = Spec {
+    let args = CreateArgs {
         function: "vring_create_virtqueue_in",
         index,
         num,
@@ -634,14 +634,14 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
         weak_barriers,
         may_reduce_num,
         context,
-        place: Place::Lent { base, length },
+        place: MemorySource::Lent { base, length },
         notify,
         callback,
         name,
         dma_dev: None,
     };
     // SAFETY: the caller's device, name and memory.
-    unsafe { create(&spec) }
+    unsafe { create(&args) }
 }
 
 /// Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes

@@ -16,20 +16,20 @@
 
 extern crate alloc;
 
+mod desc_state;
 pub mod memory;
 mod notification;
 mod packed;
 mod position;
 #[allow(unsafe_code)]
 pub mod shared;
-mod slots;
 mod split;
 #[cfg(test)]
 mod tests;
 
+pub use desc_state::{DescStates, Extra, Released};
 pub use packed::Packed;
 pub use position::Position;
-pub use slots::{Extra, Released, Slots};
 pub use split::Split;
 
 use core::ffi::c_void;
@@ -51,7 +51,7 @@ mod flag {
 }
 
 /// What the driver gave with a buffer, and gets back with it.
-pub type Token = NonNull<c_void>;
+pub type Data = NonNull<c_void>;
 
 /// One element of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ pub struct Request<E> {
     /// How many there are, at least one.
     pub entries: u32,
     /// Handed back by [`Ring::get_buf`].
-    pub token: Token,
+    pub data: Data,
     /// Handed back, too, on queues without indirect descriptors.
     pub ctx: *mut c_void,
 }
@@ -162,7 +162,7 @@ pub struct Added {
 
 /// A used entry, as the device wrote it.
 #[derive(Clone, Copy)]
-pub struct Completion {
+pub struct UsedElement {
     /// The used position that it is at.
     pub at: u64,
     /// Under which id the buffer is said to be in flight; not checked.
@@ -192,7 +192,7 @@ pub struct Common<M: Memory> {
     /// Are interrupts unwanted?
     no_interrupt: M::Flag,
     /// Was anything added of which neither position nor slots tell any more?
-    was_used: M::Flag,
+    ever_added: M::Flag,
     event_idx: bool,
     indirect: bool,
 }
@@ -208,7 +208,7 @@ impl<M: Memory> Common<M> {
             event_triggered: M::Flag::new(false),
             wrap_counters: M::Flag::new(false),
             no_interrupt: M::Flag::new(false),
-            was_used: M::Flag::new(false),
+            ever_added: M::Flag::new(false),
             event_idx,
             indirect,
         }
@@ -290,17 +290,17 @@ pub trait Ring: Sized {
     const RETRIES_UNMAPPED: bool;
 
     /// A ring that is empty, over `slots` and as many descriptors.
-    fn new(slots: Slots<<Self::Memory as Memory>::Table>) -> Self;
+    fn new(slots: DescStates<<Self::Memory as Memory>::Table>) -> Self;
 
     /// Sets the driver's state and the ring's memory up for a queue that was
     /// just made. `callback`: does the driver want interrupts at first?
     fn start(&mut self, common: &Common<Self::Memory>, callback: bool);
 
     /// The descriptors.
-    fn slots(&self) -> &Slots<<Self::Memory as Memory>::Table>;
+    fn states(&self) -> &DescStates<<Self::Memory as Memory>::Table>;
 
     /// Other descriptors, all free.
-    fn replace_slots(&mut self, slots: Slots<<Self::Memory as Memory>::Table>);
+    fn replace_states(&mut self, slots: DescStates<<Self::Memory as Memory>::Table>);
 
     /// Clears the ring's memory as the reset of a queue wants it (2.6.1).
     fn clear(common: &Common<Self::Memory>);
@@ -310,7 +310,7 @@ pub trait Ring: Sized {
     /// token is about.
     fn restart(&mut self, common: &Common<Self::Memory>, callback: bool) {
         if common.used.has_moved() {
-            common.was_used.set(true);
+            common.ever_added.set(true);
         }
         common.event_triggered.set(false);
         // The position first: a poller that already sees the cleared ring must
@@ -326,10 +326,10 @@ pub trait Ring: Sized {
         &mut self,
         common: &mut Common<Self::Memory>,
         memory: Self::Memory,
-        slots: Slots<<Self::Memory as Memory>::Table>,
+        slots: DescStates<<Self::Memory as Memory>::Table>,
         callback: bool,
     ) {
-        self.replace_slots(slots);
+        self.replace_states(slots);
         common.memory = memory;
         self.restart(common, callback);
     }
@@ -375,13 +375,13 @@ pub trait Ring: Sized {
 
     /// Free descriptors.
     fn num_free(&self) -> u32 {
-        self.slots().num_free()
+        self.states().num_free()
     }
 
     /// Was anything ever added to the queue?
-    fn was_used(&self, common: &Common<Self::Memory>) -> bool {
-        let slots = self.slots();
-        common.was_used.get() || common.used.has_moved() || slots.num_free() != slots.size()
+    fn ever_added(&self, common: &Common<Self::Memory>) -> bool {
+        let slots = self.states();
+        common.ever_added.get() || common.used.has_moved() || slots.num_free() != slots.size()
     }
 
     /// Must the device be notified of what was added since last asked?
@@ -389,11 +389,14 @@ pub trait Ring: Sized {
 
     /// What the device says it has used next, if it says so, on a queue that is
     /// not broken. Read once: what is decided is decided on this.
-    fn next_used(&self, common: &Common<Self::Memory>) -> Option<Completion>;
+    fn next_used(&self, common: &Common<Self::Memory>) -> Option<UsedElement>;
 
     /// Takes that buffer; breaks the queue if there is none.
-    fn take(&mut self, common: &Common<Self::Memory>, used: &Completion)
-    -> Result<Released, BadId>;
+    fn take(
+        &mut self,
+        common: &Common<Self::Memory>,
+        used: &UsedElement,
+    ) -> Result<Released, BadId>;
 
     /// Takes the next used buffer: under which id it was in flight, and what was.
     /// `accept` is shown the used entry first; if it says no, nothing is taken.
@@ -401,7 +404,7 @@ pub trait Ring: Sized {
     fn get_buf(
         &mut self,
         common: &Common<Self::Memory>,
-        accept: impl FnOnce(&Self, &Completion) -> bool,
+        accept: impl FnOnce(&Self, &UsedElement) -> bool,
     ) -> Option<(u32, Result<Released, BadId>)> {
         let used = self.next_used(common)?;
         if !accept(self, &used) {

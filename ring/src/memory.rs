@@ -145,7 +145,7 @@ pub trait SplitRings: Copy {
 }
 
 /// One descriptor of a packed ring.
-pub trait PackedSlot {
+pub trait PackedDescriptor {
     /// Writes it but for its flags (`descriptor.flags` is not looked at).
     fn write(&self, descriptor: Descriptor);
     /// Writes its flags.
@@ -159,7 +159,7 @@ pub trait PackedSlot {
 /// Memory of a packed ring (virtio 1.3, 2.8).
 pub trait PackedMemory: Memory {
     /// One descriptor.
-    type Slot: PackedSlot;
+    type Slot: PackedDescriptor;
 
     /// The descriptor ring: [`Memory::size`] descriptors.
     fn ring(&self) -> &[Self::Slot];

@@ -3,11 +3,11 @@
 
 use core::mem;
 
-use super::memory::{Descriptor, Flag, PackedMemory, PackedSlot};
+use super::desc_state::{Chain, DescStates, Extra, Released};
+use super::memory::{Descriptor, Flag, PackedDescriptor, PackedMemory};
 use super::notification::{self, DESC, DISABLE, ENABLE};
-use super::position::{LAP, cold, packed_advance, packed_lap_end, packed_slot, packed_token};
-use super::slots::{Chain, Extra, Released, Slots};
-use super::{AddError, Added, BadId, Common, Completion, Elements, Request, Ring, flag};
+use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
+use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement, flag};
 
 /// Descriptor flags that tell whose it is (2.8.1): available when they differ,
 /// used when both equal the used wrap counter.
@@ -36,7 +36,7 @@ impl Cursor {
     fn advance(&mut self, count: u32, size: u32) {
         self.slot += count;
         if self.slot >= size {
-            cold();
+            unlikely();
             self.slot -= size;
             self.flags ^= AVAIL | USED;
             self.announced = self.announced.wrapping_sub(size as u16);
@@ -51,7 +51,7 @@ impl Cursor {
 
 /// The driver's half of a packed ring.
 pub struct Packed<M: PackedMemory> {
-    slots: Slots<M::Table>,
+    slots: DescStates<M::Table>,
     next_avail: Cursor,
     /// The flags that make a descriptor used in the lap of the used position:
     /// both or none.
@@ -152,24 +152,24 @@ impl<M: PackedMemory> Packed<M> {
             slot.write(buffer.chained(0, id as u16));
             if LONG && more {
                 // Loads that wait for one another, beside stores that don't.
-                last = self.slots.walk().behind(last).ok_or(AddError::NoSpace)?;
+                last = self.slots.walk().next_of(last).ok_or(AddError::NoSpace)?;
             }
         }
         let (head, flags) = head.ok_or(AddError::NoSpace)?;
         let walk = self.slots.walk();
         if !LONG {
             for _ in 1..count {
-                last = walk.behind(last).ok_or(AddError::NoSpace)?;
+                last = walk.next_of(last).ok_or(AddError::NoSpace)?;
             }
         }
         let chain = Chain {
             head: id,
             last,
             count,
-            after: walk.behind(last).ok_or(AddError::NoSpace)?,
+            after: walk.next_of(last).ok_or(AddError::NoSpace)?,
             num_free,
         };
-        walk.claim(chain, request.token);
+        walk.claim(chain, request.data);
         self.slots.add_extra(id, request.ctx, None);
         Ok(self.publish(common, head, flags, count, num_free))
     }
@@ -210,7 +210,7 @@ impl<M: PackedMemory> Packed<M> {
 /// bit 15 of `position` (2.8.1)? Both flags equal that bit then: USED is bit 15
 /// itself, AVAIL is moved there.
 #[inline]
-fn is_used(slot: &impl PackedSlot, position: u16) -> bool {
+fn is_used(slot: &impl PackedDescriptor, position: u16) -> bool {
     let flags = slot.flags();
     let moved = flags << (USED / AVAIL).trailing_zeros();
     ((flags ^ position) | (moved ^ position)) & USED == 0
@@ -224,7 +224,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
     const FORCES_NOTIFY: bool = false;
     const RETRIES_UNMAPPED: bool = true;
 
-    fn new(slots: Slots<M::Table>) -> Self {
+    fn new(slots: DescStates<M::Table>) -> Self {
         Self {
             slots,
             next_avail: Cursor::START,
@@ -245,7 +245,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }
     }
 
-    fn slots(&self) -> &Slots<M::Table> {
+    fn states(&self) -> &DescStates<M::Table> {
         &self.slots
     }
 
@@ -253,7 +253,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         self.slots.take_extra(id)
     }
 
-    fn replace_slots(&mut self, slots: Slots<M::Table>) {
+    fn replace_states(&mut self, slots: DescStates<M::Table>) {
         self.slots = slots;
     }
 
@@ -288,10 +288,10 @@ impl<M: PackedMemory> Ring for Packed<M> {
             head: id,
             last: id,
             count: 1,
-            after: walk.behind(id).ok_or(AddError::NoSpace)?,
+            after: walk.next_of(id).ok_or(AddError::NoSpace)?,
             num_free,
         };
-        walk.claim(chain, request.token);
+        walk.claim(chain, request.data);
         self.slots.add_extra(id, request.ctx, table.owned);
         let flags = flag::INDIRECT | self.next_avail.flags;
         Ok(self.publish(common, slot, flags, 1, num_free))
@@ -340,7 +340,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     #[inline(always)]
-    fn next_used(&self, common: &Common<M>) -> Option<Completion> {
+    fn next_used(&self, common: &Common<M>) -> Option<UsedElement> {
         if common.is_broken() {
             return None;
         }
@@ -352,7 +352,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         // Id and length are there once the flags say so.
         common.memory.read_barrier();
         let (id, length) = slot.used_element();
-        Some(Completion {
+        Some(UsedElement {
             at,
             id: id.into(),
             length,
@@ -360,7 +360,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     #[inline(always)]
-    fn take(&mut self, common: &Common<M>, used: &Completion) -> Result<Released, BadId> {
+    fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
         match self.slots.release(used.id) {
             Ok(plain @ Released::Plain(..)) => {
                 self.advance(common, used.at, 1);
@@ -417,7 +417,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
-        common.was_used.set(true);
+        common.ever_added.set(true);
         Some((id, released))
     }
 

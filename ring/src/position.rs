@@ -78,7 +78,7 @@ pub fn packed_slot(number: u64) -> u16 {
 
 /// Tells the compiler that its caller's branch is seldom taken.
 #[cold]
-pub fn cold() {}
+pub fn unlikely() {}
 
 /// Packed: the first position of a number's lap, and `size` more. Not a number
 /// itself: what would be that one is in the next lap.
@@ -92,7 +92,7 @@ pub fn packed_lap_end(number: u64, size: u32) -> u64 {
 pub fn packed_advance(number: u64, count: u32, lap_end: u64, size: u32) -> (u64, bool) {
     let number = number + u64::from(count);
     if number >= lap_end {
-        cold();
+        unlikely();
         return (number + LAP - u64::from(size), true);
     }
     (number, false)

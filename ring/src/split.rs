@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The split ring (virtio 1.3, 2.7).
 
+use super::desc_state::{Chain, DescStates, Extra, Released};
 use super::memory::{Descriptor, Flag, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
-use super::slots::{Chain, Extra, Released, Slots};
-use super::{AddError, Added, BadId, Common, Completion, Elements, Request, Ring, flag};
+use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement, flag};
 
 /// How many may be made available without a `kick_prepare`: of one more, the
 /// device's event would tell as much as of none.
-const LAP_LESS_1: u32 = u16::MAX as u32;
+const MAX_UNANNOUNCED: u32 = u16::MAX as u32;
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory> {
-    slots: Slots<M::Table>,
+    slots: DescStates<M::Table>,
     /// How many were made available; modulo 2^16 it is the index last written.
     /// (Of 32 bits, as is the next: the compiler may load two neighbours of 16
     /// bits at once, which waits for the store of either to reach the cache.)
@@ -77,24 +77,24 @@ impl<M: SplitMemory> Ring for Split<M> {
     const FORCES_NOTIFY: bool = true;
     const RETRIES_UNMAPPED: bool = false;
 
-    fn new(slots: Slots<M::Table>) -> Self {
+    fn new(slots: DescStates<M::Table>) -> Self {
         Self {
             slots,
             avail: 0,
-            limit: LAP_LESS_1,
+            limit: MAX_UNANNOUNCED,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         self.avail = 0;
-        self.limit = LAP_LESS_1;
+        self.limit = MAX_UNANNOUNCED;
         common.no_interrupt.set(!callback);
         if !callback {
             write_flags(common);
         }
     }
 
-    fn slots(&self) -> &Slots<M::Table> {
+    fn states(&self) -> &DescStates<M::Table> {
         &self.slots
     }
 
@@ -102,7 +102,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         self.slots.take_extra(id)
     }
 
-    fn replace_slots(&mut self, slots: Slots<M::Table>) {
+    fn replace_states(&mut self, slots: DescStates<M::Table>) {
         self.slots = slots;
     }
 
@@ -118,7 +118,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         let num_free = self.slots.free_without(1).ok_or(AddError::NoSpace)?;
         let head = self.slots.first_free();
         let walk = self.slots.walk();
-        let after = walk.behind(head).ok_or(AddError::NoSpace)?;
+        let after = walk.next_of(head).ok_or(AddError::NoSpace)?;
         let descriptor = common.memory.descriptors().get(head as usize);
         let descriptor = descriptor.ok_or(AddError::NoSpace)?;
         let table = common.memory.place_table(
@@ -143,7 +143,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             after,
             num_free,
         };
-        walk.claim(chain, request.token);
+        walk.claim(chain, request.data);
         self.slots.add_extra(head, request.ctx, table.owned);
         Ok(self.publish(common, head, num_free))
     }
@@ -169,14 +169,14 @@ impl<M: SplitMemory> Ring for Split<M> {
         let mut buffers = request.buffers;
         let mut last = head;
         for _ in 1..count {
-            let next = walk.behind(last).ok_or(AddError::NoSpace)?;
+            let next = walk.next_of(last).ok_or(AddError::NoSpace)?;
             let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
             descriptor.write(buffers.next()?.chained(flag::NEXT, next as u16));
             last = next;
         }
         let buffer = buffers.last()?;
         let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
-        let after = walk.behind(last).ok_or(AddError::NoSpace)?;
+        let after = walk.next_of(last).ok_or(AddError::NoSpace)?;
         let chain = Chain {
             head,
             last,
@@ -185,7 +185,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             num_free,
         };
         descriptor.write(buffer.chained(0, after as u16));
-        walk.claim(chain, request.token);
+        walk.claim(chain, request.data);
         self.slots.add_extra(head, request.ctx, None);
         Ok(self.publish(common, head, num_free))
     }
@@ -204,8 +204,8 @@ impl<M: SplitMemory> Ring for Split<M> {
         // sides could miss each other (2.7.13.4.1).
         common.memory.full_barrier();
         let new = self.avail as u16;
-        let old = self.limit.wrapping_sub(LAP_LESS_1) as u16;
-        self.limit = self.avail.wrapping_add(LAP_LESS_1);
+        let old = self.limit.wrapping_sub(MAX_UNANNOUNCED) as u16;
+        self.limit = self.avail.wrapping_add(MAX_UNANNOUNCED);
         if common.event_idx {
             notification::passed(common.memory.rings().avail_event(), new, old)
         } else {
@@ -214,7 +214,7 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     #[inline(always)]
-    fn next_used(&self, common: &Common<M>) -> Option<Completion> {
+    fn next_used(&self, common: &Common<M>) -> Option<UsedElement> {
         if common.is_broken() {
             return None;
         }
@@ -226,11 +226,11 @@ impl<M: SplitMemory> Ring for Split<M> {
         // The entry is there once the index says so.
         common.memory.read_barrier();
         let (id, length) = rings.used_element(at as u16);
-        Some(Completion { at, id, length })
+        Some(UsedElement { at, id, length })
     }
 
     #[inline(always)]
-    fn take(&mut self, common: &Common<M>, used: &Completion) -> Result<Released, BadId> {
+    fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
         match self.slots.release(used.id) {
             Ok(plain @ Released::Plain(..)) => {
                 Self::advance(common, used.at);
@@ -285,7 +285,7 @@ impl<M: SplitMemory> Ring for Split<M> {
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
         let id = self.slots.first_in_flight()?;
         let released = self.slots.release(id.into()).ok()?;
-        common.was_used.set(true);
+        common.ever_added.set(true);
         self.avail = self.avail.wrapping_sub(1);
         // What was announced stays as many, as C has it.
         self.limit = self.limit.wrapping_sub(1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! C's types, laid out as the tests' headers lay them out.
 //!
-//! Three trees are served (see [`Layout`]): what differs between them is the
+//! Three trees are served (see [`AbiVersion`]): what differs between them is the
 //! device structure, which belongs to the program, and the configuration
 //! operations. `struct virtqueue` is the same for all.
 
@@ -15,7 +15,8 @@ pub use areas::vring;
 pub use dma::{dma_addr_t, dma_data_direction};
 pub use sg::{Direction, MAX_ENTRIES, SgArray, SgList, SgLists, scatterlist};
 pub use vdev::{
-    DeviceRef, Layout, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops, virtio_device,
+    AbiVersion, DeviceRef, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops,
+    virtio_device,
 };
 pub use vq::{list_head, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t};
 

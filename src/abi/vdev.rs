@@ -37,7 +37,7 @@ pub const VIRTIO_CONFIG_S_DRIVER_OK: u8 = 4;
 /// program was built with, and whose `virtqueue_resize` it calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum Layout {
+pub enum AbiVersion {
     /// Linux 6.1, and 5.17 as far as that goes.
     V6_1,
     /// Linux 6.12: as 6.1, and `virtqueue_resize` has a fourth argument.
@@ -128,14 +128,14 @@ const _: () = {
 #[derive(Clone, Copy)]
 pub struct DeviceRef {
     device: *mut virtio_device,
-    layout: Layout,
+    layout: AbiVersion,
 }
 
 /// A pointer to a member that both layouts have.
 macro_rules! member {
     ($self:ident, $($name:tt)+) => {
         $self.at(match $self.layout {
-            Layout::Series => offset_of!(SeriesDevice, $($name)+),
+            AbiVersion::Series => offset_of!(SeriesDevice, $($name)+),
             _ => offset_of!(virtio_device, $($name)+),
         })
     };
@@ -145,7 +145,7 @@ impl DeviceRef {
     /// # Safety
     /// `device` points to a device of this layout that lives as long as the
     /// value is used, its features, list and lock set up.
-    pub unsafe fn new(device: *mut virtio_device, layout: Layout) -> Self {
+    pub unsafe fn new(device: *mut virtio_device, layout: AbiVersion) -> Self {
         Self { device, layout }
     }
 
@@ -188,7 +188,7 @@ impl DeviceRef {
         unsafe extern "C" fn(*mut virtqueue) -> c_int,
         unsafe extern "C" fn(*mut virtqueue) -> c_int,
     )> {
-        if self.layout == Layout::Series {
+        if self.layout == AbiVersion::Series {
             return None;
         }
         // SAFETY: by `new`; a program that calls reset or resize has
@@ -199,12 +199,12 @@ impl DeviceRef {
 
     /// Does this layout's config have `get_status`?
     pub fn has_status(self) -> bool {
-        self.layout == Layout::Series
+        self.layout == AbiVersion::Series
     }
 
     /// The device status (virtio 1.3, 2.1), if the program gave the operation.
     pub fn status(self) -> Option<u8> {
-        if self.layout != Layout::Series {
+        if self.layout != AbiVersion::Series {
             return None;
         }
         // SAFETY: as in `reset_ops`, for virtqueue_use_wrap_counter.

@@ -71,22 +71,22 @@ fn is_one_too_many() -> bool {
 /// that is written has one before it that says how many were left out.
 #[cold]
 #[inline(never)]
-pub fn line(text: fmt::Arguments<'_>) {
+pub fn log(text: fmt::Arguments<'_>) {
     if is_one_too_many() {
         LEFT_OUT.fetch_add(1, Relaxed);
         return;
     }
     match LEFT_OUT.swap(0, Relaxed) {
         0 => {}
-        lines => line_always(format_args!("virtio_ring: lines left out: {lines}")),
+        lines => log_always(format_args!("virtio_ring: lines left out: {lines}")),
     }
-    line_always(text);
+    log_always(text);
 }
 
 /// Writes a line to stderr, however many there were.
 #[cold]
 #[inline(never)]
-pub fn line_always(text: fmt::Arguments<'_>) {
+pub fn log_always(text: fmt::Arguments<'_>) {
     let mut line = Line {
         text: [0; LENGTH],
         used: 0,

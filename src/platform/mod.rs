@@ -12,5 +12,5 @@ mod symbols;
 pub use clock::milliseconds;
 pub use lock::SpinGuard;
 pub use memory::{Block, Heap, Malloc, Table};
-pub use message::{QueueName, Text, line, line_always};
-pub use settings::{check_len, debug, layout, wrap_counters};
+pub use message::{QueueName, Text, log, log_always};
+pub use settings::{abi_version, check_len, debug, wrap_counters};

@@ -6,20 +6,20 @@ use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 use super::symbols::symbols;
-use super::{Text, line_always};
-use crate::abi::Layout;
+use super::{Text, log_always};
+use crate::abi::AbiVersion;
 
-static LAYOUT: AtomicU8 = AtomicU8::new(Layout::V6_1 as u8);
+static LAYOUT: AtomicU8 = AtomicU8::new(AbiVersion::V6_1 as u8);
 static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
 static CHECK_LEN: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
 /// Whose structures the program has.
-pub fn layout() -> Layout {
+pub fn abi_version() -> AbiVersion {
     match LAYOUT.load(Relaxed) {
-        x if x == Layout::V6_12 as u8 => Layout::V6_12,
-        x if x == Layout::Series as u8 => Layout::Series,
-        _ => Layout::V6_1,
+        x if x == AbiVersion::V6_12 as u8 => AbiVersion::V6_12,
+        x if x == AbiVersion::Series as u8 => AbiVersion::Series,
+        _ => AbiVersion::V6_1,
     }
 }
 
@@ -42,17 +42,17 @@ ctor::declarative::ctor! {
     #[ctor(unsafe)]
     fn load() {
         let linked = if !symbols().abi_series.is_null() {
-            Layout::Series
+            AbiVersion::Series
         } else if !symbols().abi_6_12.is_null() {
-            Layout::V6_12
+            AbiVersion::V6_12
         } else {
-            Layout::V6_1
+            AbiVersion::V6_1
         };
         let layout = match variable(c"VIRTIO_RING_ABI") {
             None => linked,
-            Some(b"6.1") => Layout::V6_1,
-            Some(b"6.12") => Layout::V6_12,
-            Some(b"series") => Layout::Series,
+            Some(b"6.1") => AbiVersion::V6_1,
+            Some(b"6.12") => AbiVersion::V6_12,
+            Some(b"series") => AbiVersion::Series,
             Some(value) => refuse(c"VIRTIO_RING_ABI", value, "6.1, 6.12 or series"),
         };
         LAYOUT.store(layout as u8, Relaxed);
@@ -86,7 +86,7 @@ fn switch(name: &CStr) -> bool {
 
 /// A setting that nobody knows is no reason to guess.
 fn refuse(name: &CStr, value: &[u8], known: &'static str) -> ! {
-    line_always(format_args!(
+    log_always(format_args!(
         "virtio_ring: {}={}: unknown value, must be {}",
         name.to_bytes().escape_ascii(),
         value.escape_ascii(),

@@ -7,21 +7,21 @@ use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_uint};
 use core::sync::atomic::AtomicBool;
 
-use super::place::Refusal;
-use super::watch::{self, Watch};
-use super::{Cold, Handle, Head, Place, Queue, Setup, functions, ops};
+use super::debug::{self, Checks};
+use super::memory::Refusal;
+use super::{Config, Handle, Head, MemorySource, Queue, RingKind, functions, ops};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
 use crate::platform::{self, Heap, QueueName, SpinGuard, Text};
 use ring::memory::Memory;
 use ring::shared::{PackedShared, SplitShared, Strong, Weak};
-use ring::{Common, Packed, Slots, Split};
+use ring::{Common, DescStates, Packed, Split};
 
 /// What a program wants; the fields are the arguments of the functions that
 /// create queues.
 #[allow(missing_docs)]
-pub struct Spec {
+pub struct CreateArgs {
     /// The exported function, for messages.
     pub function: &'static str,
     pub index: c_uint,
@@ -31,7 +31,7 @@ pub struct Spec {
     pub weak_barriers: bool,
     pub may_reduce_num: bool,
     pub context: bool,
-    pub place: Place,
+    pub place: MemorySource,
     pub notify: vq_notify_t,
     pub callback: vq_callback_t,
     pub name: *const c_char,
@@ -44,21 +44,21 @@ pub struct Spec {
 /// # Safety
 /// As the exported functions: device and name live as long as the queue, and
 /// so does the place.
-pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
+pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     // SAFETY: the caller.
-    let device = unsafe { DeviceRef::new(spec.vdev, platform::layout()) };
+    let device = unsafe { DeviceRef::new(args.vdev, platform::abi_version()) };
     let features = device.features();
     let has = |bit: u32| features & (1 << bit) != 0;
-    let strong = !spec.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
+    let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
 
     // SAFETY: the caller.
     let made = unsafe {
         match (packed, strong) {
-            (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(spec, device),
-            (true, true) => make::<Packed<PackedShared<Strong, Heap>>>(spec, device),
-            (false, false) => make::<Split<SplitShared<Weak, Heap>>>(spec, device),
-            (false, true) => make::<Split<SplitShared<Strong, Heap>>>(spec, device),
+            (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
+            (true, true) => make::<Packed<PackedShared<Strong, Heap>>>(args, device),
+            (false, false) => make::<Split<SplitShared<Weak, Heap>>>(args, device),
+            (false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
         }
     };
     // SAFETY: just made.
@@ -66,9 +66,9 @@ pub unsafe fn create(spec: &Spec) -> *mut virtqueue {
         Ok(vq) => vq,
         Err(refusal) => {
             // SAFETY: the caller.
-            let name = unsafe { QueueName::new(spec.name) };
-            let function = Text(spec.function);
-            platform::line(format_args!("virtio_ring: {name}: {function}: {refusal}"));
+            let name = unsafe { QueueName::new(args.name) };
+            let function = Text(args.function);
+            platform::log(format_args!("virtio_ring: {name}: {function}: {refusal}"));
             core::ptr::null_mut()
         }
     }
@@ -84,12 +84,12 @@ unsafe fn bring_up(vq: *mut virtqueue, device: DeviceRef) -> Result<*mut virtque
     let is_up = unsafe {
         let _guard = SpinGuard::new(device.lock());
         device.append(vq);
-        !watch::wanted() || watch::over(vq)
+        !debug::wanted() || debug::install(vq)
     };
     if !is_up {
         // SAFETY: a live queue, given up.
         unsafe { ((*ops(vq)).delete)(vq) };
-        return Err(Refusal::NoMemory(size_of::<Watch>()));
+        return Err(Refusal::NoMemory(size_of::<Checks>()));
     }
     Ok(vq)
 }
@@ -98,19 +98,23 @@ unsafe fn bring_up(vq: *mut virtqueue, device: DeviceRef) -> Result<*mut virtque
 ///
 /// # Safety
 /// As for [`create`].
-unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueue, Refusal> {
+unsafe fn make<R: RingKind>(
+    args: &CreateArgs,
+    device: DeviceRef,
+) -> Result<*mut virtqueue, Refusal> {
     let features = device.features();
     let has = |bit: u32| features & (1 << bit) != 0;
     // As in C, where a context is kept in the place of a chain's table.
-    let indirect = has(feature::VIRTIO_RING_F_INDIRECT_DESC) && !spec.context;
-    let align = spec.align as usize;
+    let indirect = has(feature::VIRTIO_RING_F_INDIRECT_DESC) && !args.context;
+    let align = args.align as usize;
 
     // SAFETY: the caller.
-    let ground =
-        unsafe { R::lay_reducing(spec.place, spec.num, align, indirect, spec.may_reduce_num) }?;
+    let ground = unsafe {
+        R::allocate_reducing(args.place, args.num, align, indirect, args.may_reduce_num)
+    }?;
     let size = ground.memory.size();
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
-    let slots = Slots::new(size).ok_or(out_of_memory)?;
+    let slots = DescStates::new(size).ok_or(out_of_memory)?;
     let mut room = Vec::new();
     room.try_reserve_exact(1).map_err(|_| out_of_memory)?;
 
@@ -124,35 +128,35 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
         common.use_wrap_counters();
     }
     let mut driver = R::new(slots);
-    driver.start(&common, spec.callback.is_some());
+    driver.start(&common, args.callback.is_some());
 
     room.push(Queue {
         head: Head {
             public: virtqueue {
                 list: list_head::UNLINKED,
-                callback: spec.callback,
-                name: spec.name,
-                vdev: spec.vdev,
-                index: spec.index,
+                callback: args.callback,
+                name: args.name,
+                vdev: args.vdev,
+                index: args.index,
                 num_free: size.into(),
                 num_max: size.into(),
                 r#priv: core::ptr::null_mut(),
                 reset: false,
             },
             ops: functions::<R>(indirect),
-            watch: core::ptr::null_mut(),
+            checks: core::ptr::null_mut(),
             was_broken: AtomicBool::new(false),
         },
         driver: UnsafeCell::new(driver),
         common,
-        notify: spec.notify,
+        notify: args.notify,
         premapped: AtomicBool::new(false),
-        cold: UnsafeCell::new(Cold {
-            place: spec.place,
+        config: UnsafeCell::new(Config {
+            place: args.place,
             align,
-            may_reduce_num: spec.may_reduce_num,
+            may_reduce_num: args.may_reduce_num,
             dma_dev: if has(feature::VIRTIO_F_ACCESS_PLATFORM) {
-                spec.dma_dev.unwrap_or_else(|| device.parent())
+                args.dma_dev.unwrap_or_else(|| device.parent())
             } else {
                 core::ptr::null_mut()
             },
@@ -164,7 +168,7 @@ unsafe fn make<R: Setup>(spec: &Spec, device: DeviceRef) -> Result<*mut virtqueu
     Ok(Handle::<R>(queue.cast()).public())
 }
 
-pub unsafe fn delete<R: Setup>(vq: *mut virtqueue) {
+pub unsafe fn delete<R: RingKind>(vq: *mut virtqueue) {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     {

@@ -7,11 +7,11 @@
 //! exported function jumps.
 
 mod create;
-mod place;
+mod debug;
+mod memory;
 mod poll;
 mod reset;
 mod transfer;
-mod watch;
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
@@ -23,11 +23,11 @@ use crate::abi::{
     DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, QueueName, Text};
+use debug::Checks;
 use ring::Common;
-use watch::Watch;
 
-pub use create::{Spec, create};
-pub use place::{Ground, Place, Setup};
+pub use create::{CreateArgs, create};
+pub use memory::{MemorySource, RingKind, RingMemory};
 
 /// The functions of one kind of queue. Each does what the exported function
 /// of its name does, if there is one; all take a live queue of this kind.
@@ -66,7 +66,7 @@ pub struct Ops {
     pub next_offset: unsafe fn(*mut virtqueue) -> u16,
     /// The id that the next buffer will be in flight under, if there is room.
     pub next_id: unsafe fn(*mut virtqueue) -> Option<u32>,
-    /// `get_buf_ctx` that asks [`Watch::fits`].
+    /// `get_buf_ctx` that asks [`Checks::check_len`].
     pub get_buf_checked: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub address: unsafe fn(*const virtqueue, Area) -> u64,
     pub vring: unsafe fn(*const virtqueue) -> *const vring,
@@ -103,7 +103,7 @@ struct Head {
     public: virtqueue,
     ops: Ops,
     /// NULL if the queue is not watched; [`Ops::delete`] is its owner's then.
-    watch: *mut Watch,
+    checks: *mut Checks,
     /// Has get_buf said once that it broke the queue?
     was_broken: AtomicBool,
 }
@@ -112,7 +112,7 @@ struct Head {
 /// adding and taking back touch lies, but for little, within 128 bytes of it,
 /// which instructions reach with one byte.
 #[repr(C, align(64))]
-struct Queue<R: Setup> {
+struct Queue<R: RingKind> {
     /// The caller's lock keeps all but one thread out of it.
     driver: UnsafeCell<R>,
     common: Common<R::Memory>,
@@ -120,12 +120,12 @@ struct Queue<R: Setup> {
     notify: vq_notify_t,
     /// Are elements mapped by the driver (`virtqueue_set_dma_premapped`)?
     premapped: AtomicBool,
-    cold: UnsafeCell<Cold>,
+    config: UnsafeCell<Config>,
 }
 
 /// What only creation, reset and questions look at.
-struct Cold {
-    place: Place,
+struct Config {
+    place: MemorySource,
     align: usize,
     may_reduce_num: bool,
     /// `virtqueue_dma_dev`'s answer.
@@ -148,9 +148,9 @@ pub unsafe fn ops(vq: *const virtqueue) -> *const Ops {
 }
 
 /// A queue of a known kind.
-struct Handle<R: Setup>(*mut Queue<R>);
+struct Handle<R: RingKind>(*mut Queue<R>);
 
-impl<R: Setup> Handle<R> {
+impl<R: RingKind> Handle<R> {
     /// # Safety
     /// `vq` is a live queue of this kind, and stays so as long as the handle
     /// is used.
@@ -181,10 +181,10 @@ impl<R: Setup> Handle<R> {
     }
 
     /// What only creation, reset and questions look at.
-    fn cold(&self) -> &Cold {
+    fn config(&self) -> &Config {
         // SAFETY: `new`. Changed in resize only, when the caller keeps
         // everybody else out.
-        unsafe { &*(*self.0).cold.get() }
+        unsafe { &*(*self.0).config.get() }
     }
 
     /// The same, to change it.
@@ -192,9 +192,9 @@ impl<R: Setup> Handle<R> {
     /// # Safety
     /// The caller keeps every other call away from the queue.
     #[allow(clippy::mut_from_ref)]
-    unsafe fn cold_mut(&self) -> &mut Cold {
+    unsafe fn config_mut(&self) -> &mut Config {
         // SAFETY: as above.
-        unsafe { &mut *(*self.0).cold.get() }
+        unsafe { &mut *(*self.0).config.get() }
     }
 
     /// The public head, which the program writes, too: no references to it.
@@ -213,7 +213,7 @@ impl<R: Setup> Handle<R> {
         unsafe {
             DeviceRef::new(
                 (&raw const (*self.public()).vdev).read(),
-                platform::layout(),
+                platform::abi_version(),
             )
         }
     }
@@ -226,19 +226,19 @@ impl<R: Setup> Handle<R> {
 
     /// Shows the program how many descriptors are free.
     #[inline]
-    fn show_free(&self, free: u32) {
+    fn publish_num_free(&self, free: u32) {
         // SAFETY: `new`.
         unsafe { (&raw mut (*self.public()).num_free).write(free) };
     }
 
     /// The functions that do the work: the queue's own, or those behind its
-    /// watch.
-    fn plain_ops(&self) -> *mut Ops {
+    /// checks.
+    fn base_ops(&self) -> *mut Ops {
         // SAFETY: `new`.
         unsafe {
             let head = &raw mut (*self.0).head;
-            match (*head).watch.as_ref() {
-                Some(watch) => watch.plain(),
+            match (*head).checks.as_ref() {
+                Some(checks) => checks.base_ops(),
                 None => &raw mut (*head).ops,
             }
         }
@@ -267,7 +267,7 @@ unsafe fn name(vq: *const virtqueue) -> QueueName {
 unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
     // SAFETY: the caller.
     let name = unsafe { name(vq) };
-    platform::line(format_args!(
+    platform::log(format_args!(
         "virtio_ring: {name}: {}: {what}",
         Text(function)
     ));
@@ -284,9 +284,9 @@ unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
     // SAFETY: the caller's queue is a `Head`.
     let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
     let write = if told {
-        platform::line
+        platform::log
     } else {
-        platform::line_always
+        platform::log_always
     };
     // SAFETY: the caller.
     let name = unsafe { name(vq) };
@@ -295,56 +295,56 @@ unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
     ));
 }
 
-unsafe fn is_broken<R: Setup>(vq: *const virtqueue) -> bool {
+unsafe fn is_broken<R: RingKind>(vq: *const virtqueue) -> bool {
     // SAFETY: a live queue, from `ops`.
     unsafe { Handle::<R>::new(vq) }.common().is_broken()
 }
 
-unsafe fn set_broken<R: Setup>(vq: *mut virtqueue, broken: bool) {
+unsafe fn set_broken<R: RingKind>(vq: *mut virtqueue, broken: bool) {
     // SAFETY: a live queue, from `ops`.
     unsafe { Handle::<R>::new(vq) }.common().set_broken(broken);
 }
 
-unsafe fn size<R: Setup>(vq: *const virtqueue) -> c_uint {
+unsafe fn size<R: RingKind>(vq: *const virtqueue) -> c_uint {
     use ring::memory::Memory;
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     queue.common().memory().size().into()
 }
 
-unsafe fn dma_dev<R: Setup>(vq: *mut virtqueue) -> *mut device {
+unsafe fn dma_dev<R: RingKind>(vq: *mut virtqueue) -> *mut device {
     // SAFETY: a live queue, from `ops`.
-    unsafe { Handle::<R>::new(vq) }.cold().dma_dev
+    unsafe { Handle::<R>::new(vq) }.config().dma_dev
 }
 
-unsafe fn address<R: Setup>(vq: *const virtqueue, area: Area) -> u64 {
+unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    let cold = queue.cold();
-    if !cold.place.is_ours() {
+    let config = queue.config();
+    if !config.place.is_ours() {
         queue.complain(area.function(), format_args!("the ring is not ours"));
         return 0;
     }
     match area {
-        Area::Desc => cold.vring.desc as u64,
-        Area::Avail => cold.vring.avail as u64,
-        Area::Used => cold.vring.used as u64,
+        Area::Desc => config.vring.desc as u64,
+        Area::Avail => config.vring.avail as u64,
+        Area::Used => config.vring.used as u64,
     }
 }
 
-unsafe fn vring_of<R: Setup>(vq: *const virtqueue) -> *const vring {
+unsafe fn vring_of<R: RingKind>(vq: *const virtqueue) -> *const vring {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    let cold = queue.cold();
+    let config = queue.config();
     if R::HAS_VRING {
-        &raw const cold.vring
+        &raw const config.vring
     } else {
         core::ptr::null()
     }
 }
 
 /// The functions of one kind of queue, with or without indirect descriptors.
-fn functions<R: Setup>(indirect: bool) -> Ops {
+fn functions<R: RingKind>(indirect: bool) -> Ops {
     let mut ops = Ops {
         add_outbuf: transfer::add_outbuf::<R, false>,
         add_inbuf: transfer::add_inbuf::<R, false>,

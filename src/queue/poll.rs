@@ -6,7 +6,7 @@
 
 use core::ffi::{c_int, c_uint};
 
-use super::{Handle, Setup};
+use super::{Handle, RingKind};
 use crate::abi::{VIRTIO_CONFIG_S_DRIVER_OK, virtqueue};
 use crate::platform::Text;
 
@@ -15,7 +15,7 @@ const IRQ_NONE: c_int = 0;
 /// `irqreturn_t`: it was.
 const IRQ_HANDLED: c_int = 1;
 
-pub unsafe fn disable_cb<R: Setup>(vq: *mut virtqueue) {
+pub unsafe fn disable_cb<R: RingKind>(vq: *mut virtqueue) {
     // SAFETY: a live queue, from `ops`.
     R::disable_cb(unsafe { Handle::<R>::new(vq) }.common());
 }
@@ -24,12 +24,12 @@ pub unsafe fn disable_cb<R: Setup>(vq: *mut virtqueue) {
 ///
 /// # Safety
 /// As for [`Handle::driver`].
-unsafe fn prepare<R: Setup>(queue: &Handle<R>) {
+unsafe fn prepare<R: RingKind>(queue: &Handle<R>) {
     // SAFETY: the caller.
     unsafe { queue.driver() }.enable_cb_prepare(queue.common());
 }
 
-pub unsafe fn enable_cb_prepare<R: Setup>(vq: *mut virtqueue) -> c_uint {
+pub unsafe fn enable_cb_prepare<R: RingKind>(vq: *mut virtqueue) -> c_uint {
     // SAFETY: a live queue, from `ops`; the caller serialises.
     unsafe {
         let queue = Handle::<R>::new(vq);
@@ -38,7 +38,7 @@ pub unsafe fn enable_cb_prepare<R: Setup>(vq: *mut virtqueue) -> c_uint {
     }
 }
 
-pub unsafe fn enable_cb_prepare64<R: Setup>(vq: *mut virtqueue) -> u64 {
+pub unsafe fn enable_cb_prepare64<R: RingKind>(vq: *mut virtqueue) -> u64 {
     // SAFETY: a live queue, from `ops`; the caller serialises.
     unsafe {
         let queue = Handle::<R>::new(vq);
@@ -47,12 +47,12 @@ pub unsafe fn enable_cb_prepare64<R: Setup>(vq: *mut virtqueue) -> u64 {
     }
 }
 
-pub unsafe fn enable_cb<R: Setup>(vq: *mut virtqueue) -> bool {
+pub unsafe fn enable_cb<R: RingKind>(vq: *mut virtqueue) -> bool {
     // SAFETY: as the two.
     unsafe { !poll64::<R>(vq, enable_cb_prepare64::<R>(vq)) }
 }
 
-pub unsafe fn enable_cb_delayed<R: Setup>(vq: *mut virtqueue) -> bool {
+pub unsafe fn enable_cb_delayed<R: RingKind>(vq: *mut virtqueue) -> bool {
     // SAFETY: a live queue, from `ops`; the caller serialises.
     unsafe {
         let queue = Handle::<R>::new(vq);
@@ -60,17 +60,17 @@ pub unsafe fn enable_cb_delayed<R: Setup>(vq: *mut virtqueue) -> bool {
     }
 }
 
-pub unsafe fn poll<R: Setup>(vq: *mut virtqueue, token: c_uint) -> bool {
+pub unsafe fn poll<R: RingKind>(vq: *mut virtqueue, token: c_uint) -> bool {
     // SAFETY: a live queue, from `ops`.
     R::poll(unsafe { Handle::<R>::new(vq) }.common(), token)
 }
 
-pub unsafe fn poll64<R: Setup>(vq: *mut virtqueue, token: u64) -> bool {
+pub unsafe fn poll64<R: RingKind>(vq: *mut virtqueue, token: u64) -> bool {
     // SAFETY: a live queue, from `ops`.
     R::poll64(unsafe { Handle::<R>::new(vq) }.common(), token)
 }
 
-pub unsafe fn interrupt<R: Setup>(vq: *mut virtqueue) -> c_int {
+pub unsafe fn interrupt<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     if !R::more_used(queue.common()) {
@@ -89,7 +89,7 @@ pub unsafe fn interrupt<R: Setup>(vq: *mut virtqueue) -> c_int {
     IRQ_HANDLED
 }
 
-pub unsafe fn use_wrap_counter<R: Setup>(vq: *mut virtqueue) -> c_int {
+pub unsafe fn use_wrap_counter<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     let refuse = |error: c_int, why| {
@@ -112,7 +112,7 @@ pub unsafe fn use_wrap_counter<R: Setup>(vq: *mut virtqueue) -> c_int {
     } else if queue.common().wrap_counters() {
         return 0;
     // SAFETY: the caller serialises.
-    } else if unsafe { queue.driver() }.was_used(queue.common()) {
+    } else if unsafe { queue.driver() }.ever_added(queue.common()) {
         return refuse(libc::EBUSY, "buffers were added to the queue");
     }
     queue.common().use_wrap_counters();

@@ -4,12 +4,12 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Handle, Setup, Watch, transfer};
+use super::{Checks, Handle, RingKind, transfer};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
 use ring::memory::Memory;
-use ring::{Released, Slots};
+use ring::{DescStates, Released};
 
-pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
+pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
@@ -17,17 +17,17 @@ pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
     let Some((id, buffer)) = driver.detach_unused_buf(queue.common()) else {
         return core::ptr::null_mut();
     };
-    let (token, num_free) = match buffer {
-        Released::Plain(token, num_free) | Released::Chain(token, num_free, _) => (token, num_free),
-        Released::Special(token, num_free, _) => {
+    let (data, num_free) = match buffer {
+        Released::Plain(data, num_free) | Released::Chain(data, num_free, _) => (data, num_free),
+        Released::Special(data, num_free, _) => {
             if let Some(table) = driver.take_extra(id).and_then(|extra| extra.table) {
                 table.retire();
             }
-            (token, num_free)
+            (data, num_free)
         }
     };
-    queue.show_free(num_free);
-    token.as_ptr()
+    queue.publish_num_free(num_free);
+    data.as_ptr()
 }
 
 /// Has the device stop the queue and gives back what is in flight. On success,
@@ -35,14 +35,14 @@ pub unsafe fn detach_unused_buf<R: Setup>(vq: *mut virtqueue) -> *mut c_void {
 ///
 /// # Safety
 /// As for [`Handle::driver`].
-unsafe fn stop<R: Setup>(
+unsafe fn stop<R: RingKind>(
     queue: &Handle<R>,
     function: &str,
     recycle: vq_recycle_t,
     done: vq_recycle_done_t,
 ) -> Result<unsafe extern "C" fn(*mut virtqueue) -> c_int, c_int> {
     let vq = queue.public();
-    if !queue.cold().place.is_ours() {
+    if !queue.config().place.is_ours() {
         queue.complain(function, format_args!("the ring is not ours"));
         return Err(-libc::EPERM);
     }
@@ -53,8 +53,8 @@ unsafe fn stop<R: Setup>(
         return Err(error);
     }
     // SAFETY: a live queue.
-    if let Some(watch) = unsafe { Watch::find(vq) } {
-        watch.nothing_waits();
+    if let Some(checks) = unsafe { Checks::find(vq) } {
+        checks.take_waiting_since();
     }
     // No reference is held while the program's functions run: they may call us.
     // SAFETY: a live queue of this kind; the program's functions on it.
@@ -79,11 +79,11 @@ unsafe fn stop<R: Setup>(
 ///
 /// # Safety
 /// As for [`Handle::driver`].
-unsafe fn restart<R: Setup>(queue: &Handle<R>) {
+unsafe fn restart<R: RingKind>(queue: &Handle<R>) {
     // SAFETY: the caller.
     let driver = unsafe { queue.driver() };
     driver.restart(queue.common(), queue.has_callback());
-    queue.show_free(driver.num_free());
+    queue.publish_num_free(driver.num_free());
 }
 
 /// Puts the ring on memory for `num` descriptors. None, and the ring to be
@@ -91,22 +91,22 @@ unsafe fn restart<R: Setup>(queue: &Handle<R>) {
 ///
 /// # Safety
 /// The caller keeps every other call away from the queue.
-unsafe fn replace<R: Setup>(queue: &Handle<R>, num: u32) -> Option<()> {
+unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
     // SAFETY: the caller.
-    let cold = unsafe { queue.cold_mut() };
+    let config = unsafe { queue.config_mut() };
     // SAFETY: the place was the caller's when the queue was made, and still is.
     let ground = unsafe {
-        R::lay_reducing(
-            cold.place,
+        R::allocate_reducing(
+            config.place,
             num,
-            cold.align,
+            config.align,
             queue.common().indirect(),
-            cold.may_reduce_num,
+            config.may_reduce_num,
         )
     }
     .map_err(|refusal| queue.complain("virtqueue_resize", format_args!("{refusal}")))
     .ok()?;
-    let Some(slots) = Slots::new(ground.memory.size()) else {
+    let Some(slots) = DescStates::new(ground.memory.size()) else {
         queue.complain("virtqueue_resize", format_args!("no memory"));
         return None;
     };
@@ -114,13 +114,13 @@ unsafe fn replace<R: Setup>(queue: &Handle<R>, num: u32) -> Option<()> {
     // SAFETY: the caller; the common half is referred to from nowhere else.
     let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };
     driver.replace(common, ground.memory, slots, callback);
-    queue.show_free(driver.num_free());
-    cold._block = ground.block;
-    cold.vring = ground.vring;
+    queue.publish_num_free(driver.num_free());
+    config._block = ground.block;
+    config.vring = ground.vring;
     Some(())
 }
 
-pub unsafe fn reset<R: Setup>(
+pub unsafe fn reset<R: RingKind>(
     vq: *mut virtqueue,
     recycle: vq_recycle_t,
     done: vq_recycle_done_t,
@@ -139,7 +139,7 @@ pub unsafe fn reset<R: Setup>(
     }
 }
 
-pub unsafe fn resize<R: Setup>(
+pub unsafe fn resize<R: RingKind>(
     vq: *mut virtqueue,
     num: u32,
     recycle: vq_recycle_t,
@@ -180,11 +180,11 @@ pub unsafe fn resize<R: Setup>(
     }
 }
 
-pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
+pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
-    let slots = unsafe { queue.driver() }.slots();
+    let slots = unsafe { queue.driver() }.states();
     if slots.num_free() != slots.size() {
         let in_flight = slots.size() - slots.num_free();
         queue.complain(
@@ -196,7 +196,7 @@ pub unsafe fn set_premapped<R: Setup>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue; nobody adds to it now.
     unsafe {
         (*queue.0).premapped.store(true, Relaxed);
-        let ops = queue.plain_ops();
+        let ops = queue.base_ops();
         (*ops).add_outbuf = transfer::add_outbuf_by_list::<R>;
         (*ops).add_inbuf = transfer::add_inbuf_by_list::<R>;
         (*ops).add_inbuf_ctx = transfer::add_inbuf_ctx_by_list::<R>;

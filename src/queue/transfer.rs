@@ -5,10 +5,10 @@ use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
 use core::ptr::NonNull;
 
-use super::{Handle, Setup, Watch, complain_broken};
+use super::{Checks, Handle, RingKind, complain_broken};
 use crate::abi::{Direction, MAX_ENTRIES, SgList, SgLists, scatterlist, virtqueue};
 use crate::platform::Text;
-use ring::{AddError, Added, BadId, Completion, Listed, Released, Request, Token};
+use ring::{AddError, Added, BadId, Data, Listed, Released, Request, UsedElement};
 
 /// Which of the functions for one list was called.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ impl AddCall {
 }
 
 #[cold]
-fn invalid<R: Setup>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> c_int {
+fn invalid<R: RingKind>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> c_int {
     queue.complain(function, what);
     -libc::EINVAL
 }
@@ -51,7 +51,7 @@ fn invalid<R: Setup>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> 
 /// # Safety
 /// As the exported functions.
 #[inline(always)]
-unsafe fn add<R: Setup, const TABLE: bool>(
+unsafe fn add<R: RingKind, const TABLE: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -74,7 +74,7 @@ unsafe fn add<R: Setup, const TABLE: bool>(
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_one<R: Setup>(
+unsafe fn add_one<R: RingKind>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -89,7 +89,7 @@ unsafe fn add_one<R: Setup>(
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_three_out<R: Setup>(
+unsafe fn add_three_out<R: RingKind>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     data: *mut c_void,
@@ -101,7 +101,7 @@ unsafe fn add_three_out<R: Setup>(
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_three_in<R: Setup>(
+unsafe fn add_three_in<R: RingKind>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     data: *mut c_void,
@@ -113,7 +113,7 @@ unsafe fn add_three_in<R: Setup>(
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_any<R: Setup, const TABLE: bool>(
+unsafe fn add_any<R: RingKind, const TABLE: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -131,7 +131,7 @@ unsafe fn add_any<R: Setup, const TABLE: bool>(
 /// # Safety
 /// As the exported functions.
 #[inline(always)]
-unsafe fn add_array<R: Setup, const TABLE: bool, const LONG: bool>(
+unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -146,13 +146,13 @@ unsafe fn add_array<R: Setup, const TABLE: bool, const LONG: bool>(
     let list = unsafe { SgList::new(sg, call.direction(), false) };
     // SAFETY: the caller's list, which outlives the call.
     let buffers = unsafe { list.as_array(num) };
-    if let (Some(token), Some(buffers)) = (NonNull::new(data), buffers)
+    if let (Some(data), Some(buffers)) = (NonNull::new(data), buffers)
         && (ctx.is_null() || !common.indirect())
     {
         let request = Request {
             buffers,
             entries: num,
-            token,
+            data,
             ctx,
         };
         // SAFETY: the caller serialises.
@@ -176,7 +176,7 @@ unsafe fn add_array<R: Setup, const TABLE: bool, const LONG: bool>(
 /// will ever be in a hurry.
 macro_rules! add_functions {
     ($($fast:ident, $by_list:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
-        pub unsafe fn $fast<R: Setup, const TABLE: bool>(
+        pub unsafe fn $fast<R: RingKind, const TABLE: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -188,7 +188,7 @@ macro_rules! add_functions {
             unsafe { add::<R, TABLE>(vq, sg, num, data, ctx, AddCall::$call) }
         }
 
-        pub unsafe fn $by_list<R: Setup>(
+        pub unsafe fn $by_list<R: RingKind>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -215,7 +215,7 @@ add_functions! {
 /// # Safety
 /// As the exported functions.
 #[inline(never)]
-unsafe fn add_list<R: Setup>(
+unsafe fn add_list<R: RingKind>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -228,7 +228,7 @@ unsafe fn add_list<R: Setup>(
     let premapped = queue.premapped();
     // SAFETY: the caller's list.
     let list = unsafe { SgList::new(sg, call.direction(), premapped) };
-    let Some(token) = NonNull::new(data) else {
+    let Some(data) = NonNull::new(data) else {
         return invalid(&queue, call.function(), format_args!("data is NULL"));
     };
     if num == 0 {
@@ -263,13 +263,13 @@ unsafe fn add_list<R: Setup>(
     // SAFETY: the caller's list; it serialises.
     unsafe {
         match call.direction() {
-            Direction::Out => submit(&queue, SgLists::new(&sg, 1, 0, premapped), num, token, ctx),
-            Direction::In => submit(&queue, SgLists::new(&sg, 0, 1, premapped), num, token, ctx),
+            Direction::Out => submit(&queue, SgLists::new(&sg, 1, 0, premapped), num, data, ctx),
+            Direction::In => submit(&queue, SgLists::new(&sg, 0, 1, premapped), num, data, ctx),
         }
     }
 }
 
-pub unsafe fn add_sgs<R: Setup>(
+pub unsafe fn add_sgs<R: RingKind>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
@@ -279,7 +279,7 @@ pub unsafe fn add_sgs<R: Setup>(
     const FUNCTION: &str = "virtqueue_add_sgs";
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
-    let Some(token) = NonNull::new(data) else {
+    let Some(data) = NonNull::new(data) else {
         return invalid(&queue, FUNCTION, format_args!("data is NULL"));
     };
     // SAFETY: the caller's lists.
@@ -302,7 +302,7 @@ pub unsafe fn add_sgs<R: Setup>(
         Some(entries) => entries,
     };
     // SAFETY: the caller serialises.
-    unsafe { submit(&queue, lists, entries, token, core::ptr::null_mut()) }
+    unsafe { submit(&queue, lists, entries, data, core::ptr::null_mut()) }
 }
 
 /// Adds lists that are known to have `entries` entries.
@@ -310,18 +310,18 @@ pub unsafe fn add_sgs<R: Setup>(
 /// # Safety
 /// As for [`Handle::driver`].
 #[inline(never)]
-unsafe fn submit<R: Setup>(
+unsafe fn submit<R: RingKind>(
     queue: &Handle<R>,
     lists: SgLists,
     entries: u32,
-    token: Token,
+    data: Data,
     ctx: *mut c_void,
 ) -> c_int {
     let out = lists.has_out();
     let request = Request {
         buffers: Listed(lists),
         entries,
-        token,
+        data,
         ctx,
     };
     // The reference ends before the program's functions are called: they may
@@ -352,8 +352,8 @@ unsafe fn submit<R: Setup>(
 /// # Safety
 /// As the exported functions.
 #[inline(always)]
-unsafe fn finish<R: Setup>(queue: &Handle<R>, added: Added) -> c_int {
-    queue.show_free(added.num_free);
+unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
+    queue.publish_num_free(added.num_free);
     if added.unannounced_full {
         // SAFETY: as the caller.
         return unsafe { kick_early::<R>(queue.public()) };
@@ -367,18 +367,18 @@ unsafe fn finish<R: Setup>(queue: &Handle<R>, added: Added) -> c_int {
 /// As the exported functions.
 #[cold]
 #[inline(never)]
-unsafe fn kick_early<R: Setup>(vq: *mut virtqueue) -> c_int {
+unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: as the caller.
     unsafe {
-        match Watch::find(vq) {
-            Some(watch) => watch.kick_when_added(),
+        match Checks::find(vq) {
+            Some(checks) => checks.kick_when_added(),
             None => _ = kick::<R>(vq),
         }
     }
     core::hint::black_box(0)
 }
 
-fn call_notify<R: Setup>(queue: &Handle<R>) -> bool {
+fn call_notify<R: RingKind>(queue: &Handle<R>) -> bool {
     // SAFETY: a live queue; the program's function on its own queue.
     unsafe {
         match (*queue.0).notify {
@@ -388,7 +388,7 @@ fn call_notify<R: Setup>(queue: &Handle<R>) -> bool {
     }
 }
 
-pub unsafe fn kick_prepare<R: Setup>(vq: *mut virtqueue) -> bool {
+pub unsafe fn kick_prepare<R: RingKind>(vq: *mut virtqueue) -> bool {
     // SAFETY: a live queue, from `ops`; the caller serialises.
     unsafe {
         let queue = Handle::<R>::new(vq);
@@ -396,7 +396,7 @@ pub unsafe fn kick_prepare<R: Setup>(vq: *mut virtqueue) -> bool {
     }
 }
 
-pub unsafe fn notify<R: Setup>(vq: *mut virtqueue) -> bool {
+pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     if queue.common().is_broken() {
@@ -409,17 +409,17 @@ pub unsafe fn notify<R: Setup>(vq: *mut virtqueue) -> bool {
     told
 }
 
-pub unsafe fn kick<R: Setup>(vq: *mut virtqueue) -> bool {
+pub unsafe fn kick<R: RingKind>(vq: *mut virtqueue) -> bool {
     // SAFETY: as the two.
     unsafe { !kick_prepare::<R>(vq) || notify::<R>(vq) }
 }
 
-pub unsafe fn get_buf<R: Setup>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
+pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: as the exported function.
     unsafe { take::<R, false>(vq, len, core::ptr::null_mut(), |_, _| true) }
 }
 
-pub unsafe fn get_buf_ctx<R: Setup>(
+pub unsafe fn get_buf_ctx<R: RingKind>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
@@ -429,7 +429,7 @@ pub unsafe fn get_buf_ctx<R: Setup>(
 }
 
 /// [`get_buf_ctx`] on a queue whose used lengths are watched.
-pub unsafe fn get_buf_checked<R: Setup>(
+pub unsafe fn get_buf_checked<R: RingKind>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
@@ -437,23 +437,23 @@ pub unsafe fn get_buf_checked<R: Setup>(
     // SAFETY: a live queue that is watched, from `ops`; as the exported
     // function.
     unsafe {
-        let watch = Watch::of(vq);
+        let checks = Checks::of(vq);
         take::<R, true>(vq, len, ctx, |driver, used| {
             // An id that is not in flight is wrong, whatever the length.
-            if !driver.slots().is_in_flight(used.id) {
+            if !driver.states().is_in_flight(used.id) {
                 return true;
             }
-            watch.fits(vq, used.id, used.length)
+            checks.check_len(vq, used.id, used.length)
         })
     }
 }
 
 /// The id that the next buffer will be in flight under, if there is room.
-pub unsafe fn next_id<R: Setup>(vq: *mut virtqueue) -> Option<u32> {
+pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
-    let slots = unsafe { queue.driver() }.slots();
+    let slots = unsafe { queue.driver() }.states();
     (slots.num_free() > 0).then(|| slots.first_free())
 }
 
@@ -463,17 +463,17 @@ pub unsafe fn next_id<R: Setup>(vq: *mut virtqueue) -> Option<u32> {
 /// # Safety
 /// As the exported functions.
 #[inline(always)]
-unsafe fn take<R: Setup, const CTX: bool>(
+unsafe fn take<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
-    look: impl FnOnce(&R, &Completion) -> bool,
+    look: impl FnOnce(&R, &UsedElement) -> bool,
 ) -> *mut c_void {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
     let driver = unsafe { queue.driver() };
-    let accept = |driver: &R, used: &Completion| {
+    let accept = |driver: &R, used: &UsedElement| {
         // SAFETY: the caller's variable. C, too, has written it when the entry
         // turns out to be a bad one.
         unsafe { len.write(used.length) };
@@ -481,18 +481,18 @@ unsafe fn take<R: Setup, const CTX: bool>(
     };
     match driver.get_buf(queue.common(), accept) {
         None => core::ptr::null_mut(),
-        Some((_, Ok(Released::Plain(token, num_free) | Released::Chain(token, num_free, _)))) => {
-            queue.show_free(num_free);
+        Some((_, Ok(Released::Plain(data, num_free) | Released::Chain(data, num_free, _)))) => {
+            queue.publish_num_free(num_free);
             if CTX {
                 // SAFETY: the caller's variable.
-                unsafe { show_ctx(&queue, ctx, core::ptr::null_mut()) };
+                unsafe { store_ctx(&queue, ctx, core::ptr::null_mut()) };
             }
-            token.as_ptr()
+            data.as_ptr()
         }
-        Some((id, Ok(Released::Special(token, num_free, _)))) => {
-            queue.show_free(num_free);
+        Some((id, Ok(Released::Special(data, num_free, _)))) => {
+            queue.publish_num_free(num_free);
             // SAFETY: as the caller.
-            unsafe { take_extra::<R>(vq, id as u16, token, ctx) }
+            unsafe { take_extra::<R>(vq, id as u16, data, ctx) }
         }
         // SAFETY: as the caller.
         Some((id, Err(cause))) => unsafe { report(vq, cause, id) },
@@ -504,7 +504,7 @@ unsafe fn take<R: Setup, const CTX: bool>(
 ///
 /// # Safety
 /// `ctx` is the caller's variable or NULL.
-unsafe fn show_ctx<R: Setup>(queue: &Handle<R>, ctx: *mut *mut c_void, value: *mut c_void) {
+unsafe fn store_ctx<R: RingKind>(queue: &Handle<R>, ctx: *mut *mut c_void, value: *mut c_void) {
     if !ctx.is_null() && !queue.common().indirect() {
         // SAFETY: the caller.
         unsafe { ctx.write(value) };
@@ -524,10 +524,10 @@ fn opaque(answer: *mut c_void) -> *mut c_void {
 /// # Safety
 /// As the exported functions; `ctx` may be NULL.
 #[inline(never)]
-unsafe fn take_extra<R: Setup>(
+unsafe fn take_extra<R: RingKind>(
     vq: *mut virtqueue,
     id: u16,
-    token: Token,
+    data: Data,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: a live queue, from `ops`.
@@ -535,12 +535,12 @@ unsafe fn take_extra<R: Setup>(
     // SAFETY: the caller serialises.
     if let Some(extra) = unsafe { queue.driver() }.take_extra(id) {
         // SAFETY: the caller's variable, or NULL.
-        unsafe { show_ctx(&queue, ctx, extra.ctx) };
+        unsafe { store_ctx(&queue, ctx, extra.ctx) };
         if let Some(table) = extra.table {
             table.retire();
         }
     }
-    opaque(token.as_ptr())
+    opaque(data.as_ptr())
 }
 
 /// Reports a bad used entry; from the queue's name on, the text is C's.
@@ -559,7 +559,7 @@ unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
     opaque(core::ptr::null_mut())
 }
 
-pub unsafe fn next_offset<R: Setup>(vq: *mut virtqueue) -> u16 {
+pub unsafe fn next_offset<R: RingKind>(vq: *mut virtqueue) -> u16 {
     // SAFETY: a live queue, from `ops`; the caller serialises.
     unsafe { Handle::<R>::new(vq).driver().next_offset() }
 }

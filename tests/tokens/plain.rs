@@ -7,10 +7,10 @@ use std::ptr::{NonNull, null_mut};
 use std::rc::Rc;
 
 use ring::memory::{
-    self, Descriptor, Memory, PackedMemory, PackedSlot, Placed, SplitDescriptor, SplitMemory,
+    self, Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, SplitDescriptor, SplitMemory,
     SplitRings, TableError,
 };
-use ring::{Buffer, Common, Elements, Listed, Packed, Request, Ring, Slots, Split};
+use ring::{Buffer, Common, DescStates, Elements, Listed, Packed, Request, Ring, Split};
 
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
@@ -177,7 +177,7 @@ impl SplitRings for &Plain {
     }
 }
 
-impl PackedSlot for Slot {
+impl PackedDescriptor for Slot {
     fn write(&self, descriptor: Descriptor) {
         self.id.set(descriptor.tag);
     }
@@ -261,7 +261,7 @@ impl<R: Use> Queue<R> {
         if count_wraps {
             common.use_wrap_counters();
         }
-        let mut ring = R::new(Slots::new(size).unwrap());
+        let mut ring = R::new(DescStates::new(size).unwrap());
         ring.start(&common, true);
         Self { common, ring }
     }
@@ -276,7 +276,7 @@ impl<R: Use> Queue<R> {
         let request = Request {
             buffers: Listed(std::iter::once(Ok(buffer))),
             entries: 1,
-            token: NonNull::dangling(),
+            data: NonNull::dangling(),
             ctx: null_mut(),
         };
         assert!(self.ring.add_run::<_, false>(&self.common, request).is_ok());

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 
 use super::Barriers;
 use super::tables::{TableMemory, Tables};
-use crate::memory::{Descriptor, Memory, PackedMemory, PackedSlot, Placed, TableError};
+use crate::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError};
 use crate::{Buffer, Elements};
 
 /// A descriptor in the ring (2.8.13).
@@ -20,7 +20,7 @@ pub struct RingDescriptor {
     flags: AtomicU16,
 }
 
-impl PackedSlot for RingDescriptor {
+impl PackedDescriptor for RingDescriptor {
     #[inline]
     fn write(&self, descriptor: Descriptor) {
         self.address.store(descriptor.address, Relaxed);

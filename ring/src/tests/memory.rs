@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use crate::memory::{
-    Descriptor, Flag, Memory, Number, PackedMemory, PackedSlot, Placed, SplitDescriptor,
+    Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed, SplitDescriptor,
     SplitMemory, SplitRings, TableError,
 };
-use crate::{Buffer, Common, Elements, Packed, Ring, Slots, Split};
+use crate::{Buffer, Common, DescStates, Elements, Packed, Ring, Split};
 
 impl Number for Cell<u64> {
     fn new(value: u64) -> Self {
@@ -354,7 +354,7 @@ impl SplitRings for &PlainSplit {
     }
 }
 
-impl PackedSlot for Place {
+impl PackedDescriptor for Place {
     fn write(&self, descriptor: Descriptor) {
         self.note(Step::Descriptor(self.number));
         self.change(|place| {
@@ -428,7 +428,7 @@ pub struct Plain<R: Ring> {
 impl<R: Ring> Plain<R> {
     fn over(memory: R::Memory, size: u16, features: Features) -> Self {
         let common = Common::new(memory, R::START, features.indirect, features.event_idx);
-        let mut ring = R::new(Slots::new(size).unwrap());
+        let mut ring = R::new(DescStates::new(size).unwrap());
         ring.start(&common, true);
         Self { ring, common }
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::memory::Step::{self, *};
 use super::memory::{Features, packed, split};
-use super::requests::token;
+use super::requests::data;
 use crate::Packed;
 use crate::Ring;
 
@@ -106,14 +106,14 @@ fn a_used_entry_is_read_once_and_behind_a_barrier() {
     queue.add(5, 1).unwrap();
     queue.common.memory().give(0, 1);
     steps!(queue);
-    assert_eq!(queue.get(), Some(token(5)));
+    assert_eq!(queue.get(), Some(data(5)));
     assert_ordered(&steps!(queue), &[LookedForUsed], ReadBarrier, &[ReadUsed]);
 
     let mut queue = packed(4, Features::default());
     queue.add(5, 1).unwrap();
     queue.common.memory().give(0, 0, 1);
     steps!(queue);
-    assert_eq!(queue.get(), Some(token(5)));
+    assert_eq!(queue.get(), Some(data(5)));
     assert_ordered(&steps!(queue), &[LookedForUsed], ReadBarrier, &[ReadUsed]);
 }
 

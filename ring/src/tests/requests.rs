@@ -7,10 +7,10 @@ use core::num::NonZero;
 use core::ptr::{NonNull, null_mut};
 
 use super::memory::Plain;
-use crate::{AddError, Buffer, Listed, Released, Request, Ring, Token, Unmapped};
+use crate::{AddError, Buffer, Data, Listed, Released, Request, Ring, Unmapped};
 
-/// The `n`th token.
-pub fn token(n: usize) -> Token {
+/// The `n`th data.
+pub fn data(n: usize) -> Data {
     NonNull::<c_void>::without_provenance(NonZero::new(n + 1).unwrap())
 }
 
@@ -52,7 +52,7 @@ impl<R: Ring> Plain<R> {
         let request = Request {
             buffers: Listed(buffers.into_iter()),
             entries,
-            token: token(n),
+            data: data(n),
             ctx: null_mut(),
         };
         self.ring.add(&self.common, request).map(|_| ())
@@ -63,7 +63,7 @@ impl<R: Ring> Plain<R> {
         let request = Request {
             buffers: Listed((0..entries).map(|k| Ok(element(k)))),
             entries,
-            token: token(n),
+            data: data(n),
             ctx: null_mut(),
         };
         self.ring
@@ -71,15 +71,15 @@ impl<R: Ring> Plain<R> {
             .map(|_| ())
     }
 
-    /// The next used buffer's token. Its table is given back.
-    pub fn get(&mut self) -> Option<Token> {
+    /// The next used buffer's data. Its table is given back.
+    pub fn get(&mut self) -> Option<Data> {
         let (id, taken) = self.ring.get_buf(&self.common, |_, _| true)?;
         match taken {
-            Ok(Released::Plain(token, _) | Released::Chain(token, ..)) => Some(token),
-            Ok(Released::Special(token, ..)) => {
+            Ok(Released::Plain(data, _) | Released::Chain(data, ..)) => Some(data),
+            Ok(Released::Special(data, ..)) => {
                 let extra = self.ring.take_extra(id as u16);
                 assert!(extra.unwrap().table.is_some());
-                Some(token)
+                Some(data)
             }
             Err(cause) => panic!("{cause:?}"),
         }

@@ -3,7 +3,7 @@
 //! for one.
 
 use super::memory::{Features, TABLE_BASE, packed, split};
-use super::requests::{element, flags, token};
+use super::requests::{data, element, flags};
 use crate::Ring;
 use crate::memory::Descriptor;
 
@@ -110,9 +110,9 @@ fn without_memory_a_split_chain_goes_into_the_ring() {
 
     memory.give(3, 0);
     memory.give(0, 0);
-    assert_eq!(queue.get(), Some(token(1)));
+    assert_eq!(queue.get(), Some(data(1)));
     assert_eq!(queue.common.memory().side.live_tables.get(), 0);
-    assert_eq!(queue.get(), Some(token(0)));
+    assert_eq!(queue.get(), Some(data(0)));
     assert_eq!(queue.ring.num_free(), 4);
 }
 
@@ -139,8 +139,8 @@ fn without_memory_a_packed_chain_goes_into_the_ring() {
 
     memory.give(0, 0, 0);
     memory.give(3, 3, 0);
-    assert_eq!(queue.get(), Some(token(0)));
-    assert_eq!(queue.get(), Some(token(1)));
+    assert_eq!(queue.get(), Some(data(0)));
+    assert_eq!(queue.get(), Some(data(1)));
     assert_eq!(queue.common.memory().side.live_tables.get(), 0);
     assert_eq!(queue.ring.num_free(), 4);
 }

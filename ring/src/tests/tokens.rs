@@ -4,7 +4,7 @@
 
 use super::memory::{Features, packed, split};
 use super::position::{SIZES, bits, boundaries};
-use crate::memory::{PackedMemory, PackedSlot};
+use crate::memory::{PackedDescriptor, PackedMemory};
 use crate::{Packed, Ring, Split};
 
 /// Buffers gone by, and whether a 32-bit token of a split queue shows it.

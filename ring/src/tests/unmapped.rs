@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::vec::Vec;
 
 use super::memory::{Features, PackedQueue, SplitQueue, packed, split};
-use super::requests::{element, flags, token};
+use super::requests::{data, element, flags};
 use crate::memory::Descriptor;
 use crate::{AddError, Ring};
 
@@ -63,11 +63,11 @@ fn split_with_hole(features: Features, start: Start, entries: u32, hole: u32) {
     for n in 0..start.used {
         queue.common.memory().give(n as u16 % 2, 0);
         queue.add(n as usize + 1, 1).unwrap();
-        assert_eq!(queue.get(), Some(token(n as usize)));
+        assert_eq!(queue.get(), Some(data(n as usize)));
     }
     let newest = start.used as u16 % 2;
     queue.common.memory().give(newest, 0);
-    assert_eq!(queue.get(), Some(token(start.used as usize)));
+    assert_eq!(queue.get(), Some(data(start.used as usize)));
     for n in 0..start.in_flight {
         queue.add(n as usize, 2).unwrap();
     }
@@ -75,7 +75,7 @@ fn split_with_hole(features: Features, start: Start, entries: u32, hole: u32) {
 
     queue.ring.kick_prepare(&queue.common);
     let (before, avail, index) = split_memory(&queue);
-    let expected = queue.ring.slots().first_free();
+    let expected = queue.ring.states().first_free();
     assert_eq!(queue.add_with_hole(entries, hole), Err(AddError::Unmapped));
     assert_eq!(queue.ring.num_free(), 8 - 2 * start.in_flight, "{at}");
     // Nothing is new: the last add is announced, and wanted no more.
@@ -133,13 +133,13 @@ fn split_goes_on(
         }
     }
     memory.give(head, 0);
-    assert_eq!(queue.get(), Some(token(7)));
+    assert_eq!(queue.get(), Some(data(7)));
     for n in 0..start.in_flight {
         let behind = (start.in_flight - n) as u16;
         let entry = usize::from(index.wrapping_sub(behind) % 8);
         let head = queue.common.memory().avail.borrow()[entry];
         queue.common.memory().give(head, 0);
-        assert_eq!(queue.get(), Some(token(n as usize)));
+        assert_eq!(queue.get(), Some(data(n as usize)));
     }
     assert_eq!(queue.ring.num_free(), 8);
     assert_eq!(queue.common.memory().side.live_tables.get(), 0);
@@ -153,7 +153,7 @@ fn packed_at(size: u16, at: u64, features: Features) -> PackedQueue {
         let slot = (n % u64::from(size)) as usize;
         let id = queue.common.memory().places.values()[slot].tag;
         queue.common.memory().give(n, id, 0);
-        assert_eq!(queue.get(), Some(token(n as usize)));
+        assert_eq!(queue.get(), Some(data(n as usize)));
     }
     queue
 }
@@ -232,7 +232,7 @@ fn packed_beside_another(features: Features, size: u16, at: u64, entries: u32, h
     let next = ((at + 1) % u64::from(size)) as usize;
     assert_eq!(after[next].flags, before[next].flags);
     queue.common.memory().give(at, before[other].tag, 0);
-    assert_eq!(queue.get(), Some(token(5)));
+    assert_eq!(queue.get(), Some(data(5)));
     check_next_add(queue, size, at + 1, entries, features);
 }
 
@@ -253,6 +253,6 @@ fn check_next_add(mut queue: PackedQueue, size: u16, at: u64, entries: u32, feat
     }
     let id = descriptors[(at % u64::from(size)) as usize].tag;
     queue.common.memory().give(at, id, 0);
-    assert_eq!(queue.get(), Some(token(9)));
+    assert_eq!(queue.get(), Some(data(9)));
     assert_eq!(queue.ring.num_free(), u32::from(size));
 }

@@ -13,7 +13,7 @@ use loom::cell::Cell;
 use loom::sync::atomic::Ordering::{Acquire, Release};
 use loom::sync::atomic::fence;
 use virtio_ring_protocol::memory::{
-    Descriptor, Memory, PackedMemory, PackedSlot, Placed, TableError,
+    Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError,
 };
 use virtio_ring_protocol::{Buffer, Elements, Packed};
 
@@ -129,7 +129,7 @@ pub struct Slot {
     flags: Word,
 }
 
-impl PackedSlot for Slot {
+impl PackedDescriptor for Slot {
     fn write(&self, descriptor: Descriptor) {
         self.body.set(descriptor);
     }

@@ -55,11 +55,11 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
         length: 100 + u32::from(n),
         device_writes: true,
     };
-    let token = std::ptr::NonNull::new(std::ptr::without_provenance_mut(usize::from(n) + 1));
+    let data = std::ptr::NonNull::new(std::ptr::without_provenance_mut(usize::from(n) + 1));
     Request {
         buffers: Listed((0..entries).map(move |_| Ok(element))),
         entries,
-        token: token.unwrap(),
+        data: data.unwrap(),
         ctx: null_mut(),
     }
 }

@@ -8,9 +8,9 @@ use core::ptr::{NonNull, null_mut};
 
 use super::bytes::{AVAIL, Bytes, DESC, END, SIZE, TABLES, USED, packed, split};
 use crate::shared::{Barriers, Strong, Weak};
-use crate::{Buffer, Common, Listed, Packed, Released, Request, Ring, Slots, Split};
+use crate::{Buffer, Common, DescStates, Listed, Packed, Released, Request, Ring, Split};
 
-/// Adds a buffer of two elements; the token is `n`.
+/// Adds a buffer of two elements; the data is `n`.
 fn add<R: Ring>(ring: &mut R, common: &Common<R::Memory>, n: usize) {
     let element = |k: u64| Buffer {
         address: n as u64 * 0x100 + k,
@@ -20,21 +20,21 @@ fn add<R: Ring>(ring: &mut R, common: &Common<R::Memory>, n: usize) {
     let request = Request {
         buffers: Listed([Ok(element(0)), Ok(element(1))].into_iter()),
         entries: 2,
-        token: NonNull::<c_void>::without_provenance(NonZero::new(n).unwrap()),
+        data: NonNull::<c_void>::without_provenance(NonZero::new(n).unwrap()),
         ctx: null_mut(),
     };
     assert!(ring.add(common, request).is_ok());
 }
 
-/// Takes a buffer: token and length.
+/// Takes a buffer: data and length.
 fn get<R: Ring>(ring: &mut R, common: &Common<R::Memory>) -> (usize, u32) {
     let mut length = 0;
     match ring.get_buf(common, |_, used| {
         length = used.length;
         true
     }) {
-        Some((_, Ok(Released::Plain(token, _) | Released::Chain(token, ..)))) => {
-            (token.addr().get(), length)
+        Some((_, Ok(Released::Plain(data, _) | Released::Chain(data, ..)))) => {
+            (data.addr().get(), length)
         }
         _ => panic!("nothing is used, or something that was not added"),
     }
@@ -99,7 +99,7 @@ impl HandDevice<'_> {
 fn carry_split<B: Barriers>(indirect: bool) {
     let bytes = Bytes::new(END);
     let common = Common::new(split::<B>(&bytes), 0, indirect, true);
-    let mut ring = Split::new(Slots::new(SIZE).unwrap());
+    let mut ring = Split::new(DescStates::new(SIZE).unwrap());
     ring.start(&common, true);
     let device = HandDevice { bytes: &bytes };
     for n in 0..66_000 {
@@ -125,7 +125,7 @@ fn carry_packed<B: Barriers>() {
     const SIZE: usize = 5;
     let bytes = Bytes::new(256);
     let common = Common::new(packed::<B>(&bytes, SIZE as u16), 1 << 15, false, true);
-    let mut ring = Packed::new(Slots::new(SIZE as u16).unwrap());
+    let mut ring = Packed::new(DescStates::new(SIZE as u16).unwrap());
     ring.start(&common, true);
     let whose = |at: usize| {
         if (at / SIZE).is_multiple_of(2) {

@@ -5,7 +5,7 @@ use alloc::vec;
 
 use super::bytes::{AVAIL, Bytes, DESC, END, NoHeap, TABLES, USED, packed, split};
 use crate::memory::{
-    Descriptor, Memory, PackedMemory, PackedSlot, SplitDescriptor, SplitMemory, SplitRings,
+    Descriptor, Memory, PackedDescriptor, PackedMemory, SplitDescriptor, SplitMemory, SplitRings,
     TableError,
 };
 use crate::shared::{Tables, Weak};

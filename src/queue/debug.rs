@@ -27,10 +27,10 @@ const LATE: u64 = 100;
 type Name = &'static &'static str;
 
 /// What is known of a watched queue.
-pub struct Watch {
+pub struct Checks {
     /// The functions that do the work. Those that add change when the queue is
     /// told to be premapped.
-    plain: UnsafeCell<Ops>,
+    base_ops: UnsafeCell<Ops>,
     /// The thread that is in one of the functions that the caller serialises;
     /// 0 if there is none.
     thread: AtomicUsize,
@@ -59,7 +59,7 @@ pub fn wanted() -> bool {
 /// `vq` is a live queue that was just made; who finds it on the list of queues
 /// waits.
 #[cold]
-pub unsafe fn over(vq: *mut virtqueue) -> bool {
+pub unsafe fn install(vq: *mut virtqueue) -> bool {
     let check_len = platform::check_len();
     let mut room = Vec::new();
     let mut writable = Vec::new();
@@ -74,8 +74,8 @@ pub unsafe fn over(vq: *mut virtqueue) -> bool {
     if check_len {
         ops.get_buf_ctx = ops.get_buf_checked;
     }
-    room.push(Watch {
-        plain: UnsafeCell::new(*ops),
+    room.push(Checks {
+        base_ops: UnsafeCell::new(*ops),
         thread: AtomicUsize::new(0),
         function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
         waiting_since: AtomicU64::new(0),
@@ -83,36 +83,36 @@ pub unsafe fn over(vq: *mut virtqueue) -> bool {
         debug: platform::debug(),
         writable: writable.into_boxed_slice(),
     });
-    cover(ops);
-    let watch: *mut [Watch] = Box::into_raw(room.into_boxed_slice());
+    replace_ops(ops);
+    let checks: *mut [Checks] = Box::into_raw(room.into_boxed_slice());
     // SAFETY: as above.
-    unsafe { (*head).watch = watch.cast() };
+    unsafe { (*head).checks = checks.cast() };
     true
 }
 
 /// A thread's stay in a queue's functions. Functions that the program's own
 /// call, on the same thread, have none of their own.
-struct Inside<'a>(Option<&'a Watch>);
+struct Inside<'a>(Option<&'a Checks>);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        if let Some(watch) = self.0 {
-            watch.thread.store(0, Relaxed);
+        if let Some(checks) = self.0 {
+            checks.thread.store(0, Relaxed);
         }
     }
 }
 
-impl Watch {
+impl Checks {
     /// The functions that do the work. To be read one by one.
-    pub fn plain(&self) -> *mut Ops {
-        self.plain.get()
+    pub fn base_ops(&self) -> *mut Ops {
+        self.base_ops.get()
     }
 
     /// # Safety
     /// `vq` is a live queue that is watched, and outlives the reference.
     pub unsafe fn of<'a>(vq: *mut virtqueue) -> &'a Self {
-        // SAFETY: the caller; `create` made the watch.
-        unsafe { &*(*vq.cast::<Head>()).watch }
+        // SAFETY: the caller; `create` made the checks.
+        unsafe { &*(*vq.cast::<Head>()).checks }
     }
 
     /// The same for a queue that may not be watched.
@@ -120,8 +120,8 @@ impl Watch {
     /// # Safety
     /// `vq` is a live queue, and outlives the reference.
     pub unsafe fn find<'a>(vq: *mut virtqueue) -> Option<&'a Self> {
-        // SAFETY: the caller; NULL without a watch.
-        unsafe { (*vq.cast::<Head>()).watch.as_ref() }
+        // SAFETY: the caller; NULL without a checks.
+        unsafe { (*vq.cast::<Head>()).checks.as_ref() }
     }
 
     /// Lets the device be told of everything at the end of the add that runs.
@@ -136,7 +136,7 @@ impl Watch {
     /// # Safety
     /// `vq` is the queue, `lists` as for [`SgLists::new`].
     #[inline(never)]
-    unsafe fn expect(
+    unsafe fn note_writable(
         &self,
         vq: *mut virtqueue,
         lists: *const *const scatterlist,
@@ -147,7 +147,7 @@ impl Watch {
             return;
         }
         // SAFETY: the caller.
-        let id = unsafe { ((*self.plain()).next_id)(vq) };
+        let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
             // SAFETY: the caller.
             let lengths = unsafe { SgLists::new(lists, out_lists, in_lists, false) }
@@ -165,7 +165,7 @@ impl Watch {
     /// # Safety
     /// `vq` is the queue.
     #[inline(never)]
-    pub unsafe fn fits(&self, vq: *mut virtqueue, id: u32, length: u32) -> bool {
+    pub unsafe fn check_len(&self, vq: *mut virtqueue, id: u32, length: u32) -> bool {
         let writable = match self.writable.get(id as usize) {
             Some(writable) => writable.load(Relaxed),
             None => return true,
@@ -173,7 +173,7 @@ impl Watch {
         if length > writable {
             // SAFETY: the caller.
             unsafe {
-                ((*self.plain()).set_broken)(vq, true);
+                ((*self.base_ops()).set_broken)(vq, true);
                 complain_broken(
                     vq,
                     format_args!(
@@ -234,7 +234,7 @@ impl Watch {
 
     /// The device was told of everything, or everything is gone. Since when
     /// it had waited.
-    pub fn nothing_waits(&self) -> u64 {
+    pub fn take_waiting_since(&self) -> u64 {
         self.waiting_since.swap(0, Relaxed)
     }
 
@@ -246,9 +246,9 @@ impl Watch {
     #[inline(never)]
     unsafe fn kick_if_due(&self, vq: *mut virtqueue) {
         if self.kick_due.swap(false, Relaxed) {
-            self.nothing_waits();
+            self.take_waiting_since();
             // SAFETY: the caller.
-            unsafe { ((*self.plain()).kick)(vq) };
+            unsafe { ((*self.base_ops()).kick)(vq) };
         }
     }
 
@@ -261,7 +261,7 @@ impl Watch {
         // SAFETY: the caller.
         unsafe {
             let _inside = self.enter(vq, function);
-            let since = self.nothing_waits();
+            let since = self.take_waiting_since();
             if since != 0 {
                 let waited = platform::milliseconds().saturating_sub(since);
                 if waited > LATE {
@@ -272,7 +272,7 @@ impl Watch {
                     );
                 }
             }
-            ((*self.plain()).kick_prepare)(vq)
+            ((*self.base_ops()).kick_prepare)(vq)
         }
     }
 }
@@ -281,7 +281,7 @@ impl Watch {
 const NOBODY: Name = &"another function";
 
 /// Puts the functions of this file over a queue's.
-fn cover(ops: &mut Ops) {
+fn replace_ops(ops: &mut Ops) {
     *ops = Ops {
         add_outbuf,
         add_inbuf,
@@ -313,9 +313,9 @@ macro_rules! functions {
             // SAFETY: a live queue that is watched, from `ops`; the plain
             // function's caller is ours.
             unsafe {
-                let watch = Watch::of(vq);
-                let _inside = watch.enter(vq, &$function);
-                ((*watch.plain()).$name)(vq $(, $argument)*)
+                let checks = Checks::of(vq);
+                let _inside = checks.enter(vq, &$function);
+                ((*checks.base_ops()).$name)(vq $(, $argument)*)
             }
         }
     )+};
@@ -340,12 +340,12 @@ macro_rules! add_functions {
             // SAFETY: a live queue that is watched, from `ops`; the plain
             // function's caller is ours, and the lists are the caller's.
             unsafe {
-                let watch = Watch::of(vq);
-                let inside = watch.enter(vq, &$function);
-                watch.expect(vq, $lists, $out, $in);
-                let error = watch.added(((*watch.plain()).$name)(vq $(, $argument)*));
+                let checks = Checks::of(vq);
+                let inside = checks.enter(vq, &$function);
+                checks.note_writable(vq, $lists, $out, $in);
+                let error = checks.added(((*checks.base_ops()).$name)(vq $(, $argument)*));
                 drop(inside);
-                watch.kick_if_due(vq);
+                checks.kick_if_due(vq);
                 error
             }
         }
@@ -366,16 +366,16 @@ add_functions! {
 /// The functions that take a buffer back. If there is one, the driver has heard
 /// of the device, or the device is stopped: what else waits is not late.
 macro_rules! taking_functions {
-    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $plain:ident($($value:expr),*);)+) => {$(
+    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $base:ident($($value:expr),*);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> *mut c_void {
             // SAFETY: a live queue that is watched, from `ops`; the plain
             // function's caller is ours.
             unsafe {
-                let watch = Watch::of(vq);
-                let _inside = watch.enter(vq, &$function);
-                let buffer = ((*watch.plain()).$plain)(vq $(, $value)*);
+                let checks = Checks::of(vq);
+                let _inside = checks.enter(vq, &$function);
+                let buffer = ((*checks.base_ops()).$base)(vq $(, $value)*);
                 if !buffer.is_null() {
-                    watch.nothing_waits();
+                    checks.take_waiting_since();
                 }
                 buffer
             }
@@ -393,25 +393,25 @@ taking_functions! {
 
 unsafe fn kick_prepare(vq: *mut virtqueue) -> bool {
     // SAFETY: a live queue that is watched, from `ops`.
-    unsafe { Watch::of(vq).kick_prepare(vq, &"virtqueue_kick_prepare") }
+    unsafe { Checks::of(vq).kick_prepare(vq, &"virtqueue_kick_prepare") }
 }
 
 /// The device's part of it needs no serialisation.
 unsafe fn kick(vq: *mut virtqueue) -> bool {
     // SAFETY: a live queue that is watched, from `ops`.
     unsafe {
-        let watch = Watch::of(vq);
-        !watch.kick_prepare(vq, &"virtqueue_kick") || ((*watch.plain()).notify)(vq)
+        let checks = Checks::of(vq);
+        !checks.kick_prepare(vq, &"virtqueue_kick") || ((*checks.base_ops()).notify)(vq)
     }
 }
 
 unsafe fn delete(vq: *mut virtqueue) {
-    // SAFETY: a live queue that is watched, from `ops`. The watch is its own,
+    // SAFETY: a live queue that is watched, from `ops`. The checks is its own,
     // which `over` let go of as a boxed slice of one.
     unsafe {
-        let watch = (*vq.cast::<Head>()).watch;
-        drop((*watch).enter(vq, &"vring_del_virtqueue"));
-        ((*(*watch).plain()).delete)(vq);
-        drop(Box::from_raw(slice_from_raw_parts_mut(watch, 1)));
+        let checks = (*vq.cast::<Head>()).checks;
+        drop((*checks).enter(vq, &"vring_del_virtqueue"));
+        ((*(*checks).base_ops()).delete)(vq);
+        drop(Box::from_raw(slice_from_raw_parts_mut(checks, 1)));
     }
 }

@@ -7,9 +7,9 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::ptr::null_mut;
 
-use super::requests::token;
-use crate::slots::Chain;
-use crate::{BadId, Released, Slots};
+use super::requests::data;
+use crate::desc_state::Chain;
+use crate::{BadId, DescStates, Released};
 
 /// Numbers that look random: a linear congruence.
 struct Dice(u64);
@@ -25,22 +25,22 @@ impl Dice {
 }
 
 /// Takes a chain of `count` as the rings do. Every other has a table.
-fn claim(slots: &mut Slots<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
+fn claim(slots: &mut DescStates<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
     let num_free = slots.free_without(count as u32).unwrap();
     let head = slots.first_free();
     let walk = slots.walk();
     let mut last = head;
     for _ in 1..count {
-        last = walk.behind(last).unwrap();
+        last = walk.next_of(last).unwrap();
     }
     let chain = Chain {
         head,
         last,
         count: count as u32,
-        after: walk.behind(last).unwrap(),
+        after: walk.next_of(last).unwrap(),
         num_free,
     };
-    walk.claim(chain, token(n));
+    walk.claim(chain, data(n));
     let table = has_table(n).then(|| table.clone());
     slots.add_extra(head, null_mut(), table);
     head as u16
@@ -51,7 +51,7 @@ fn has_table(n: usize) -> bool {
 }
 
 /// Gives the chain of buffer `n` back.
-fn release(slots: &mut Slots<Rc<()>>, n: usize, chain: &[u16]) {
+fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
     let id = u32::from(chain[0]);
     let released = match slots.release(id) {
         Ok(Released::Plain(found, free)) => (found, free, 1, false),
@@ -60,23 +60,23 @@ fn release(slots: &mut Slots<Rc<()>>, n: usize, chain: &[u16]) {
         Err(cause) => panic!("{id} is in flight: {cause:?}"),
     };
     let count = chain.len() as u16;
-    assert_eq!(released, (token(n), slots.num_free(), count, has_table(n)));
+    assert_eq!(released, (data(n), slots.num_free(), count, has_table(n)));
     let extra = slots.take_extra(chain[0]).unwrap();
     assert_eq!(extra.table.is_some(), has_table(n));
 }
 
-fn refused(slots: &mut Slots<Rc<()>>, id: u32) -> BadId {
+fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
     slots.release(id).err().expect("nothing is in flight there")
 }
 
-fn free_list(slots: &mut Slots<Rc<()>>) -> Vec<u16> {
+fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {
     let mut id = slots.first_free();
     let count = slots.num_free();
     let walk = slots.walk();
     (0..count)
         .map(|_| {
             let this = id as u16;
-            id = walk.behind(id).unwrap();
+            id = walk.next_of(id).unwrap();
             this
         })
         .collect()
@@ -85,7 +85,7 @@ fn free_list(slots: &mut Slots<Rc<()>>) -> Vec<u16> {
 /// A queue's life of 4000 adds and completions in any order.
 fn live(size: u16, dice: &mut Dice) {
     let table = Rc::new(());
-    let mut slots = Slots::new(size).unwrap();
+    let mut slots = DescStates::new(size).unwrap();
     let mut free: VecDeque<u16> = (0..size).collect();
     let mut in_flight: Vec<(usize, Vec<u16>)> = Vec::new();
     for n in 0..4000 {
@@ -129,11 +129,11 @@ fn free_list_is_a_stack_of_chains() {
 #[test]
 fn a_new_list_is_in_order() {
     for size in [1u16, 2, 3, 255, 256, 32768] {
-        let mut slots = Slots::<Rc<()>>::new(size).unwrap();
+        let mut slots = DescStates::<Rc<()>>::new(size).unwrap();
         assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
         assert!(free_list(&mut slots).into_iter().eq(0..size));
         // C leaves 0 behind the last.
-        assert_eq!(slots.walk().behind(u32::from(size) - 1), Some(0));
+        assert_eq!(slots.walk().next_of(u32::from(size) - 1), Some(0));
         assert_eq!(slots.first_in_flight(), None);
     }
 }

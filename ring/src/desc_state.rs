@@ -11,14 +11,14 @@ use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::mem;
 
-use super::{BadId, Token};
+use super::{BadId, Data};
 
 /// One id. Most buffers are plain: one id, no table of their own, no context.
 /// Free slots are plain, too, so that a plain buffer has nothing to write here
-/// but its token.
+/// but its data.
 struct Slot {
     /// Set while a buffer is in flight under this id.
-    token: Option<Token>,
+    data: Option<Data>,
     /// The next free id, or the next of the chain.
     next: u16,
     /// The last id of the chain, and [`SPECIAL`]; plain: this id.
@@ -53,16 +53,16 @@ pub struct Chain {
     pub num_free: u32,
 }
 
-/// What was in flight under an id: the driver's token, how many ids are free
+/// What was in flight under an id: the driver's data, how many ids are free
 /// now, and how many of them the buffer had. (What is most frequent has a way of
 /// its own all through.)
 pub enum Released {
     /// One id, and nothing more.
-    Plain(Token, u32),
+    Plain(Data, u32),
     /// Several.
-    Chain(Token, u32, u16),
-    /// There is more: [`Slots::take_extra`] has it.
-    Special(Token, u32, u16),
+    Chain(Data, u32, u16),
+    /// There is more: [`DescStates::take_extra`] has it.
+    Special(Data, u32, u16),
 }
 
 /// A walk along the free list, to take a chain off its top.
@@ -81,16 +81,16 @@ impl Walk<'_> {
 
     /// The id behind `id`, which is one of them.
     #[inline(always)]
-    pub fn behind(&self, id: u32) -> Option<u32> {
+    pub fn next_of(&self, id: u32) -> Option<u32> {
         Some(self.slots.get(id as usize)?.next.into())
     }
 
-    /// Takes `chain`, found in this walk from [`Slots::first_free`] on, off the
+    /// Takes `chain`, found in this walk from [`DescStates::first_free`] on, off the
     /// list.
     #[inline(always)]
-    pub fn claim(self, chain: Chain, token: Token) {
+    pub fn claim(self, chain: Chain, data: Data) {
         if let Some(slot) = self.slots.get_mut(chain.head as usize) {
-            slot.token = Some(token);
+            slot.data = Some(data);
             if chain.count > 1 {
                 slot.last = chain.last;
                 slot.count = chain.count as u16;
@@ -102,7 +102,7 @@ impl Walk<'_> {
 }
 
 /// The descriptors of one ring.
-pub struct Slots<T> {
+pub struct DescStates<T> {
     slots: Box<[Slot]>,
     num_free: u32,
     /// Top of the free list; stale while nothing is free.
@@ -118,11 +118,11 @@ fn table<E>(size: u16, entry: impl FnMut(u16) -> E) -> Option<Box<[E]>> {
     Some(entries.into_boxed_slice())
 }
 
-impl<T> Slots<T> {
+impl<T> DescStates<T> {
     /// `size` free descriptors, 0 on top. None when there is no memory.
     pub fn new(size: u16) -> Option<Self> {
         let slot = |id: u16| Slot {
-            token: None,
+            data: None,
             // The last one's is never followed; C leaves 0 there, and a split
             // descriptor shows it.
             next: if id + 1 < size { id + 1 } else { 0 },
@@ -193,14 +193,14 @@ impl<T> Slots<T> {
     #[inline(always)]
     pub fn release(&mut self, id: u32) -> Result<Released, BadId> {
         let slot = self.slots.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
-        let token = slot.token.take().ok_or(BadId::NotAHead)?;
+        let data = slot.data.take().ok_or(BadId::NotAHead)?;
         let last = slot.last;
         if last == id {
             slot.next = self.free_head as u16;
             self.free_head = id;
             let num_free = self.num_free + 1;
             self.num_free = num_free;
-            return Ok(Released::Plain(token, num_free));
+            return Ok(Released::Plain(data, num_free));
         }
         slot.last = id;
         let count = mem::replace(&mut slot.count, 1);
@@ -211,9 +211,9 @@ impl<T> Slots<T> {
         let num_free = self.num_free + u32::from(count);
         self.num_free = num_free;
         Ok(if last & SPECIAL == 0 {
-            Released::Chain(token, num_free, count)
+            Released::Chain(data, num_free, count)
         } else {
-            Released::Special(token, num_free, count)
+            Released::Special(data, num_free, count)
         })
     }
 
@@ -229,12 +229,12 @@ impl<T> Slots<T> {
     /// Is a buffer in flight under `id`?
     pub fn is_in_flight(&self, id: u32) -> bool {
         let slot = self.slots.get(id as usize);
-        slot.is_some_and(|slot| slot.token.is_some())
+        slot.is_some_and(|slot| slot.data.is_some())
     }
 
     /// The lowest id in flight.
     pub fn first_in_flight(&self) -> Option<u16> {
-        let id = self.slots.iter().position(|slot| slot.token.is_some())?;
+        let id = self.slots.iter().position(|slot| slot.data.is_some())?;
         Some(id as u16)
     }
 }

@@ -18,7 +18,7 @@ use ring::{MAX_SIZE, Packed, Ring, Split};
 
 /// Who gives the memory.
 #[derive(Clone, Copy)]
-pub enum Place {
+pub enum MemorySource {
     /// We do.
     Own,
     /// The program: a split ring in one piece, as `vring_init()` lays it out.
@@ -35,7 +35,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl MemorySource {
     /// Do we lay the ring out, and may we do so again?
     pub fn is_ours(self) -> bool {
         matches!(self, Self::Own | Self::Lent { .. })
@@ -43,7 +43,7 @@ impl Place {
 }
 
 /// A ring's memory.
-pub struct Ground<M> {
+pub struct RingMemory<M> {
     /// For the ring.
     pub memory: M,
     /// The memory itself, if it is ours.
@@ -101,8 +101,8 @@ struct Range {
 impl Range {
     /// A range of `needed` bytes on a multiple of `align`: ours, or the lent
     /// one, which has all that is left, too.
-    fn find(place: Place, needed: usize, align: usize) -> Result<Self, Refusal> {
-        let Place::Lent { base, length } = place else {
+    fn find(place: MemorySource, needed: usize, align: usize) -> Result<Self, Refusal> {
+        let MemorySource::Lent { base, length } = place else {
             let block = platform::Block::new(needed, align).ok_or(Refusal::NoMemory(needed))?;
             return Ok(Self {
                 base: block.base(),
@@ -151,7 +151,7 @@ fn own_tables(size: u16) -> Result<Tables, Refusal> {
 }
 
 /// Kinds of rings that can be laid out in memory.
-pub trait Setup: Ring<Memory: Memory<Table = Table>> + 'static {
+pub trait RingKind: Ring<Memory: Memory<Table = Table>> + 'static {
     /// Has `virtqueue_get_vring` an answer?
     const HAS_VRING: bool;
 
@@ -163,25 +163,25 @@ pub trait Setup: Ring<Memory: Memory<Table = Table>> + 'static {
     ///
     /// # Safety
     /// The place is what it says, and outlives the memory.
-    unsafe fn lay(
-        place: Place,
+    unsafe fn allocate(
+        place: MemorySource,
         num: u32,
         align: usize,
         indirect: bool,
-    ) -> Result<Ground<Self::Memory>, Refusal>;
+    ) -> Result<RingMemory<Self::Memory>, Refusal>;
 
     /// The same, halving the size until there is enough memory if
     /// `may_reduce`.
     ///
     /// # Safety
-    /// As for [`Self::lay`].
-    unsafe fn lay_reducing(
-        place: Place,
+    /// As for [`Self::allocate`].
+    unsafe fn allocate_reducing(
+        place: MemorySource,
         num: u32,
         align: usize,
         indirect: bool,
         may_reduce: bool,
-    ) -> Result<Ground<Self::Memory>, Refusal>;
+    ) -> Result<RingMemory<Self::Memory>, Refusal>;
 }
 
 /// The size of a ring, if it can be one.
@@ -192,22 +192,22 @@ fn checked_size(num: u32) -> Result<u16, Refusal> {
     }
 }
 
-impl<B: Barriers + 'static> Setup for Split<SplitShared<B, Heap>> {
+impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
     const HAS_VRING: bool = true;
     const UNMAPPED: c_int = -libc::ENOMEM;
 
-    unsafe fn lay(
-        place: Place,
+    unsafe fn allocate(
+        place: MemorySource,
         num: u32,
         align: usize,
         indirect: bool,
-    ) -> Result<Ground<Self::Memory>, Refusal> {
+    ) -> Result<RingMemory<Self::Memory>, Refusal> {
         let size = checked_size(num)?;
         if !size.is_power_of_two() {
             return Err(Refusal::NoPowerOfTwo(num));
         }
         // The used ring's entries are multiples of 4 away from its start.
-        if !matches!(place, Place::Parts(_)) && (!align.is_power_of_two() || align < 4) {
+        if !matches!(place, MemorySource::Parts(_)) && (!align.is_power_of_two() || align < 4) {
             return Err(Refusal::Align(align));
         }
         let programs_tables = || {
@@ -218,13 +218,13 @@ impl<B: Barriers + 'static> Setup for Split<SplitShared<B, Heap>> {
             }
         };
         let (vring, block, tables) = match place {
-            Place::Parts(vring) => (vring, None, programs_tables()?),
-            Place::Pages(pages) => (
+            MemorySource::Parts(vring) => (vring, None, programs_tables()?),
+            MemorySource::Pages(pages) => (
                 vring::contiguous(pages, num, align),
                 None,
                 programs_tables()?,
             ),
-            Place::Own | Place::Lent { .. } => {
+            MemorySource::Own | MemorySource::Lent { .. } => {
                 let end = vring::size(num, align);
                 let range = Range::find(place, end, align.max(16))?;
                 let tables = range.tables(end, size, indirect)?;
@@ -240,23 +240,23 @@ impl<B: Barriers + 'static> Setup for Split<SplitShared<B, Heap>> {
         // layout's, or the program says so; our own live in `block`, which the
         // queue keeps, the program's as long as the queue.
         let memory = unsafe { SplitShared::new(areas, size, tables) };
-        Ok(Ground {
+        Ok(RingMemory {
             memory,
             block,
             vring,
         })
     }
 
-    unsafe fn lay_reducing(
-        place: Place,
+    unsafe fn allocate_reducing(
+        place: MemorySource,
         mut num: u32,
         align: usize,
         indirect: bool,
         may_reduce: bool,
-    ) -> Result<Ground<Self::Memory>, Refusal> {
+    ) -> Result<RingMemory<Self::Memory>, Refusal> {
         loop {
             // SAFETY: the caller.
-            match unsafe { Self::lay(place, num, align, indirect) } {
+            match unsafe { Self::allocate(place, num, align, indirect) } {
                 Err(Refusal::NoMemory(_) | Refusal::Lent(..)) if may_reduce && num > 1 => num /= 2,
                 result => return result,
             }
@@ -281,16 +281,16 @@ fn areas(vring: &vring) -> Option<SplitAreas> {
 /// sides, so they should not share a cache line.
 const LINE: usize = 64;
 
-impl<B: Barriers + 'static> Setup for Packed<PackedShared<B, Heap>> {
+impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
     const HAS_VRING: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
 
-    unsafe fn lay(
-        place: Place,
+    unsafe fn allocate(
+        place: MemorySource,
         num: u32,
         _align: usize,
         indirect: bool,
-    ) -> Result<Ground<Self::Memory>, Refusal> {
+    ) -> Result<RingMemory<Self::Memory>, Refusal> {
         let size = checked_size(num)?;
         if !place.is_ours() {
             return Err(Refusal::PackedElsewhere);
@@ -311,7 +311,7 @@ impl<B: Barriers + 'static> Setup for Packed<PackedShared<B, Heap>> {
         // SAFETY: aligned and as large as needed; our own live in `block`,
         // which the queue keeps, lent ones as long as the queue.
         let memory = unsafe { PackedShared::new(areas, size, tables) };
-        Ok(Ground {
+        Ok(RingMemory {
             memory,
             block: range.block,
             vring: vring {
@@ -324,14 +324,14 @@ impl<B: Barriers + 'static> Setup for Packed<PackedShared<B, Heap>> {
     }
 
     /// C reduces no packed ring.
-    unsafe fn lay_reducing(
-        place: Place,
+    unsafe fn allocate_reducing(
+        place: MemorySource,
         num: u32,
         align: usize,
         indirect: bool,
         _may_reduce: bool,
-    ) -> Result<Ground<Self::Memory>, Refusal> {
+    ) -> Result<RingMemory<Self::Memory>, Refusal> {
         // SAFETY: the caller.
-        unsafe { Self::lay(place, num, align, indirect) }
+        unsafe { Self::allocate(place, num, align, indirect) }
     }
 }

@@ -10,7 +10,7 @@ use crate::abi::vring;
 use crate::platform::{self, Heap, Table};
 
 /// The tables of a queue in user space.
-type Tables = ring::shared::Tables<Heap>;
+type HeapTables = ring::shared::Tables<Heap>;
 
 use ring::memory::Memory;
 use ring::shared::{Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared};
@@ -132,9 +132,9 @@ impl Range {
     }
 
     /// Room for indirect tables: our own, or what is lent beyond `needed`.
-    fn tables(&self, needed: usize, size: u16, indirect: bool) -> Result<Tables, Refusal> {
+    fn tables(&self, needed: usize, size: u16, indirect: bool) -> Result<HeapTables, Refusal> {
         if !indirect {
-            return Ok(Tables::none());
+            return Ok(HeapTables::none());
         }
         if self.block.is_some() {
             return own_tables(size);
@@ -142,12 +142,12 @@ impl Range {
         let start = needed.next_multiple_of(16).min(self.length);
         // SAFETY: the range is lent for the life of the queue; nothing else
         // lies behind `needed`.
-        Ok(unsafe { Tables::lent(self.at(start), self.length - start, size) })
+        Ok(unsafe { HeapTables::lent(self.at(start), self.length - start, size) })
     }
 }
 
-fn own_tables(size: u16) -> Result<Tables, Refusal> {
-    Tables::owned(size).ok_or(Refusal::NoMemory(Tables::owned_bytes(size)))
+fn own_tables(size: u16) -> Result<HeapTables, Refusal> {
+    HeapTables::owned(size).ok_or(Refusal::NoMemory(HeapTables::owned_bytes(size)))
 }
 
 /// Kinds of rings that can be laid out in memory.
@@ -214,7 +214,7 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
             if indirect {
                 own_tables(size)
             } else {
-                Ok(Tables::none())
+                Ok(HeapTables::none())
             }
         };
         let (vring, block, tables) = match place {

@@ -79,7 +79,7 @@ impl Walk<'_> {
         self.slots.len()
     }
 
-    /// The id behind `id`, which is one of them.
+    /// The id after `id` in the free list.
     #[inline(always)]
     pub fn next_of(&self, id: u32) -> Option<u32> {
         Some(self.slots.get(id as usize)?.next.into())
@@ -175,8 +175,18 @@ impl<T> DescStates<T> {
         let i = id as usize;
         if let (Some(slot), Some(extra)) = (self.slots.get_mut(i), self.extras.get_mut(i)) {
             slot.last |= SPECIAL;
-            *extra = Extra { ctx, table };
+            extra.ctx = ctx;
+            // (No buffer leaves a table behind.)
+            if table.is_some() {
+                extra.table = table;
+            }
         }
+    }
+
+    /// The id after `id` in the free list.
+    #[inline(always)]
+    pub fn next_of(&self, id: u32) -> Option<u32> {
+        Some(self.slots.get(id as usize)?.next.into())
     }
 
     /// A walk along the free list.

@@ -35,7 +35,7 @@ pub use split::Split;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use memory::{Descriptor, Flag, Memory, TableError};
+use memory::{Descriptor, Flag, Memory, Number, TableError};
 
 /// Largest queue size (virtio 1.3, 2.7 and 2.8.10.1).
 pub const MAX_SIZE: u32 = 1 << 15;
@@ -87,35 +87,38 @@ impl Buffer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmapped;
 
-/// The elements of a buffer, one after the other.
-pub trait Elements: Clone {
-    /// The next one, which is not the last.
-    fn next(&mut self) -> Result<Buffer, Unmapped>;
-
-    /// The last one.
-    fn last(&mut self) -> Result<Buffer, Unmapped>;
+/// The elements of a buffer.
+pub trait Elements {
+    /// Shows `write` each element in order, and whether more follow. Stops at the
+    /// first error, which is the mapping's or `write`'s own.
+    fn each<E: From<Unmapped>>(
+        &self,
+        write: impl FnMut(Buffer, bool) -> Result<(), E>,
+    ) -> Result<(), E>;
 }
 
-/// Elements from an iterator.
+/// Elements from an iterator that knows their number.
 #[derive(Clone)]
 pub struct Listed<I>(pub I);
 
-impl<I: Iterator<Item = Result<Buffer, Unmapped>> + Clone> Elements for Listed<I> {
-    fn next(&mut self) -> Result<Buffer, Unmapped> {
-        self.0.next().unwrap_or(Err(Unmapped))
-    }
-
-    fn last(&mut self) -> Result<Buffer, Unmapped> {
-        self.next()
+impl<I: ExactSizeIterator<Item = Result<Buffer, Unmapped>> + Clone> Elements for Listed<I> {
+    fn each<E: From<Unmapped>>(
+        &self,
+        mut write: impl FnMut(Buffer, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut elements = self.0.clone();
+        while let Some(element) = elements.next() {
+            write(element?, elements.len() > 0)?;
+        }
+        Ok(())
     }
 }
 
 /// What one add call puts into the ring.
-#[derive(Clone, Copy)]
 pub struct Request<E> {
-    /// The elements, device-readable ones first; exactly `entries` of them.
-    pub buffers: E,
-    /// How many there are, at least one.
+    /// The elements, device-readable ones first.
+    pub elements: E,
+    /// How many there are: exactly so many, at least one.
     pub entries: u32,
     /// Handed back by [`Ring::get_buf`].
     pub data: Data,
@@ -134,6 +137,17 @@ pub enum AddError {
     Unmapped,
     /// There is no memory for an indirect table.
     NoMemory,
+    /// The driver's own records contradict each other: a bug in this crate.
+    Bug,
+}
+
+impl AddError {
+    /// [`Self::Bug`], for what cannot be: a debug build stops here.
+    #[cold]
+    fn bug() -> Self {
+        debug_assert!(false, "the records of free descriptors are wrong");
+        Self::Bug
+    }
 }
 
 impl From<Unmapped> for AddError {
@@ -184,6 +198,10 @@ pub enum BadId {
 pub struct Common<M: Memory> {
     memory: M,
     used: Position<M::Number>,
+    /// How far the driver has come with making buffers available: a running
+    /// number like the used position, whose low 16 bits a notification carries.
+    /// The driver's own, but read on any thread ([`Self::next_offset`]).
+    available: M::Number,
     broken: M::Flag,
     /// With event index: an interrupt came for the event that is published,
     /// so that the device won't send another before a new one is.
@@ -204,6 +222,7 @@ impl<M: Memory> Common<M> {
         Self {
             memory,
             used: Position::new(start),
+            available: M::Number::new(start),
             broken: M::Flag::new(false),
             event_triggered: M::Flag::new(false),
             wrap_counters: M::Flag::new(false),
@@ -265,6 +284,12 @@ impl<M: Memory> Common<M> {
         }
     }
 
+    /// What a notification carries: where the driver will write next
+    /// (virtio 1.3, 2.9). From any thread.
+    pub fn next_offset(&self) -> u16 {
+        self.available.get_own() as u16
+    }
+
     /// Full barrier between what was just written and what the device says to
     /// it.
     pub fn full_barrier(&self) {
@@ -284,6 +309,9 @@ pub trait Ring: Sized {
 
     /// Does a full ring force a notification? (C's split ring only.)
     const FORCES_NOTIFY: bool;
+
+    /// How many entries an indirect table may have.
+    const MAX_TABLE: u32;
 
     /// Is an element that can't be mapped for a table tried again for a chain?
     /// (C's packed ring does.)
@@ -334,43 +362,70 @@ pub trait Ring: Sized {
         self.restart(common, callback);
     }
 
-    /// Makes a buffer available; the device is not told.
+    /// Makes a buffer available; the device is not told. Of several elements on a
+    /// queue with indirect descriptors, a table is tried first.
+    #[inline(always)]
     fn add<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError> {
         if common.indirect && request.entries > 1 {
-            match self.add_indirect(common, &request) {
-                Err(AddError::NoMemory) => {}
-                Err(AddError::Unmapped) if Self::RETRIES_UNMAPPED => {}
-                result => return result,
-            }
+            self.add_with_table(common, request)
+        } else {
+            self.add_direct(common, request)
         }
+    }
+
+    /// The same, with a table if it can be had.
+    #[inline(always)]
+    fn add_with_table<E: Elements>(
+        &mut self,
+        common: &Common<Self::Memory>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError> {
+        match self.add_indirect::<E, true>(common, request) {
+            Err(AddError::NoMemory) => self.add_without_table(common, request),
+            Err(AddError::Unmapped) if Self::RETRIES_UNMAPPED => {
+                self.add_without_table(common, request)
+            }
+            result => result,
+        }
+    }
+
+    /// The same, where a table was not to be had.
+    #[cold]
+    #[inline(never)]
+    fn add_without_table<E: Elements>(
+        &mut self,
+        common: &Common<Self::Memory>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError> {
         self.add_direct(common, request)
     }
 
-    /// The same, elements in a table, the table in one descriptor. (By
-    /// reference, so that the other way is still open when there is no memory.)
-    fn add_indirect<E: Elements>(
+    /// The same, with the elements in a table and the table in one descriptor.
+    /// Without `HEAP` only where that takes no allocation.
+    fn add_indirect<E: Elements, const HEAP: bool>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// The same, elements in a chain of descriptors.
+    /// The same, with the elements in a chain of descriptors.
     fn add_direct<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// The same in a faster way, which may refuse where [`Self::add_direct`]
-    /// would not. `LONG`: the compiler does not know how many elements there are.
+    /// The same in a faster way, which may refuse with any error where
+    /// [`Self::add_direct`] would not: a packed ring's chain around the end. `LONG`:
+    /// the compiler does not know how many elements there are.
     fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<Self::Memory>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError>;
 
     /// Free descriptors.
@@ -431,10 +486,6 @@ pub trait Ring: Sized {
     /// Takes back a buffer of a stopped device's, the lowest id first: that id
     /// and the buffer.
     fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<(u16, Released)>;
-
-    /// What a notification carries: where the driver will write next
-    /// (virtio 1.3, 2.9).
-    fn next_offset(&self) -> u16;
 
     /// Is the buffer at used position `at` used?
     fn is_used_at(common: &Common<Self::Memory>, at: u64) -> bool;

@@ -18,6 +18,8 @@ pub trait Number {
     fn get_own(&self) -> u64;
     /// Writes it; what was written to the ring before is seen by who reads it.
     fn set(&self, value: u64);
+    /// Writes it and orders nothing.
+    fn set_relaxed(&self, value: u64);
 }
 
 /// A flag that any thread reads and writes. Orders nothing.
@@ -88,13 +90,13 @@ pub trait Memory {
 
     /// Writes an indirect table of `entries` elements for the chain whose id is
     /// `id`, as `descriptor` makes it of an element, its number from 0 on, and
-    /// whether there are more. A chain has at most one table at a time, and only the holder
+    /// whether there are more. Without `HEAP` only where that takes no allocation. A chain has at most one table at a time, and only the holder
     /// of the driver's half places any.
-    fn place_table(
+    fn place_table<const HEAP: bool>(
         &self,
         id: u16,
         entries: u32,
-        elements: impl Elements,
+        elements: &impl Elements,
         descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<Self::Table>, TableError>;
 }

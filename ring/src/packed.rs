@@ -4,7 +4,7 @@
 use core::mem;
 
 use super::desc_state::{Chain, DescStates, Extra, Released};
-use super::memory::{Descriptor, Flag, PackedDescriptor, PackedMemory};
+use super::memory::{Descriptor, Flag, Number, PackedDescriptor, PackedMemory};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
 use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement, flag};
@@ -14,45 +14,16 @@ use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
-/// Where in the ring the driver makes descriptors available, and in which lap.
-struct Cursor {
-    slot: u32,
-    /// The flags that make a descriptor of this lap available: AVAIL in laps
-    /// whose wrap counter is 1, USED in the others.
-    flags: u16,
-    /// Where `kick_prepare` last saw the cursor; a lap less for each lap since.
-    announced: u16,
-}
-
-impl Cursor {
-    const START: Self = Self {
-        slot: 0,
-        flags: AVAIL,
-        announced: 0,
-    };
-
-    /// Moves on by `count` descriptors, at most `size`.
-    #[inline(always)]
-    fn advance(&mut self, count: u32, size: u32) {
-        self.slot += count;
-        if self.slot >= size {
-            unlikely();
-            self.slot -= size;
-            self.flags ^= AVAIL | USED;
-            self.announced = self.announced.wrapping_sub(size as u16);
-        }
-    }
-
-    /// The driver's wrap counter (2.8.1).
-    fn wrap_counter(&self) -> bool {
-        self.flags == AVAIL
-    }
-}
-
 /// The driver's half of a packed ring.
 pub struct Packed<M: PackedMemory> {
-    slots: DescStates<M::Table>,
-    next_avail: Cursor,
+    states: DescStates<M::Table>,
+    /// The lap of [`Common::available`]: where it ends, and the flags that make a
+    /// descriptor available in it.
+    avail_lap_end: u64,
+    avail_flags: u16,
+    /// Where `kick_prepare` last saw the next available descriptor; a lap less for
+    /// each lap since.
+    announced: u16,
     /// The flags that make a descriptor used in the lap of the used position:
     /// both or none.
     used_flags: u16,
@@ -74,25 +45,58 @@ impl<M: PackedMemory> Packed<M> {
         common.memory.write_driver_flags(flags);
     }
 
-    /// Makes the chain of `count` that starts in `slot` available: the first
+    /// Makes the chain of `count` that starts in `head` available: the first
     /// descriptor's flags come last (2.8.19).
     #[inline(always)]
     fn publish(
         &mut self,
         common: &Common<M>,
-        slot: &M::Slot,
+        head: &M::Slot,
         flags: u16,
         count: u32,
         num_free: u32,
     ) -> Added {
-        self.next_avail
-            .advance(count, common.memory.ring().len() as u32);
+        let mut next = common.available.get_own() + u64::from(count);
+        if next >= self.avail_lap_end {
+            unlikely();
+            let size = self.states.size();
+            next = next + LAP - u64::from(size);
+            self.avail_lap_end = packed_lap_end(next, size);
+            self.avail_flags ^= AVAIL | USED;
+            self.announced = self.announced.wrapping_sub(size as u16);
+        }
+        common.available.set_relaxed(next);
         common.memory.write_barrier();
-        slot.write_flags(flags);
+        head.write_flags(flags);
         Added {
             num_free,
             unannounced_full: false,
         }
+    }
+
+    /// The index of the next descriptor that is made available.
+    #[inline(always)]
+    fn next_avail(common: &Common<M>) -> usize {
+        (common.available.get_own() as u32 & (LAP - 1) as u32) as usize
+    }
+
+    /// All descriptors from the next available one on, each with the flags that
+    /// make it available.
+    fn from_next_avail<'a>(
+        &self,
+        common: &'a Common<M>,
+    ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M> {
+        let flags = self.avail_flags;
+        let (next_lap, this_lap) = common
+            .memory
+            .ring()
+            .split_at_checked(Self::next_avail(common))
+            .unwrap_or_default();
+        let this_lap = this_lap.iter().map(move |slot| (slot, flags));
+        let next_lap = next_lap
+            .iter()
+            .map(move |slot| (slot, flags ^ (AVAIL | USED)));
+        this_lap.chain(next_lap)
     }
 
     /// Moves the used position `count` descriptors on from `at`.
@@ -111,66 +115,73 @@ impl<M: PackedMemory> Packed<M> {
     }
 
     /// Makes a buffer available in `slots`, which come with the flags that make
-    /// each available. `LONG`: there may be so many that the walk along the free
-    /// list is worth doing beside the writing; else registers are.
+    /// each available. `LONG`: the free list is walked beside the writing, so that
+    /// loads that wait for each other do so beside stores that do not; else after it,
+    /// which takes fewer registers.
     #[inline(always)]
     fn add_to<'a, E: Elements, const LONG: bool>(
         &mut self,
         common: &'a Common<M>,
-        request: Request<E>,
-        slots: impl Iterator<Item = (&'a M::Slot, u16)>,
+        request: &Request<E>,
+        mut slots: impl Iterator<Item = (&'a M::Slot, u16)>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
         let count = request.entries;
-        let num_free = self.slots.free_without(count).ok_or(AddError::NoSpace)?;
-        let id = self.slots.first_free();
-        let mut buffers = request.buffers;
+        let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
+        let id = self.states.first_free();
         if count > 1 {
             // The flags of all but the head hide from a poller what was used
             // there: the position that says so comes first.
             common.memory.write_barrier();
         }
-        let mut last = id;
+        let (mut last, mut after) = (id, id);
+        let mut written = 0;
         // The head and its flags: they make the whole chain available, and are
         // written last.
         let mut head = None;
-        for (n, (slot, lap)) in (1..=count).zip(slots) {
-            let more = n < count;
-            let buffer = if more { buffers.next() } else { buffers.last() };
-            let Ok(buffer) = buffer else {
-                self.take_back(common, n - 1);
-                return Err(AddError::Unmapped);
-            };
-            let flags = lap | buffer.flags() | if more { flag::NEXT } else { 0 };
-            if n == 1 {
+        let result = request.elements.each(|element, more| {
+            let (slot, lap) = slots.next().ok_or_else(AddError::bug)?;
+            let flags = lap | element.flags() | if more { flag::NEXT } else { 0 };
+            if head.is_none() {
                 head = Some((slot, flags));
             } else {
                 slot.write_flags(flags);
             }
-            slot.write(buffer.chained(0, id as u16));
-            if LONG && more {
-                // Loads that wait for one another, beside stores that don't.
-                last = self.slots.walk().next_of(last).ok_or(AddError::NoSpace)?;
+            slot.write(element.chained(0, id as u16));
+            written += 1;
+            if LONG {
+                last = after;
+                after = self.states.next_of(last).ok_or_else(AddError::bug)?;
             }
+            Ok::<_, AddError>(())
+        });
+        match result {
+            Ok(()) => {}
+            Err(AddError::Unmapped) => {
+                self.take_back(common, written);
+                return Err(AddError::Unmapped);
+            }
+            Err(error) => return Err(error),
         }
-        let (head, flags) = head.ok_or(AddError::NoSpace)?;
-        let walk = self.slots.walk();
+        let (head, flags) = head.ok_or_else(AddError::bug)?;
+        let walk = self.states.walk();
         if !LONG {
-            for _ in 1..count {
-                last = walk.next_of(last).ok_or(AddError::NoSpace)?;
+            for _ in 0..count {
+                last = after;
+                after = walk.next_of(last).ok_or_else(AddError::bug)?;
             }
         }
         let chain = Chain {
             head: id,
             last,
             count,
-            after: walk.next_of(last).ok_or(AddError::NoSpace)?,
+            after,
             num_free,
         };
         walk.claim(chain, request.data);
-        self.slots.add_extra(id, request.ctx, None);
+        self.states.add_extra(id, request.ctx, None);
         Ok(self.publish(common, head, flags, count, num_free))
     }
 
@@ -180,29 +191,10 @@ impl<M: PackedMemory> Packed<M> {
     /// they were neither available nor used.
     #[cold]
     fn take_back(&self, common: &Common<M>, count: u32) {
-        let chain = self.slots_onward(common).take(count as usize);
+        let chain = self.from_next_avail(common).take(count as usize);
         for (slot, flags) in chain.skip(1) {
             slot.write_flags(flags ^ (AVAIL | USED));
         }
-    }
-
-    /// All descriptors from the next available one on, each with the flags that
-    /// make it available.
-    fn slots_onward<'a>(
-        &self,
-        common: &'a Common<M>,
-    ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M> {
-        let flags = self.next_avail.flags;
-        let (behind, here) = common
-            .memory
-            .ring()
-            .split_at_checked(self.next_avail.slot as usize)
-            .unwrap_or_default();
-        let here = here.iter().map(move |slot| (slot, flags));
-        let behind = behind
-            .iter()
-            .map(move |slot| (slot, flags ^ (AVAIL | USED)));
-        here.chain(behind)
     }
 }
 
@@ -222,12 +214,16 @@ impl<M: PackedMemory> Ring for Packed<M> {
     /// Slot 0 with the used wrap counter at 1.
     const START: u64 = 1 << 15;
     const FORCES_NOTIFY: bool = false;
+    /// The table's length in bytes, 16 for each entry, has 32 bits (2.8.7).
+    const MAX_TABLE: u32 = (1 << 28) - 1;
     const RETRIES_UNMAPPED: bool = true;
 
-    fn new(slots: DescStates<M::Table>) -> Self {
+    fn new(states: DescStates<M::Table>) -> Self {
         Self {
-            slots,
-            next_avail: Cursor::START,
+            states,
+            avail_lap_end: 0,
+            avail_flags: AVAIL,
+            announced: 0,
             used_flags: AVAIL | USED,
             lap_end: 0,
             at_descriptor: false,
@@ -235,9 +231,12 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
-        self.next_avail = Cursor::START;
+        common.available.set_relaxed(Self::START);
+        self.avail_lap_end = packed_lap_end(Self::START, self.states.size());
+        self.avail_flags = AVAIL;
+        self.announced = 0;
         self.used_flags = AVAIL | USED;
-        self.lap_end = packed_lap_end(common.used.get_own(), self.slots.size());
+        self.lap_end = packed_lap_end(common.used.get_own(), self.states.size());
         common.no_interrupt.set(!callback);
         self.at_descriptor = false;
         if !callback {
@@ -246,19 +245,19 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     fn states(&self) -> &DescStates<M::Table> {
-        &self.slots
+        &self.states
     }
 
     fn take_extra(&mut self, id: u16) -> Option<Extra<M::Table>> {
-        self.slots.take_extra(id)
+        self.states.take_extra(id)
     }
 
-    fn replace_states(&mut self, slots: DescStates<M::Table>) {
-        self.slots = slots;
+    fn replace_states(&mut self, states: DescStates<M::Table>) {
+        self.states = states;
     }
 
     #[inline(always)]
-    fn add_indirect<E: Elements>(
+    fn add_indirect<E: Elements, const HEAP: bool>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -266,16 +265,16 @@ impl<M: PackedMemory> Ring for Packed<M> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        let num_free = self.slots.free_without(1).ok_or(AddError::NoSpace)?;
-        let id = self.slots.first_free();
-        let slot = common.memory.ring().get(self.next_avail.slot as usize);
-        let slot = slot.ok_or(AddError::NoSpace)?;
+        let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
+        let id = self.states.first_free();
+        let slot = common.memory.ring().get(Self::next_avail(common));
+        let slot = slot.ok_or_else(AddError::bug)?;
         // In a table neither order nor ids have to be said (2.8.7).
-        let table = common.memory.place_table(
+        let table = common.memory.place_table::<HEAP>(
             id as u16,
             request.entries,
-            request.buffers.clone(),
-            |buffer, _, _| buffer.chained(0, 0),
+            &request.elements,
+            |element, _, _| element.chained(0, 0),
         )?;
         slot.write(Descriptor {
             address: table.address,
@@ -283,58 +282,60 @@ impl<M: PackedMemory> Ring for Packed<M> {
             flags: 0,
             tag: id as u16,
         });
-        let walk = self.slots.walk();
+        let walk = self.states.walk();
         let chain = Chain {
             head: id,
             last: id,
             count: 1,
-            after: walk.next_of(id).ok_or(AddError::NoSpace)?,
+            after: walk.next_of(id).ok_or_else(AddError::bug)?,
             num_free,
         };
         walk.claim(chain, request.data);
-        self.slots.add_extra(id, request.ctx, table.owned);
-        let flags = flag::INDIRECT | self.next_avail.flags;
+        self.states.add_extra(id, request.ctx, table.owned);
+        let flags = flag::INDIRECT | self.avail_flags;
         Ok(self.publish(common, slot, flags, 1, num_free))
     }
 
+    #[inline(always)]
     fn add_direct<E: Elements>(
         &mut self,
         common: &Common<M>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError> {
-        let slots = self.slots_onward(common);
+        let slots = self.from_next_avail(common);
         self.add_to::<E, true>(common, request, slots)
     }
 
-    /// Where the ring does not end on the way.
     #[inline(always)]
     fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<M>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError> {
-        let first = self.next_avail.slot as usize;
-        let run = first..first + request.entries as usize;
-        let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
-        let flags = self.next_avail.flags;
+        let first = Self::next_avail(common);
+        let run = common.memory.ring().get(first..).ok_or(AddError::NoSpace)?;
+        let run = run.get(..request.entries as usize);
+        let run = run.ok_or(AddError::NoSpace)?;
+        let flags = self.avail_flags;
         self.add_to::<E, LONG>(common, request, run.iter().map(|slot| (slot, flags)))
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
         // As in the split ring (2.8.21.3.1).
         common.memory.full_barrier();
-        let new = self.next_avail.slot as u16;
-        let old = mem::replace(&mut self.next_avail.announced, new);
+        let next_offset = common.next_offset();
+        let new = next_offset & !notification::WRAP;
+        let old = mem::replace(&mut self.announced, new);
         let (off_wrap, flags) = common.memory.device_event();
         if flags != DESC {
             return flags != DISABLE;
         }
         let event = off_wrap & !notification::WRAP;
-        let same_lap = (off_wrap & notification::WRAP != 0) == self.next_avail.wrap_counter();
+        let same_lap = (off_wrap ^ next_offset) & notification::WRAP == 0;
         let event = if same_lap {
             event
         } else {
-            event.wrapping_sub(self.slots.size() as u16)
+            event.wrapping_sub(self.states.size() as u16)
         };
         notification::passed(event, new, old)
     }
@@ -361,7 +362,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     #[inline(always)]
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
-        match self.slots.release(used.id) {
+        match self.states.release(used.id) {
             Ok(plain @ Released::Plain(..)) => {
                 self.advance(common, used.at, 1);
                 Ok(plain)
@@ -403,9 +404,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common.rearm();
         let at = common.used.get_own();
         if common.event_idx {
-            let in_flight = (self.slots.size() - self.slots.num_free()) as u16;
+            let in_flight = (self.states.size() - self.states.num_free()) as u16;
             let wait = notification::delayed(in_flight);
-            let (event, _) = packed_advance(at, wait.into(), self.lap_end, self.slots.size());
+            let (event, _) = packed_advance(at, wait.into(), self.lap_end, self.states.size());
             common.memory.write_driver_off_wrap(event as u16);
             common.memory.write_barrier();
         }
@@ -415,19 +416,10 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
-        let id = self.slots.first_in_flight()?;
-        let released = self.slots.release(id.into()).ok()?;
+        let id = self.states.first_in_flight()?;
+        let released = self.states.release(id.into()).ok()?;
         common.ever_added.set(true);
         Some((id, released))
-    }
-
-    fn next_offset(&self) -> u16 {
-        let wrap = if self.next_avail.wrap_counter() {
-            notification::WRAP
-        } else {
-            0
-        };
-        self.next_avail.slot as u16 | wrap
     }
 
     fn clear(common: &Common<M>) {

@@ -2,24 +2,20 @@
 //! The split ring (virtio 1.3, 2.7).
 
 use super::desc_state::{Chain, DescStates, Extra, Released};
-use super::memory::{Descriptor, Flag, SplitDescriptor, SplitMemory, SplitRings};
+use super::memory::{Descriptor, Flag, Number, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement, flag};
 
 /// How many may be made available without a `kick_prepare`: of one more, the
 /// device's event would tell as much as of none.
-const MAX_UNANNOUNCED: u32 = u16::MAX as u32;
+const MAX_UNANNOUNCED: u64 = u16::MAX as u64;
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory> {
-    slots: DescStates<M::Table>,
-    /// How many were made available; modulo 2^16 it is the index last written.
-    /// (Of 32 bits, as is the next: the compiler may load two neighbours of 16
-    /// bits at once, which waits for the store of either to reach the cache.)
-    avail: u32,
-    /// What `avail` must not get to without another `kick_prepare`: 2^16 - 1
-    /// more than the last saw.
-    limit: u32,
+    states: DescStates<M::Table>,
+    /// What [`Common::available`] must not get to without another `kick_prepare`:
+    /// 2^16 - 1 more than the last saw. (What C keeps as `num_added`.)
+    limit: u64,
 }
 
 /// Writes the available ring's flags; with event index they mean nothing
@@ -57,15 +53,16 @@ impl<M: SplitMemory> Split<M> {
     #[inline(always)]
     fn publish(&mut self, common: &Common<M>, head: u32, num_free: u32) -> Added {
         let rings = common.memory.rings();
-        rings.write_avail_ring(self.avail, head as u16);
-        let avail = self.avail.wrapping_add(1);
-        self.avail = avail;
+        let available = common.available.get_own();
+        rings.write_avail_ring(available as u32, head as u16);
+        let available = available.wrapping_add(1);
+        common.available.set_relaxed(available);
         // The device reads entry and descriptors once it sees the index.
         common.memory.write_barrier();
-        rings.write_avail_idx(avail as u16);
+        rings.write_avail_idx(available as u16);
         Added {
             num_free,
-            unannounced_full: avail == self.limit,
+            unannounced_full: available == self.limit,
         }
     }
 }
@@ -75,18 +72,19 @@ impl<M: SplitMemory> Ring for Split<M> {
 
     const START: u64 = 0;
     const FORCES_NOTIFY: bool = true;
+    /// `next` has 16 bits (2.7.5).
+    const MAX_TABLE: u32 = 1 << 16;
     const RETRIES_UNMAPPED: bool = false;
 
-    fn new(slots: DescStates<M::Table>) -> Self {
+    fn new(states: DescStates<M::Table>) -> Self {
         Self {
-            slots,
-            avail: 0,
+            states,
             limit: MAX_UNANNOUNCED,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
-        self.avail = 0;
+        common.available.set_relaxed(0);
         self.limit = MAX_UNANNOUNCED;
         common.no_interrupt.set(!callback);
         if !callback {
@@ -95,19 +93,19 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     fn states(&self) -> &DescStates<M::Table> {
-        &self.slots
+        &self.states
     }
 
     fn take_extra(&mut self, id: u16) -> Option<Extra<M::Table>> {
-        self.slots.take_extra(id)
+        self.states.take_extra(id)
     }
 
-    fn replace_states(&mut self, slots: DescStates<M::Table>) {
-        self.slots = slots;
+    fn replace_states(&mut self, states: DescStates<M::Table>) {
+        self.states = states;
     }
 
     #[inline(always)]
-    fn add_indirect<E: Elements>(
+    fn add_indirect<E: Elements, const HEAP: bool>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -115,19 +113,19 @@ impl<M: SplitMemory> Ring for Split<M> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
-        let num_free = self.slots.free_without(1).ok_or(AddError::NoSpace)?;
-        let head = self.slots.first_free();
-        let walk = self.slots.walk();
-        let after = walk.next_of(head).ok_or(AddError::NoSpace)?;
+        let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
+        let head = self.states.first_free();
+        let walk = self.states.walk();
+        let after = walk.next_of(head).ok_or_else(AddError::bug)?;
         let descriptor = common.memory.descriptors().get(head as usize);
-        let descriptor = descriptor.ok_or(AddError::NoSpace)?;
-        let table = common.memory.place_table(
+        let descriptor = descriptor.ok_or_else(AddError::bug)?;
+        let table = common.memory.place_table::<HEAP>(
             head as u16,
             request.entries,
-            request.buffers.clone(),
-            |buffer, i, more| {
-                // The following entry, whether there is one or not: as C has it.
-                buffer.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
+            &request.elements,
+            |element, i, more| {
+                // The following entry, whether there is one or not, as in C.
+                element.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
             },
         )?;
         descriptor.write(Descriptor {
@@ -144,7 +142,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             num_free,
         };
         walk.claim(chain, request.data);
-        self.slots.add_extra(head, request.ctx, table.owned);
+        self.states.add_extra(head, request.ctx, table.owned);
         Ok(self.publish(common, head, num_free))
     }
 
@@ -152,31 +150,29 @@ impl<M: SplitMemory> Ring for Split<M> {
     fn add_direct<E: Elements>(
         &mut self,
         common: &Common<M>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
         let count = request.entries;
-        let num_free = self.slots.free_without(count).ok_or(AddError::NoSpace)?;
+        let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
         let descriptors = common.memory.descriptors();
-        let head = self.slots.first_free();
-        let walk = self.slots.walk();
+        let head = self.states.first_free();
+        let walk = self.states.walk();
         if count > 1 && descriptors.len() != walk.ids() {
-            // Never so. But from here on, one look at an id is good for both.
-            return Err(AddError::NoSpace);
+            // One look at an id is good for both from here on.
+            return Err(AddError::bug());
         }
-        let mut buffers = request.buffers;
-        let mut last = head;
-        for _ in 1..count {
-            let next = walk.next_of(last).ok_or(AddError::NoSpace)?;
-            let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
-            descriptor.write(buffers.next()?.chained(flag::NEXT, next as u16));
-            last = next;
-        }
-        let buffer = buffers.last()?;
-        let descriptor = descriptors.get(last as usize).ok_or(AddError::NoSpace)?;
-        let after = walk.next_of(last).ok_or(AddError::NoSpace)?;
+        let (mut last, mut after) = (head, head);
+        request.elements.each(|element, more| {
+            last = after;
+            after = walk.next_of(last).ok_or_else(AddError::bug)?;
+            let descriptor = descriptors.get(last as usize).ok_or_else(AddError::bug)?;
+            let flags = if more { flag::NEXT } else { 0 };
+            descriptor.write(element.chained(flags, after as u16));
+            Ok::<_, AddError>(())
+        })?;
         let chain = Chain {
             head,
             last,
@@ -184,9 +180,8 @@ impl<M: SplitMemory> Ring for Split<M> {
             after,
             num_free,
         };
-        descriptor.write(buffer.chained(0, after as u16));
         walk.claim(chain, request.data);
-        self.slots.add_extra(head, request.ctx, None);
+        self.states.add_extra(head, request.ctx, None);
         Ok(self.publish(common, head, num_free))
     }
 
@@ -194,7 +189,7 @@ impl<M: SplitMemory> Ring for Split<M> {
     fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<M>,
-        request: Request<E>,
+        request: &Request<E>,
     ) -> Result<Added, AddError> {
         self.add_direct(common, request)
     }
@@ -203,9 +198,10 @@ impl<M: SplitMemory> Ring for Split<M> {
         // What was made available, before the device's wish is read: else both
         // sides could miss each other (2.7.13.4.1).
         common.memory.full_barrier();
-        let new = self.avail as u16;
+        let available = common.available.get_own();
+        let new = available as u16;
         let old = self.limit.wrapping_sub(MAX_UNANNOUNCED) as u16;
-        self.limit = self.avail.wrapping_add(MAX_UNANNOUNCED);
+        self.limit = available.wrapping_add(MAX_UNANNOUNCED);
         if common.event_idx {
             notification::passed(common.memory.rings().avail_event(), new, old)
         } else {
@@ -231,7 +227,7 @@ impl<M: SplitMemory> Ring for Split<M> {
 
     #[inline(always)]
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
-        match self.slots.release(used.id) {
+        match self.states.release(used.id) {
             Ok(plain @ Released::Plain(..)) => {
                 Self::advance(common, used.at);
                 Ok(plain)
@@ -274,7 +270,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         Self::want_interrupts(common);
         let used = common.used.get_own() as u16;
-        let wait = notification::delayed((self.avail as u16).wrapping_sub(used));
+        let wait = notification::delayed(common.next_offset().wrapping_sub(used));
         common
             .memory
             .rings()
@@ -283,18 +279,15 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
-        let id = self.slots.first_in_flight()?;
-        let released = self.slots.release(id.into()).ok()?;
+        let id = self.states.first_in_flight()?;
+        let released = self.states.release(id.into()).ok()?;
         common.ever_added.set(true);
-        self.avail = self.avail.wrapping_sub(1);
+        let available = common.available.get_own().wrapping_sub(1);
+        common.available.set_relaxed(available);
         // What was announced stays as many, as C has it.
         self.limit = self.limit.wrapping_sub(1);
-        common.memory.rings().write_avail_idx(self.avail as u16);
+        common.memory.rings().write_avail_idx(available as u16);
         Some((id, released))
-    }
-
-    fn next_offset(&self) -> u16 {
-        self.avail as u16
     }
 
     fn clear(common: &Common<M>) {

@@ -41,10 +41,6 @@ const _: () = {
 const CHAIN: c_ulong = 1;
 const END: c_ulong = 2;
 
-/// No list may be longer: the length of an indirect table, 16 bytes an entry,
-/// is a 32-bit number. It also ends the walk of a list that links to itself.
-pub const MAX_ENTRIES: u32 = (1 << 28) - 1;
-
 /// Which way the data of a list goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -54,15 +50,15 @@ pub enum Direction {
     In,
 }
 
+/// The entry after `sg`.
+///
 /// # Safety
-/// `sg` is an entry of a well-formed list.
-unsafe fn next(sg: *const scatterlist) -> *const scatterlist {
-    // SAFETY: the entry is live; an entry that is not the last has another
-    // behind it, and a link points to a list's first entry.
+/// `sg` is an entry of a well-formed list, and not the last.
+#[inline(always)]
+unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
+    // SAFETY: an entry that is not the last has another after it in memory, which
+    // may be a link to the list's next part.
     unsafe {
-        if (*sg).page_link & END != 0 {
-            return core::ptr::null();
-        }
         let following = sg.add(1);
         match (*following).page_link {
             link if link & CHAIN != 0 => (link & !(CHAIN | END)) as *const scatterlist,
@@ -71,212 +67,168 @@ unsafe fn next(sg: *const scatterlist) -> *const scatterlist {
     }
 }
 
-/// One list.
-#[derive(Clone, Copy)]
-pub struct SgList {
-    current: *const scatterlist,
-    direction: Direction,
-    premapped: bool,
-}
-
-impl SgList {
-    /// # Safety
-    /// `first` is NULL or a well-formed list that lives, unchanged, as long as
-    /// the value.
-    pub unsafe fn new(first: *const scatterlist, direction: Direction, premapped: bool) -> Self {
-        Self {
-            current: first,
-            direction,
-            premapped,
-        }
-    }
-
-    /// The list as an array, if its `announced` entries follow one another in
-    /// memory and there are no more of them.
-    ///
-    /// # Safety
-    /// The list lives for `'a`.
+impl scatterlist {
+    /// What the ring needs to know of the entry. `PREMAPPED`: the driver gave the
+    /// device's address.
     #[inline(always)]
-    pub unsafe fn as_array<'a>(self, announced: u32) -> Option<SgArray<'a>> {
-        if self.current.is_null() {
-            return None;
+    fn element<const PREMAPPED: bool>(&self, device_writes: bool) -> Buffer {
+        Buffer {
+            address: if PREMAPPED {
+                self.dma_address
+            } else {
+                self.address()
+            },
+            length: self.length,
+            device_writes,
         }
-        let last = announced.checked_sub(1)? as usize;
-        for i in 0..last {
-            // SAFETY: `new`: no entry before was the last or a link.
-            if unsafe { (*self.current.add(i)).page_link } & (CHAIN | END) != 0 {
-                return None;
-            }
-        }
-        // SAFETY: as above.
-        if unsafe { (*self.current.add(last)).page_link } & END == 0 {
-            return None;
-        }
-        // SAFETY: `announced` entries were just seen, and the caller.
-        let entries = unsafe { core::slice::from_raw_parts(self.current, last + 1) };
-        Some(SgArray {
-            entries: entries.iter(),
-            device_writes: self.direction == Direction::In,
-        })
-    }
-
-    /// Does the list have exactly this many entries? Looks no further than
-    /// needed.
-    pub fn has_length(mut self, announced: u32) -> bool {
-        let mut seen = 0;
-        while !self.current.is_null() && seen < announced {
-            // SAFETY: `new`.
-            self.current = unsafe { next(self.current) };
-            seen += 1;
-        }
-        seen == announced && self.current.is_null()
-    }
-
-    /// The number of entries, or `MAX_ENTRIES` + 1 if there are more.
-    pub fn length(mut self) -> u32 {
-        let mut seen = 0;
-        while !self.current.is_null() && seen <= MAX_ENTRIES {
-            // SAFETY: `new`.
-            self.current = unsafe { next(self.current) };
-            seen += 1;
-        }
-        seen
     }
 }
 
-impl Iterator for SgList {
-    type Item = Result<Buffer, Unmapped>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        // SAFETY: `new`.
-        let sg = unsafe { self.current.as_ref() }?;
-        // SAFETY: `new`.
-        self.current = unsafe { next(self.current) };
-        let address = if self.premapped {
-            sg.dma_address
-        } else {
-            sg.address()
-        };
-        Some(Ok(Buffer {
-            address,
-            length: sg.length,
-            device_writes: self.direction == Direction::In,
-        }))
-    }
-}
-
-/// A list whose entries follow one another in memory. Made by
-/// [`SgList::as_array`] only, which has looked at their marks.
-#[derive(Clone)]
+/// A list whose entries follow one another in memory.
 pub struct SgArray<'a> {
-    entries: core::slice::Iter<'a, scatterlist>,
+    entries: &'a [scatterlist],
     device_writes: bool,
 }
 
 impl SgArray<'_> {
-    /// The next entry, at the address that `address` makes of it.
+    /// The list as an array, if its `announced` entries follow one another and
+    /// there are no more of them. Looks at no other entry.
+    ///
+    /// # Safety
+    /// `first` is NULL or a well-formed list that lives, unchanged, as long as the
+    /// value.
     #[inline(always)]
-    fn entry(&mut self, address: impl Fn(&scatterlist) -> u64) -> Result<Buffer, Unmapped> {
-        let sg = self.entries.next().ok_or(Unmapped)?;
-        Ok(Buffer {
-            address: address(sg),
-            length: sg.length,
-            device_writes: self.device_writes,
+    pub unsafe fn new(
+        first: *const scatterlist,
+        announced: u32,
+        direction: Direction,
+    ) -> Option<Self> {
+        if first.is_null() {
+            return None;
+        }
+        let last = announced.checked_sub(1)? as usize;
+        for i in 0..last {
+            // SAFETY: the list is well formed, and no entry before was its last
+            // or a link.
+            if unsafe { (*first.add(i)).page_link } & (CHAIN | END) != 0 {
+                return None;
+            }
+        }
+        // SAFETY: as above.
+        let is_end = unsafe { (*first.add(last)).page_link } & END != 0;
+        is_end.then(|| Self {
+            // SAFETY: these `announced` entries were just seen.
+            entries: unsafe { core::slice::from_raw_parts(first, last + 1) },
+            device_writes: direction == Direction::In,
         })
     }
 }
 
 impl Elements for SgArray<'_> {
     #[inline(always)]
-    fn next(&mut self) -> Result<Buffer, Unmapped> {
-        // Neither mark is set.
-        self.entry(|sg| sg.page_link.wrapping_add(sg.offset.into()))
-    }
-
-    #[inline(always)]
-    fn last(&mut self) -> Result<Buffer, Unmapped> {
-        self.entry(scatterlist::address)
+    fn each<E: From<Unmapped>>(
+        &self,
+        mut write: impl FnMut(Buffer, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some((last, others)) = self.entries.split_last() else {
+            return Ok(());
+        };
+        for sg in others {
+            let element = Buffer {
+                // Neither mark is set: `new` looked.
+                address: sg.page_link.wrapping_add(sg.offset.into()),
+                length: sg.length,
+                device_writes: self.device_writes,
+            };
+            write(element, true)?;
+        }
+        write(last.element::<false>(self.device_writes), false)
     }
 }
 
 /// Several lists: those that the device reads, then those that it writes.
 #[derive(Clone, Copy)]
-pub struct SgLists {
-    lists: *const *const scatterlist,
+pub struct SgLists<'a, const PREMAPPED: bool> {
+    lists: &'a [*const scatterlist],
     out_lists: usize,
-    all_lists: usize,
-    position: usize,
-    current: SgList,
 }
 
-impl SgLists {
+impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
     /// # Safety
-    /// `lists` has `out_lists` + `in_lists` pointers, each as in
-    /// [`SgList::new`].
+    /// `lists` has `out_lists` + `in_lists` pointers, each NULL or a well-formed
+    /// list; all of them live, unchanged, as long as the value.
+    #[inline(always)]
     pub unsafe fn new(
         lists: *const *const scatterlist,
         out_lists: c_uint,
         in_lists: c_uint,
-        premapped: bool,
     ) -> Self {
-        Self {
-            lists,
-            out_lists: out_lists as usize,
-            all_lists: out_lists as usize + in_lists as usize,
-            position: 0,
-            current: SgList {
-                current: core::ptr::null(),
-                direction: Direction::Out,
-                premapped,
-            },
+        let (out_lists, in_lists) = (out_lists as usize, in_lists as usize);
+        let mut count = out_lists + in_lists;
+        // What follows the last entry is not there: `each` has to know which is
+        // the last.
+        // SAFETY: the caller's pointers.
+        while count > 0 && unsafe { *lists.add(count - 1) }.is_null() {
+            count -= 1;
         }
+        let lists = match count {
+            0 => &[][..],
+            // SAFETY: the caller's pointers, of which `count` were looked at.
+            _ => unsafe { core::slice::from_raw_parts(lists, count) },
+        };
+        Self { lists, out_lists }
     }
 
-    /// Are there lists that the device reads?
-    pub fn has_out(&self) -> bool {
-        self.out_lists > 0
-    }
-
-    /// The number of entries in all lists, None if it is more than a
-    /// descriptor's length field can say.
-    pub fn length(self) -> Option<u32> {
-        let mut sum = 0u32;
-        for i in 0..self.all_lists {
-            let list = SgList {
-                // SAFETY: `new`.
-                current: unsafe { *self.lists.add(i) },
-                ..self.current
-            };
-            sum += list.length();
-            if sum > MAX_ENTRIES {
-                return None;
+    /// The number of entries in all lists. None if there are more than `limit`:
+    /// no entry after that is looked at.
+    #[inline(always)]
+    pub fn count(&self, limit: u32) -> Option<u32> {
+        let mut count = 0;
+        for &first in self.lists {
+            let mut sg = first;
+            // SAFETY: `new`.
+            while let Some(entry) = unsafe { sg.as_ref() } {
+                if count == limit {
+                    return None;
+                }
+                count += 1;
+                if entry.page_link & END != 0 {
+                    break;
+                }
+                if count == limit {
+                    return None;
+                }
+                // SAFETY: `new`; the entry is not the last.
+                sg = unsafe { following(sg) };
             }
         }
-        Some(sum)
+        Some(count)
     }
 }
 
-impl Iterator for SgLists {
-    type Item = Result<Buffer, Unmapped>;
-
-    #[inline(never)]
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(buffer) = self.current.next() {
-                return Some(buffer);
-            }
-            if self.position == self.all_lists {
-                return None;
-            }
+impl<const PREMAPPED: bool> Elements for SgLists<'_, PREMAPPED> {
+    #[inline(always)]
+    fn each<E: From<Unmapped>>(
+        &self,
+        mut write: impl FnMut(Buffer, bool) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let last = self.lists.last();
+        for (i, first) in self.lists.iter().enumerate() {
+            let device_writes = i >= self.out_lists;
+            let is_last_list = last.is_some_and(|last| core::ptr::eq(first, last));
+            let mut sg = *first;
             // SAFETY: `new`.
-            self.current.current = unsafe { *self.lists.add(self.position) };
-            self.current.direction = if self.position < self.out_lists {
-                Direction::Out
-            } else {
-                Direction::In
-            };
-            self.position += 1;
+            while let Some(entry) = unsafe { sg.as_ref() } {
+                sg = if entry.page_link & END != 0 {
+                    core::ptr::null()
+                } else {
+                    // SAFETY: `new`; the entry is not the last.
+                    unsafe { following(sg) }
+                };
+                let more = !(sg.is_null() && is_last_list);
+                write(entry.element::<PREMAPPED>(device_writes), more)?;
+            }
         }
+        Ok(())
     }
 }

@@ -143,14 +143,18 @@ unsafe fn make<R: RingKind>(
                 r#priv: core::ptr::null_mut(),
                 reset: false,
             },
-            ops: functions::<R>(indirect),
+            ops: if indirect {
+                functions::<R, true>()
+            } else {
+                functions::<R, false>()
+            },
             checks: core::ptr::null_mut(),
             was_broken: AtomicBool::new(false),
         },
         driver: UnsafeCell::new(driver),
         common,
         notify: args.notify,
-        premapped: AtomicBool::new(false),
+        was_too_small: AtomicBool::new(false),
         config: UnsafeCell::new(Config {
             place: args.place,
             align,

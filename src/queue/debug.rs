@@ -14,10 +14,11 @@ use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 
+use super::add::MAX_COUNTED;
 use super::{Head, Ops, complain, complain_broken};
-use crate::abi::{MAX_ENTRIES, SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
+use crate::abi::{SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::platform::{self, Text};
-use ring::MAX_SIZE;
+use ring::{Elements, MAX_SIZE, Unmapped};
 
 /// A kick is late when a buffer has waited for it for more than so many
 /// milliseconds, as in the kernel.
@@ -134,7 +135,8 @@ impl Checks {
     /// may have it back already.
     ///
     /// # Safety
-    /// `vq` is the queue, `lists` as for [`SgLists::new`].
+    /// `vq` is the queue, `lists` as for [`SgLists::new`]. No more than `most`
+    /// entries are looked at.
     #[inline(never)]
     unsafe fn note_writable(
         &self,
@@ -142,6 +144,7 @@ impl Checks {
         lists: *const *const scatterlist,
         out_lists: c_uint,
         in_lists: c_uint,
+        most: u32,
     ) {
         if self.writable.is_empty() {
             return;
@@ -150,12 +153,18 @@ impl Checks {
         let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
             // SAFETY: the caller.
-            let lengths = unsafe { SgLists::new(lists, out_lists, in_lists, false) }
-                .take(MAX_ENTRIES as usize)
-                .flatten()
-                .filter(|buffer| buffer.device_writes)
-                .map(|buffer| buffer.length);
-            writable.store(lengths.fold(0, u32::saturating_add), Relaxed);
+            let lists = unsafe { SgLists::<false>::new(lists, out_lists, in_lists) };
+            let mut sum = 0u32;
+            // Longer lists are refused.
+            if lists.count(most).is_some() {
+                let _ = lists.each::<Unmapped>(|element, _| {
+                    if element.device_writes {
+                        sum = sum.saturating_add(element.length);
+                    }
+                    Ok(())
+                });
+            }
+            writable.store(sum, Relaxed);
         }
     }
 
@@ -335,14 +344,14 @@ functions! {
 
 /// The functions that add: on success, the buffer waits to be told of.
 macro_rules! add_functions {
-    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, ($lists:expr, $out:expr, $in:expr);)+) => {$(
+    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, ($lists:expr, $out:expr, $in:expr, $most:expr);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> c_int {
             // SAFETY: a live queue that is watched, from `ops`; the plain
             // function's caller is ours, and the lists are the caller's.
             unsafe {
                 let checks = Checks::of(vq);
                 let inside = checks.enter(vq, &$function);
-                checks.note_writable(vq, $lists, $out, $in);
+                checks.note_writable(vq, $lists, $out, $in, $most);
                 let error = checks.added(((*checks.base_ops()).$name)(vq $(, $argument)*));
                 drop(inside);
                 checks.kick_if_due(vq);
@@ -354,13 +363,13 @@ macro_rules! add_functions {
 
 add_functions! {
     add_outbuf(sg: *const scatterlist, num: c_uint, data: *mut c_void),
-        "virtqueue_add_outbuf", (&sg, 1, 0);
+        "virtqueue_add_outbuf", (&sg, 1, 0, num);
     add_inbuf(sg: *const scatterlist, num: c_uint, data: *mut c_void),
-        "virtqueue_add_inbuf", (&sg, 0, 1);
+        "virtqueue_add_inbuf", (&sg, 0, 1, num);
     add_inbuf_ctx(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
-        "virtqueue_add_inbuf_ctx", (&sg, 0, 1);
-    add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void),
-        "virtqueue_add_sgs", (sgs, out_sgs, in_sgs);
+        "virtqueue_add_inbuf_ctx", (&sg, 0, 1, num);
+    add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void, ctx: *mut c_void),
+        "virtqueue_add_sgs", (sgs, out_sgs, in_sgs, MAX_COUNTED);
 }
 
 /// The functions that take a buffer back. If there is one, the driver has heard

@@ -6,12 +6,14 @@
 //! of ring is a type of its own, and a queue has its functions ([`Ops`]): an
 //! exported function jumps.
 
+mod add;
 mod create;
 mod debug;
+mod get_buf;
+mod kick;
 mod memory;
 mod poll;
 mod reset;
-mod transfer;
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
@@ -42,8 +44,15 @@ pub struct Ops {
     pub add_inbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
     pub add_inbuf_ctx:
         unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
-    pub add_sgs:
-        unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
+    /// With a context, as `virtqueue_add_inbuf_ctx` has it.
+    pub add_sgs: unsafe fn(
+        *mut virtqueue,
+        *const *const scatterlist,
+        c_uint,
+        c_uint,
+        *mut c_void,
+        *mut c_void,
+    ) -> c_int,
     pub notify: unsafe fn(*mut virtqueue) -> bool,
     pub get_buf_ctx: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub disable_cb: unsafe fn(*mut virtqueue),
@@ -118,8 +127,8 @@ struct Queue<R: RingKind> {
     common: Common<R::Memory>,
     head: Head,
     notify: vq_notify_t,
-    /// Are elements mapped by the driver (`virtqueue_set_dma_premapped`)?
-    premapped: AtomicBool,
+    /// Has an add said once that its buffer can never fit?
+    was_too_small: AtomicBool,
     config: UnsafeCell<Config>,
 }
 
@@ -136,8 +145,8 @@ struct Config {
     vring: vring,
 }
 
-/// A queue's functions. To be read one by one: those that add change when the
-/// queue is told to be premapped.
+/// A queue's functions. To be read one by one: those that add change in
+/// `virtqueue_set_dma_premapped`.
 ///
 /// # Safety
 /// `vq` is a live queue of this library's.
@@ -201,11 +210,6 @@ impl<R: RingKind> Handle<R> {
     fn public(&self) -> *mut virtqueue {
         // SAFETY: `new`.
         unsafe { (&raw mut (*self.0).head).cast() }
-    }
-
-    fn premapped(&self) -> bool {
-        // SAFETY: `new`.
-        unsafe { (*self.0).premapped.load(Relaxed) }
     }
 
     fn device(&self) -> DeviceRef {
@@ -344,17 +348,17 @@ unsafe fn vring_of<R: RingKind>(vq: *const virtqueue) -> *const vring {
 }
 
 /// The functions of one kind of queue, with or without indirect descriptors.
-fn functions<R: RingKind>(indirect: bool) -> Ops {
-    let mut ops = Ops {
-        add_outbuf: transfer::add_outbuf::<R, false>,
-        add_inbuf: transfer::add_inbuf::<R, false>,
-        add_inbuf_ctx: transfer::add_inbuf_ctx::<R, false>,
-        add_sgs: transfer::add_sgs::<R>,
-        kick_prepare: transfer::kick_prepare::<R>,
-        notify: transfer::notify::<R>,
-        kick: transfer::kick::<R>,
-        get_buf: transfer::get_buf::<R>,
-        get_buf_ctx: transfer::get_buf_ctx::<R>,
+fn functions<R: RingKind, const TABLE: bool>() -> Ops {
+    Ops {
+        add_outbuf: add::add_outbuf::<R, TABLE>,
+        add_inbuf: add::add_inbuf::<R, TABLE>,
+        add_inbuf_ctx: add::add_inbuf_ctx::<R, TABLE>,
+        add_sgs: add::add_sgs::<R, TABLE>,
+        kick_prepare: kick::kick_prepare::<R>,
+        notify: kick::notify::<R>,
+        kick: kick::kick::<R>,
+        get_buf: get_buf::get_buf::<R>,
+        get_buf_ctx: get_buf::get_buf_ctx::<R>,
         disable_cb: poll::disable_cb::<R>,
         enable_cb_prepare: poll::enable_cb_prepare::<R>,
         enable_cb_prepare64: poll::enable_cb_prepare64::<R>,
@@ -372,17 +376,11 @@ fn functions<R: RingKind>(indirect: bool) -> Ops {
         set_premapped: reset::set_premapped::<R>,
         dma_dev: dma_dev::<R>,
         size: size::<R>,
-        next_offset: transfer::next_offset::<R>,
-        next_id: transfer::next_id::<R>,
-        get_buf_checked: transfer::get_buf_checked::<R>,
+        next_offset: kick::next_offset::<R>,
+        next_id: get_buf::next_id::<R>,
+        get_buf_checked: get_buf::get_buf_checked::<R>,
         address: address::<R>,
         vring: vring_of::<R>,
         delete: create::delete::<R>,
-    };
-    if indirect {
-        ops.add_outbuf = transfer::add_outbuf::<R, true>;
-        ops.add_inbuf = transfer::add_inbuf::<R, true>;
-        ops.add_inbuf_ctx = transfer::add_inbuf_ctx_by_list::<R>;
     }
-    ops
 }

@@ -2,9 +2,8 @@
 //! Emptying a queue, starting it anew, and on another size.
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Checks, Handle, RingKind, transfer};
+use super::{Checks, Handle, RingKind, add};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
 use ring::memory::Memory;
 use ring::{DescStates, Released};
@@ -195,11 +194,11 @@ pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
     }
     // SAFETY: a live queue; nobody adds to it now.
     unsafe {
-        (*queue.0).premapped.store(true, Relaxed);
         let ops = queue.base_ops();
-        (*ops).add_outbuf = transfer::add_outbuf_by_list::<R>;
-        (*ops).add_inbuf = transfer::add_inbuf_by_list::<R>;
-        (*ops).add_inbuf_ctx = transfer::add_inbuf_ctx_by_list::<R>;
+        (*ops).add_outbuf = add::add_outbuf_premapped::<R>;
+        (*ops).add_inbuf = add::add_inbuf_premapped::<R>;
+        (*ops).add_inbuf_ctx = add::add_inbuf_ctx_premapped::<R>;
+        (*ops).add_sgs = add::add_sgs_premapped::<R>;
     }
     0
 }

@@ -118,7 +118,7 @@ impl Memory for Plain {
     fn read_barrier(&self) {}
     fn write_barrier(&self) {}
 
-    fn place_table(
+    fn place_table<const HEAP: bool>(
         &self,
         _: u16,
         _: u32,

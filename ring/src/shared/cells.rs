@@ -21,6 +21,10 @@ impl Number for AtomicU64 {
     fn set(&self, value: u64) {
         self.store(value, Ordering::Release);
     }
+
+    fn set_relaxed(&self, value: u64) {
+        self.store(value, Ordering::Relaxed);
+    }
 }
 
 impl Flag for AtomicBool {

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 use super::Barriers;
 use super::tables::{TableMemory, Tables};
 use crate::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError};
-use crate::{Buffer, Elements};
+use crate::{Buffer, Elements, Packed, Ring};
 
 /// A descriptor in the ring (2.8.13).
 #[repr(C)]
@@ -150,15 +150,16 @@ impl<B: Barriers, T: TableMemory> Memory for PackedShared<B, T> {
     }
 
     #[inline(always)]
-    fn place_table(
+    fn place_table<const HEAP: bool>(
         &self,
         id: u16,
         entries: u32,
-        elements: impl Elements,
+        elements: &impl Elements,
         descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<T::Table>, TableError> {
         let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
-        self.tables.place(id, entries, elements, raw)
+        self.tables
+            .place::<_, HEAP>(id, entries, Packed::<Self>::MAX_TABLE, elements, raw)
     }
 }
 

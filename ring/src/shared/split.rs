@@ -11,7 +11,7 @@ use super::tables::{TableMemory, Tables};
 use crate::memory::{
     Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
 };
-use crate::{Buffer, Elements};
+use crate::{Buffer, Elements, Ring, Split};
 
 /// A descriptor in the ring (2.7.5).
 #[repr(C)]
@@ -193,15 +193,16 @@ impl<B: Barriers, T: TableMemory> Memory for SplitShared<B, T> {
     }
 
     #[inline(always)]
-    fn place_table(
+    fn place_table<const HEAP: bool>(
         &self,
         id: u16,
         entries: u32,
-        elements: impl Elements,
+        elements: &impl Elements,
         descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<T::Table>, TableError> {
         let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
-        self.tables.place(id, entries, elements, raw)
+        self.tables
+            .place::<_, HEAP>(id, entries, Split::<Self>::MAX_TABLE, elements, raw)
     }
 }
 

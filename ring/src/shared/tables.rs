@@ -10,7 +10,7 @@
 use core::ptr::NonNull;
 
 use crate::memory::{Placed, TableError};
-use crate::{Buffer, Elements, Unmapped};
+use crate::{Buffer, Elements};
 
 /// Both layouts' descriptors.
 const DESCRIPTOR: usize = 16;
@@ -18,8 +18,8 @@ const DESCRIPTOR: usize = 16;
 /// Entries for which a queue's own pool has room at each id.
 const POOL_ENTRIES: u32 = 16;
 
-/// No table may be longer: its length in bytes is a 32-bit number.
-const MAX_ENTRIES: u32 = u32::MAX / DESCRIPTOR as u32;
+/// No place in a pool is longer: no table of a split ring can be.
+const MAX_POOL_ENTRIES: usize = 1 << 16;
 
 /// Memory for tables, from whatever surrounds the ring.
 ///
@@ -92,7 +92,7 @@ impl<T: TableMemory> Tables<T> {
         let entries = length.checked_div(places * DESCRIPTOR).unwrap_or(0);
         Self {
             base,
-            entries: entries.min(MAX_ENTRIES as usize) as u32,
+            entries: entries.min(MAX_POOL_ENTRIES) as u32,
             mask: (places - 1) as u32,
             pool: None,
         }
@@ -100,16 +100,21 @@ impl<T: TableMemory> Tables<T> {
 
     /// Memory for a table: where, and its owner if it is not in the pool.
     #[inline(always)]
-    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, Option<T::Table>)> {
+    fn find<const HEAP: bool>(
+        &self,
+        id: u16,
+        entries: u32,
+        most: u32,
+    ) -> Option<(NonNull<u8>, Option<T::Table>)> {
         if let Some((base, table)) = T::redirected() {
-            return Some((base, Some(table)));
+            return HEAP.then_some((base, Some(table)));
         }
         if entries <= self.entries {
             let place = (u32::from(id) & self.mask) as usize * self.entries as usize * DESCRIPTOR;
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
             return Some((unsafe { self.base.add(place) }, None));
         }
-        if self.pool.is_none() || entries > MAX_ENTRIES {
+        if !HEAP || self.pool.is_none() || entries > most {
             return None;
         }
         let (base, table) = T::table(entries as usize * DESCRIPTOR)?;
@@ -117,34 +122,44 @@ impl<T: TableMemory> Tables<T> {
     }
 
     /// Writes a table of `entries` elements for the chain `id`, as `raw` makes
-    /// it of an element, its number from 0 on, and whether there are more.
+    /// it of an element, its number from 0 on, and whether there are more. `most`:
+    /// how many entries a table of this ring can have.
     #[inline(always)]
-    pub fn place<D>(
+    pub fn place<D, const HEAP: bool>(
         &self,
         id: u16,
         entries: u32,
-        mut elements: impl Elements,
+        most: u32,
+        elements: &impl Elements,
         raw: impl Fn(Buffer, u32, bool) -> D,
     ) -> Result<Placed<T::Table>, TableError> {
         const { assert!(size_of::<D>() == DESCRIPTOR) };
-        let (base, owned) = self.find(id, entries).ok_or(TableError::NoMemory)?;
+        let (base, owned) = self
+            .find::<HEAP>(id, entries, most)
+            .ok_or(TableError::NoMemory)?;
         let placed = Placed {
             address: base.as_ptr() as u64,
             owned,
         };
         let table = base.cast::<D>().as_ptr();
-        // Plain stores: the device learns of the table when it is whole, and
+        // SAFETY: `find` gave room for `entries` descriptors.
+        let end = unsafe { table.add(entries as usize) };
+        let (mut next, mut i) = (table, 0);
+        // Plain stores: the device learns of the table when it is complete, and
         // nothing is ever read back. The program's memory need not be aligned,
         // vringh_test's is not.
-        let last = entries.checked_sub(1).ok_or(Unmapped)?;
-        for i in 0..last {
-            let descriptor = raw(elements.next()?, i, true);
-            // SAFETY: `find` gave room for `entries` descriptors.
-            unsafe { table.add(i as usize).write_unaligned(descriptor) };
-        }
-        let descriptor = raw(elements.last()?, last, false);
-        // SAFETY: as above.
-        unsafe { table.add(last as usize).write_unaligned(descriptor) };
+        elements.each(|element, more| {
+            if next == end {
+                return Err(TableError::Unmapped);
+            }
+            // SAFETY: it is before `end`.
+            unsafe {
+                next.write_unaligned(raw(element, i, more));
+                next = next.add(1);
+            }
+            i += 1;
+            Ok(())
+        })?;
         Ok(placed)
     }
 }

@@ -273,7 +273,7 @@ macro_rules! memory {
             fn write_barrier(&self) {
                 self.side.note(Step::WriteBarrier);
             }
-            fn place_table(
+            fn place_table<const HEAP: bool>(
                 &self,
                 id: u16,
                 entries: u32,

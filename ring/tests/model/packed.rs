@@ -112,7 +112,7 @@ impl<O: Orders> Memory for PackedModel<O> {
         self.barriers.write();
     }
 
-    fn place_table(
+    fn place_table<const HEAP: bool>(
         &self,
         _: u16,
         _: u32,

@@ -57,7 +57,7 @@ impl<O: Orders> Memory for SplitModel<O> {
         self.barriers.write();
     }
 
-    fn place_table(
+    fn place_table<const HEAP: bool>(
         &self,
         _: u16,
         _: u32,

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! Telling the device of what was added.
+
+use core::ffi::c_int;
+
+use super::{Checks, Handle, RingKind};
+use crate::abi::virtqueue;
+
+/// Announces what was added before there is too much of it.
+///
+/// # Safety
+/// As the exported functions.
+#[cold]
+#[inline(never)]
+pub unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
+    // SAFETY: as the caller.
+    unsafe {
+        match Checks::find(vq) {
+            Some(checks) => checks.kick_when_added(),
+            None => _ = kick::<R>(vq),
+        }
+    }
+    core::hint::black_box(0)
+}
+
+pub fn call_notify<R: RingKind>(queue: &Handle<R>) -> bool {
+    // SAFETY: a live queue; the program's function on its own queue.
+    unsafe {
+        match (*queue.0).notify {
+            Some(notify) => notify(queue.public()),
+            None => false,
+        }
+    }
+}
+
+pub unsafe fn kick_prepare<R: RingKind>(vq: *mut virtqueue) -> bool {
+    // SAFETY: a live queue, from `ops`; the caller serialises.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        queue.driver().kick_prepare(queue.common())
+    }
+}
+
+pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
+    // SAFETY: a live queue, from `ops`.
+    let queue = unsafe { Handle::<R>::new(vq) };
+    if queue.common().is_broken() {
+        return false;
+    }
+    let told = call_notify(&queue);
+    if !told {
+        queue.common().set_broken(true);
+    }
+    told
+}
+
+pub unsafe fn kick<R: RingKind>(vq: *mut virtqueue) -> bool {
+    // SAFETY: as the two.
+    unsafe { !kick_prepare::<R>(vq) || notify::<R>(vq) }
+}
+
+pub unsafe fn next_offset<R: RingKind>(vq: *mut virtqueue) -> u16 {
+    // SAFETY: a live queue, from `ops`.
+    unsafe { Handle::<R>::new(vq) }.common().next_offset()
+}

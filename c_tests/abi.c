@@ -46,9 +46,10 @@ struct device_6_1 {
 /* Does virtqueue_resize() look at its fourth argument? */
 static bool is_6_12(void)
 {
+	typedef void recycle_function(struct virtqueue *vq, void *buf);
 	typedef int four_arguments(struct virtqueue *vq, uint32_t num,
-				   vq_recycle_t recycle,
-				   vq_recycle_done_t done);
+				   recycle_function *recycle,
+				   vq_callback_t *done);
 	static four_arguments *volatile resize =
 		(four_arguments *)(void (*)(void))virtqueue_resize;
 	static int (*const ops[2])(struct virtqueue *) = { reset_op, reset_op };

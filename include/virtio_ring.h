@@ -9,21 +9,39 @@
  * instead, those that call 6.12's virtqueue_resize virtio_ring-6.12: these set
  * VIRTIO_RING_ABI_SERIES and VIRTIO_RING_ABI_6_12, which this file looks at.
  *
- * It may be included before, behind or without <linux/virtio_ring.h> and
- * <linux/virtio_config.h>. `struct vring` is theirs: to look into one, or to
- * call __vring_new_virtqueue(), include <linux/virtio_ring.h>.
+ * It may be included before, after or without the system's
+ * <linux/virtio_ring.h> and <linux/virtio_config.h>. `struct vring` is theirs: to
+ * look into one, or to call __vring_new_virtqueue(), include
+ * <linux/virtio_ring.h>. The headers of a kernel tree's tools/virtio declare the
+ * same structures as this file: a program includes one or the other.
  */
 #ifndef VIRTIO_RING_H
 #define VIRTIO_RING_H
 
+#if defined(LINUX_VIRTIO_H) || defined(_LINUX_VIRTIO_H) || \
+	defined(_LINUX_DMA_MAPPING_H) || defined(_TOOLS_LINUX_TYPES_H_) || \
+	(defined(SCATTERLIST_H) && defined(KERNEL_H))
+#error "virtio_ring.h cannot stand beside the kernel tree's own headers (tools/virtio/linux, tools/include): include one or the other"
+#else
 
+
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#if defined(__GLIBC__) && !defined(__USE_XOPEN2K)
+/* glibc hides it from strict C without _POSIX_C_SOURCE. */
+extern int pthread_spin_init(volatile int *lock, int pshared);
+#endif
 
 struct vring;
 struct virtqueue;
 struct virtio_device;
+
+/* Called when buffers were used. The kernel's type: a function. */
+typedef void vq_callback_t(struct virtqueue *vq);
 
 /* Addresses as the device sees them. The same as the processor's here. */
 typedef unsigned long long dma_addr_t;
@@ -80,12 +98,6 @@ enum dma_data_direction {
 #define VIRTIO_F_NOTIFICATION_DATA 38
 
 /**
- * No list may be longer: the length of an indirect table, 16 bytes an entry,
- * is a 32-bit number. It also ends the walk of a list that links to itself.
- */
-#define MAX_ENTRIES ((1 << 28) - 1)
-
-/**
  * The generic part of a device.
  */
 struct device {
@@ -116,11 +128,6 @@ struct list_head {
 };
 
 /**
- * Called when buffers were used.
- */
-typedef void (*vq_callback_t)(struct virtqueue *vq);
-
-/**
  * The public part of a queue. The library allocates it and owns what lies
  * around it in memory; a program may read all of it, and write `callback`, `index`,
  * `num_max` and `priv`.
@@ -134,7 +141,7 @@ struct virtqueue {
          * Called by `vring_interrupt` when buffers were used; may be NULL, which
          * at creation also tells the device not to interrupt.
          */
-        vq_callback_t callback;
+        vq_callback_t *callback;
         /**
          * Name given at creation, for messages. Not copied.
          */
@@ -246,21 +253,6 @@ struct scatterlist {
          */
         uint64_t dma_address;
 };
-
-/**
- * Tells the device that something was added; false if it can't.
- */
-typedef bool (*vq_notify_t)(struct virtqueue *vq);
-
-/**
- * Gets what reset and resize give back: the `data` of a buffer.
- */
-typedef void (*vq_recycle_t)(struct virtqueue *vq, void *buf);
-
-/**
- * Called when reset or resize have given everything back.
- */
-typedef void (*vq_recycle_done_t)(struct virtqueue *vq);
 
 #ifdef __cplusplus
 extern "C" {
@@ -456,8 +448,8 @@ struct virtqueue *vring_create_virtqueue(unsigned int index,
                                          bool weak_barriers,
                                          bool may_reduce_num,
                                          bool context,
-                                         vq_notify_t notify,
-                                         vq_callback_t callback,
+                                         bool (*notify)(struct virtqueue *vq),
+                                         vq_callback_t *callback,
                                          const char *name);
 
 /**
@@ -471,8 +463,8 @@ struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
                                              bool weak_barriers,
                                              bool may_reduce_num,
                                              bool context,
-                                             vq_notify_t notify,
-                                             vq_callback_t callback,
+                                             bool (*notify)(struct virtqueue *vq),
+                                             vq_callback_t *callback,
                                              const char *name,
                                              struct device *dma_dev);
 
@@ -489,8 +481,8 @@ struct virtqueue *vring_new_virtqueue(unsigned int index,
                                       bool weak_barriers,
                                       bool context,
                                       void *pages,
-                                      vq_notify_t notify,
-                                      vq_callback_t callback,
+                                      bool (*notify)(struct virtqueue *vq),
+                                      vq_callback_t *callback,
                                       const char *name);
 
 /**
@@ -503,8 +495,8 @@ struct virtqueue *__vring_new_virtqueue(unsigned int index,
                                         struct virtio_device *vdev,
                                         bool weak_barriers,
                                         bool context,
-                                        vq_notify_t notify,
-                                        vq_callback_t callback,
+                                        bool (*notify)(struct virtqueue *vq),
+                                        vq_callback_t *callback,
                                         const char *name);
 
 /**
@@ -567,8 +559,8 @@ int virtqueue_set_dma_premapped(struct virtqueue *vq);
  * has one.
  */
 int virtqueue_reset(struct virtqueue *vq,
-                    vq_recycle_t recycle,
-                    vq_recycle_done_t recycle_done);
+                    void (*recycle)(struct virtqueue *vq, void *buf),
+                    void (*recycle_done)(struct virtqueue *vq));
 
 /**
  * The device that maps for this queue: the one given at creation if the device
@@ -648,8 +640,8 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index,
                                             bool context,
                                             void *base,
                                             size_t length,
-                                            vq_notify_t notify,
-                                            vq_callback_t callback,
+                                            bool (*notify)(struct virtqueue *vq),
+                                            vq_callback_t *callback,
                                             const char *name);
 
 /**
@@ -683,15 +675,30 @@ extern "C" {
  * on its old ring.
  */
 #ifdef VIRTIO_RING_ABI_6_12
-int virtqueue_resize(struct virtqueue *vq, uint32_t num, vq_recycle_t recycle,
-                     vq_recycle_done_t recycle_done);
+int virtqueue_resize(struct virtqueue *vq, uint32_t num,
+                     void (*recycle)(struct virtqueue *vq, void *buf),
+                     void (*recycle_done)(struct virtqueue *vq));
 #else
-int virtqueue_resize(struct virtqueue *vq, uint32_t num, vq_recycle_t recycle);
+int virtqueue_resize(struct virtqueue *vq, uint32_t num,
+                     void (*recycle)(struct virtqueue *vq, void *buf));
 #endif
 
 #ifdef __cplusplus
 }
 #endif
+
+/*
+ * Makes a device: everything is zero, there are no queues, and the lock is open.
+ * Call it before anything else is written to the structure, and call it once:
+ * it forgets the queues. Only the program's own thread may know the device yet.
+ */
+static inline void virtio_device_init(struct virtio_device *vdev)
+{
+	memset(vdev, 0, sizeof(*vdev));
+	vdev->vqs.next = &vdev->vqs;
+	vdev->vqs.prev = &vdev->vqs;
+	pthread_spin_init(&vdev->vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
+}
 
 /*
  * Lists of buffer parts, for add calls. The two lowest bits of page_link: 1, a
@@ -739,4 +746,5 @@ static inline void sg_chain(struct scatterlist *sgl, unsigned int n,
 	sgl[n - 1].length = 0;
 }
 
+#endif /* beside the kernel tree's headers */
 #endif /* VIRTIO_RING_H */

@@ -77,6 +77,8 @@ void set_case(const char *format, ...);
 
 /* The clock that the library sees stands still until it is told to go on. */
 void pass_time(unsigned int ms);
+/* How often somebody has asked it. */
+unsigned int clock_reads(void);
 
 /*
  * Catches what is written to stderr, by whomever: caught() ends it and hands

@@ -198,7 +198,8 @@ struct virtio_config_ops {
 };
 
 /**
- * A device as the tools' headers of 5.17, 6.1 and 6.12 declare it.
+ * A device as the tools' headers of 5.17, 6.1 and 6.12 declare it. The program
+ * owns it, and sets it up with `virtio_device_init` before all else.
  */
 struct virtio_device {
 #ifdef VIRTIO_RING_ABI_SERIES
@@ -217,12 +218,13 @@ struct virtio_device {
          */
         uint64_t features;
         /**
-         * The device's queues.
+         * The device's queues. Set up with `virtio_device_init`: an empty list
+         * points to itself.
          */
         struct list_head vqs;
         /**
-         * Lock for `vqs`: a `pthread_spinlock_t`, set up by the program with
-         * `pthread_spin_init`.
+         * Lock for `vqs`: a `pthread_spinlock_t`, set up with `virtio_device_init`
+         * or `pthread_spin_init`.
          */
         int vqs_list_lock;
         /**

@@ -20,8 +20,8 @@ use crate::abi::{
     AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
     virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
-use crate::platform::{self, SpinGuard};
-use crate::queue::{Area, CreateArgs, MemorySource, create, ops};
+use crate::platform::{self, SpinGuard, Text};
+use crate::queue::{Area, CreateArgs, MemorySource, NO_LIST, create, ops};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
 /// addresses are mapped to themselves.
@@ -424,11 +424,15 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
 ///
 /// # Safety
 /// As for [`DeviceRef::new`].
-unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
+unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool, function: &'static str) {
     // SAFETY: the caller's device and lock; only queues are on its list.
     unsafe {
         let device = DeviceRef::new(vdev, platform::abi_version());
-        let _guard = SpinGuard::new(device.lock());
+        if !device.has_list() {
+            let (function, why) = (Text(function), Text(NO_LIST));
+            return platform::log(format_args!("virtio_ring: {function}: {why}"));
+        }
+        let _guard = SpinGuard::new(device.lock(), Text(function));
         device.for_each_queue(|vq| ((*ops(vq)).set_broken)(vq, broken));
     }
 }
@@ -437,7 +441,7 @@ unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
     // SAFETY: the caller's device.
-    unsafe { set_all_broken(dev, true) }
+    unsafe { set_all_broken(dev, true, "virtio_break_device") }
 }
 
 /// Mends all queues of a device: for probing and restoring it only. From any
@@ -445,7 +449,7 @@ pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtio_unbreak_device(dev: *mut virtio_device) {
     // SAFETY: the caller's device.
-    unsafe { set_all_broken(dev, false) }
+    unsafe { set_all_broken(dev, false, "__virtio_unbreak_device") }
 }
 
 /// Breaks a queue: it adds and gives back nothing more. From any thread.

@@ -235,7 +235,18 @@ const char *child_stderr(void)
 	return child_text;
 }
 
+const char *this_program(void)
+{
+	return program;
+}
+
 int run_again(const char *argument, const char *variable, const char *value)
+{
+	return run_copy(program, argument, variable, value);
+}
+
+int run_copy(const char *copy, const char *argument, const char *variable,
+	     const char *value)
 {
 	FILE *file = tmpfile();
 	int status = -1;
@@ -252,7 +263,7 @@ int run_again(const char *argument, const char *variable, const char *value)
 		if (variable)
 			setenv(variable, value, 1);
 		dup2(fileno(file), STDERR_FILENO);
-		execl(program, program, argument, (char *)NULL);
+		execl(copy, copy, argument, (char *)NULL);
 		_exit(127);
 	}
 	REQUIRE(waitpid(child, &status, 0) == child);

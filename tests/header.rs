@@ -94,3 +94,43 @@ fn header_defines_no_name_of_a_program() {
         assert!(!header.contains(name.trim()), "{name}was not written out");
     }
 }
+
+/// Whoever looks a function up finds who may call it when.
+#[test]
+fn each_function_says_from_which_thread() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let header = header();
+    let symbols = std::fs::read_to_string(root.join("src/symbols.txt")).unwrap();
+    for name in symbols.lines() {
+        if name.is_empty() || name.starts_with('#') {
+            continue;
+        }
+        let is_declaration = |line: &&str| {
+            let mut before = line.split(&format!("{name}(")).next().unwrap().chars();
+            !line.starts_with([' ', '\t'])
+                && line.contains(&format!("{name}("))
+                && matches!(before.next_back(), Some(' ' | '*'))
+        };
+        let line = header.lines().find(is_declaration);
+        let line = line.unwrap_or_else(|| panic!("{name} is not declared"));
+        let declared = line.as_ptr() as usize - header.as_ptr() as usize;
+        let comment = &header[header[..declared].rfind("/**").unwrap()..declared];
+        let words: Vec<_> = comment
+            .split_whitespace()
+            .filter(|&word| word != "*")
+            .collect();
+        let comment = words.join(" ");
+        let rules = ["From any thread", "The caller serialises", "Runs alone"];
+        let stated = rules.iter().filter(|&&rule| comment.contains(rule)).count();
+        assert_eq!(stated, 1, "{name}: {comment}");
+    }
+}
+
+/// As in the kernel, for whose editors 80 columns are wide.
+#[test]
+fn lines_are_not_too_wide() {
+    for line in header().lines() {
+        let is_text = !line.starts_with("#error");
+        assert!(!is_text || line.chars().count() <= 88, "{line}");
+    }
+}

@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 INSTALL ?= install
+LDCONFIG ?= ldconfig
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -36,9 +37,11 @@ ARGS ?=
 
 all: library $(OUT)/virtio_ring.o
 
-# cargo knows what is out of date.
+# cargo knows what is out of date. A program that is linked against this folder asks
+# for the name with the version when it starts.
 library:
 	$(CARGO) build --release
+	ln -sf libvirtio_ring.so $(OUT)/libvirtio_ring.so.1
 
 # One relocatable object, for programs whose makefiles want virtio_ring.o: what
 # the exported functions need, and no other global name.
@@ -60,6 +63,18 @@ define pc
 		> '$(DESTDIR)$(LIBDIR)/pkgconfig/$(1).pc'
 endef
 
+# Tells the loader of a library in a folder that it looks into; what to do, where this
+# can't be done here (another folder, DESTDIR, no rights).
+define run_ldconfig
+	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" -eq 0 ] && \
+		$(LDCONFIG) -vNX 2>/dev/null | grep -q '^$(LIBDIR):'; then \
+		echo '$(LDCONFIG)'; $(LDCONFIG); \
+	else \
+		echo 'to start programs: run ldconfig as root if the loader looks into $(LIBDIR), else link with -Wl,-rpath,$(LIBDIR)'; \
+	fi
+endef
+
 # Copies what make has left, and builds nothing: root may have no cargo.
 install:
 	@ls $(OUT)/libvirtio_ring.so $(OUT)/libvirtio_ring.a > /dev/null || { echo 'run make first' >&2; exit 1; }
@@ -68,9 +83,10 @@ install:
 	ln -sf libvirtio_ring.so.1 '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so'
 	$(INSTALL) -m 644 $(OUT)/libvirtio_ring.a '$(DESTDIR)$(LIBDIR)'
 	$(INSTALL) -m 644 include/virtio_ring.h '$(DESTDIR)$(INCLUDEDIR)'
-	$(call pc,virtio_ring)
+	$(call pc,virtio_ring,,,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_1=1)
 	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
 	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)
+	$(run_ldconfig)
 
 comma := ,
 space := $() $()

@@ -5,6 +5,9 @@
 fn main() {
     if std::env::var_os("CARGO_FEATURE_RLIB").is_none() {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libvirtio_ring.so.1");
+        // A queue holds pointers to its functions: they stay when a program closes
+        // the library while it has queues.
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }
     let mut c = cc::Build::new();
     c.warnings_into_errors(true);

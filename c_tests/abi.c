@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which layout is in effect: as the program was linked, unless VIRTIO_RING_ABI
- * says otherwise. Built three times, once with each of the pkg-config files.
+ * Which layout is in effect: as the program was linked; what VIRTIO_RING_ABI says
+ * if that left it open. Built once with each of the pkg-config files, and once
+ * (NO_CHOICE) without what they say to the linker.
  */
 #include "bed.h"
 
@@ -10,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #if defined(VIRTIO_RING_ABI_SERIES)
 #define LINKED "series"
@@ -46,9 +50,10 @@ struct device_6_1 {
 /* Does virtqueue_resize() look at its fourth argument? */
 static bool is_6_12(void)
 {
+	typedef void recycle_function(struct virtqueue *vq, void *buf);
 	typedef int four_arguments(struct virtqueue *vq, uint32_t num,
-				   vq_recycle_t recycle,
-				   vq_recycle_done_t done);
+				   recycle_function *recycle,
+				   vq_callback_t *done);
 	static four_arguments *volatile resize =
 		(four_arguments *)(void (*)(void))virtqueue_resize;
 	static int (*const ops[2])(struct virtqueue *) = { reset_op, reset_op };
@@ -117,12 +122,24 @@ static void child_linked(void)
 	check_in_effect(LINKED);
 }
 
+/* One line of the library's, with these in it. */
+static void check_one_line(const char *first, const char *second)
+{
+	const char *text = child_stderr();
+
+	if (!CHECK(strncmp(text, "virtio_ring: ", 13) == 0 &&
+		   strstr(text, first) && strstr(text, second) &&
+		   strchr(text, '\n') == text + strlen(text) - 1))
+		printf("stderr: %s\n", text);
+}
+
 static void environment(void)
 {
 	static const struct {
 		const char *value, *argument;
 	} rows[] = {
 		{ NULL, "child_linked" },
+		{ "", "child_linked" },
 		{ "6.1", "child_6_1" },
 		{ "6.12", "child_6_12" },
 		{ "series", "child_series" },
@@ -131,15 +148,30 @@ static void environment(void)
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const char *value = rows[i].value;
+		const char *argument = rows[i].argument;
 
 		set_case("VIRTIO_RING_ABI %s", value ? value : "unset");
-		CHECK_EQ(run_again(rows[i].argument,
-				   value ? "VIRTIO_RING_ABI" : NULL, value), 0);
+#ifndef NO_CHOICE
+		argument = "child_linked";
+#endif
+		CHECK_EQ(run_again(argument, value ? "VIRTIO_RING_ABI" : NULL,
+				   value), 0);
+#ifndef NO_CHOICE
+		/* The program's structures are what they are. */
+		if (value && *value && strcmp(value, LINKED) != 0) {
+			check_one_line(value, "is linked for " LINKED "\n");
+			check_one_line("VIRTIO_RING_ABI=", "");
+			continue;
+		}
+#endif
 		CHECK_EQ(strlen(child_stderr()), 0);
 	}
 }
 
-/* No guessing: a line that says what, and an abort before main(). */
+/*
+ * A line that says what. The layout is as linked; where that is open there is no
+ * guessing, but an abort before main().
+ */
 static void unknown(void)
 {
 	static const char *const values[] = {
@@ -148,21 +180,102 @@ static void unknown(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		const char *text;
+		const char *value = values[i][0] == '\xff' ? "" : values[i];
 		int status;
 
 		set_case("VIRTIO_RING_ABI=%s", values[i]);
+#ifdef NO_CHOICE
 		status = run_again("child_main", "VIRTIO_RING_ABI", values[i]);
 		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-		text = child_stderr();
-		CHECK(strncmp(text, "virtio_ring: ", 13) == 0);
-		CHECK(strstr(text, "VIRTIO_RING_ABI") != NULL);
-		if (values[i][0] != '\xff')
-			CHECK(strstr(text, values[i]) != NULL);
-		/* One line, of which main() wrote nothing. */
-		CHECK(strchr(text, '\n') == text + strlen(text) - 1);
-		CHECK(strstr(text, "main") == NULL);
+		check_one_line(value, "must be 6.1, 6.12 or series");
+		/* Of which main() wrote nothing. */
+		CHECK(strstr(child_stderr(), "main") == NULL);
+#else
+		status = run_again("child_linked", "VIRTIO_RING_ABI", values[i]);
+		CHECK_EQ(status, 0);
+		check_one_line(value, "is linked for " LINKED "\n");
+#endif
+		check_one_line("VIRTIO_RING_ABI=", "");
 	}
+}
+
+/* However long the value is, the line says what is wrong with it. */
+static void long_value(void)
+{
+	char value[1001];
+
+	memset(value, 'x', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	run_again("child_main", "VIRTIO_RING_ABI", value);
+#ifdef NO_CHOICE
+	check_one_line("VIRTIO_RING_ABI=xxxx", "must be 6.1, 6.12 or series");
+#else
+	CHECK(strstr(child_stderr(), "is linked for " LINKED "\n") != NULL);
+#endif
+	memset(value, 'x', sizeof(value) - 1);
+	run_again("child_linked", "VIRTIO_RING_DEBUG", value);
+	check_one_line("VIRTIO_RING_DEBUG=xxxx", "must be 0 or 1");
+}
+
+/* So many kinds of trouble are not the library's. */
+enum { NOT_SECURE = 77 };
+
+static void copy_file(const char *from, int to)
+{
+	static char piece[1 << 16];
+	FILE *file = fopen(from, "rb");
+	size_t length;
+
+	REQUIRE(file != NULL);
+	while ((length = fread(piece, 1, sizeof(piece), file)))
+		REQUIRE(write(to, piece, length) == (ssize_t)length);
+	fclose(file);
+}
+
+/* Whoever calls a setuid program must not choose what it does. */
+static void setuid_program(void)
+{
+	static const char *const names[] = {
+		"VIRTIO_RING_ABI", "VIRTIO_RING_WRAP_COUNTERS",
+		"VIRTIO_RING_CHECK_LEN", "VIRTIO_RING_DEBUG",
+	};
+	char copy[] = "/tmp/virtio_ring_abi_XXXXXX";
+	int file = mkstemp(copy);
+	size_t i;
+
+	REQUIRE(file >= 0);
+	copy_file(this_program(), file);
+	if (fchown(file, 65534, (gid_t)-1) || fchmod(file, 04755)) {
+		printf("skipped: this user can't make a setuid program\n");
+		close(file);
+		unlink(copy);
+		return;
+	}
+	close(file);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int status = run_copy(copy, "child_secure", names[i], "unknown");
+
+		set_case("%s", names[i]);
+		if (strstr(child_stderr(), "loading shared libraries")) {
+			printf("skipped: LD_LIBRARY_PATH is ignored, too\n");
+			break;
+		}
+		if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_SECURE) {
+			printf("skipped: /tmp has no setuid programs\n");
+			break;
+		}
+		CHECK_EQ(status, 0);
+		if (!CHECK_EQ(strlen(child_stderr()), 0))
+			printf("stderr: %s", child_stderr());
+	}
+	unlink(copy);
+}
+
+static void child_secure(void)
+{
+	if (!getauxval(AT_SECURE))
+		exit(NOT_SECURE);
+	check_in_effect(LINKED);
 }
 
 static void child_main(void)
@@ -176,6 +289,8 @@ int main(int argc, char **argv)
 		TEST_ONCE(as_linked),
 		TEST_ONCE(environment),
 		TEST_ONCE(unknown),
+		TEST_ONCE(long_value),
+		TEST_ONCE(setuid_program),
 	};
 	/* What the others run this program again for. */
 	static const struct test children[] = {
@@ -184,6 +299,7 @@ int main(int argc, char **argv)
 		TEST_ONCE(child_6_12),
 		TEST_ONCE(child_series),
 		TEST_ONCE(child_main),
+		TEST_ONCE(child_secure),
 	};
 
 	if (argc == 2 && strncmp(argv[1], "child_", 6) == 0)

@@ -46,11 +46,9 @@ void bed_init(struct bed *bed, struct plan plan)
 	if (plan.indirect)
 		features |= 1ull << VIRTIO_RING_F_INDIRECT_DESC;
 	memset(bed, 0, sizeof(*bed));
+	virtio_device_init(&bed->vdev);
 	bed->vdev.features = features;
-	bed->vdev.vqs.next = &bed->vdev.vqs;
-	bed->vdev.vqs.prev = &bed->vdev.vqs;
 	bed->vdev.config = &bed->ops;
-	pthread_spin_init(&bed->vdev.vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
 	bed->notify_result = true;
 }
 

@@ -461,6 +461,52 @@ static void uninitialised_device(struct plan plan)
 	free(vdev);
 }
 
+/* A first program's device: no list, and on x86 a lock that never opens. */
+static void zeroed_device(struct plan plan)
+{
+	static const char *const names[] = {
+		"virtio_ring: virtio_break_device: the device's vqs has a NULL",
+		"virtio_ring: __virtio_unbreak_device: the device's vqs has a NULL",
+	};
+	void *pages = aligned_alloc(PAGE, 1 << 20);
+	enum creator creator;
+	struct vring vring;
+	struct bed bed;
+	int row;
+
+	REQUIRE(pages != NULL);
+	vring_init(&vring, 16, pages, 64);
+	for (row = 0; row < 3; row++) {
+		bed_init(&bed, plan);
+		/* Whoever takes this lock waits for ever. */
+		pthread_spin_lock(&bed.vdev.vqs_list_lock);
+		if (row != 1)
+			bed.vdev.vqs.next = NULL;
+		if (row != 2)
+			bed.vdev.vqs.prev = NULL;
+		for (creator = CREATE; creator <= NEW; creator++) {
+			set_case("%s, row %d", creators[creator], row);
+			catch_stderr();
+			CHECK_PTR(make(creator, &bed, 16, pages, 1 << 20),
+				  NULL);
+			CHECK_LINE(creators[creator], "virtio_device_init()");
+		}
+		set_case("row %d", row);
+		catch_stderr();
+		CHECK_PTR(__vring_new_virtqueue(0, vring, &bed.vdev, true,
+						false, NULL, NULL, "test"),
+			  NULL);
+		CHECK_LINE("__vring_new_virtqueue", "virtio_device_init()");
+		catch_stderr();
+		virtio_break_device(&bed.vdev);
+		CHECK(strncmp(caught(), names[0], strlen(names[0])) == 0);
+		catch_stderr();
+		__virtio_unbreak_device(&bed.vdev);
+		CHECK(strncmp(caught(), names[1], strlen(names[1])) == 0);
+	}
+	free(pages);
+}
+
 /* Buffers in flight, with tables in the ring and elsewhere, are forgotten. */
 static void delete_in_flight(struct plan plan)
 {
@@ -490,6 +536,7 @@ int main(int argc, char **argv)
 		TEST_SPLIT(addresses_of_programs_ring),
 		TEST_ALL(queue_list),
 		TEST_ALL(uninitialised_device),
+		TEST_ALL(zeroed_device),
 		TEST_ALL(delete_in_flight),
 	};
 

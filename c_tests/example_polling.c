@@ -222,13 +222,11 @@ static void run(bool packed, unsigned int messages)
 
 	memset(&channel, 0, sizeof(channel));
 	channel.messages = messages;
+	virtio_device_init(&channel.vdev);
 	channel.vdev.features = 1ull << VIRTIO_F_VERSION_1 |
 				1ull << VIRTIO_RING_F_EVENT_IDX;
 	if (packed)
 		channel.vdev.features |= 1ull << VIRTIO_F_RING_PACKED;
-	channel.vdev.vqs.next = &channel.vdev.vqs;
-	channel.vdev.vqs.prev = &channel.vdev.vqs;
-	pthread_spin_init(&channel.vdev.vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
 	pthread_mutex_init(&channel.lock, NULL);
 	sem_init(&channel.kicked, 0, 0);
 

@@ -154,12 +154,46 @@ static void threads(struct plan plan)
 		bed_close(&beds[i]);
 }
 
+/* However long a queue's name is: function and reason are on the line. */
+static void long_names(struct plan plan)
+{
+	static const size_t lengths[] = { 96, 97, 229, 230, 231, 260, 5000 };
+	const char *reason = ": virtqueue_add_outbuf: data is NULL\n";
+	static char name[5001];
+	struct bed bed;
+	size_t i;
+
+	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		const char *text;
+
+		set_case("%zu bytes", lengths[i]);
+		bed_open(&bed, plan);
+		memset(name, 'n', sizeof(name));
+		/* Two bytes, of which the second would be the first to go. */
+		if (i % 2)
+			memcpy(name + 95, "\xc3\xa4", 2);
+		name[lengths[i]] = '\0';
+		bed.vq->name = name;
+		catch_stderr();
+		bad_adds(&bed, 1);
+		text = caught();
+		CHECK(strncmp(text, "virtio_ring: nnnnnnnnnnnnnnnn", 29) == 0);
+		CHECK(strlen(text) > strlen(reason) &&
+		      strcmp(text + strlen(text) - strlen(reason), reason) == 0);
+		CHECK(!strchr(text, '\xc3') == !strchr(text, '\xa4'));
+		CHECK(!strstr(text, "nnn...") == (i == 0));
+		bed.vq->name = "test";
+		bed_close(&bed);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST_ALL(flood),
 		TEST_ALL(breaking),
 		TEST_SPLIT(threads),
+		TEST_SPLIT(long_names),
 	};
 
 	return RUN_TESTS(tests, argc, argv);

@@ -2,12 +2,14 @@
 /*
  * The list of a device's queues is under the program's own spin lock. Another
  * thread holds it for a while; a call that takes it comes back only when it
- * was let go, one that must not take it comes back at once.
+ * was let go, one that must not take it comes back at once. A wait of a second is
+ * reported: perhaps nobody has ever set the lock up.
  */
 #include "bed.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <time.h>
 
 static struct virtio_device *device;
@@ -125,11 +127,110 @@ static void not_taken(struct plan plan)
 	bed_close(&bed);
 }
 
+/* Holds the lock while the library's clock goes on five times, by so much. */
+static atomic_uint step;
+
+static void *stepping_holder(void *unused)
+{
+	struct timespec while_ = { .tv_nsec = 100 * 1000 * 1000 };
+	unsigned int i;
+
+	pthread_spin_lock(&device->vqs_list_lock);
+	atomic_store(&held, true);
+	for (i = 0; i < 5; i++) {
+		nanosleep(&while_, NULL);
+		pass_time(atomic_load(&step));
+	}
+	nanosleep(&while_, NULL);
+	pthread_spin_unlock(&device->vqs_list_lock);
+	return unused;
+}
+
+static pthread_t hold_for_long(struct bed *bed, unsigned int ms)
+{
+	pthread_t thread;
+
+	device = &bed->vdev;
+	atomic_store(&held, false);
+	atomic_store(&step, ms);
+	catch_stderr();
+	REQUIRE(pthread_create(&thread, NULL, stepping_holder, NULL) == 0);
+	while (!atomic_load(&held))
+		;
+	return thread;
+}
+
+static struct virtqueue *create(struct bed *bed)
+{
+	return vring_create_virtqueue(0, 4, 64, &bed->vdev, true, false, false,
+				      bed_notify, NULL, "test");
+}
+
+/* One line, however long it goes on, and then the call does what it should. */
+static void long_wait(void)
+{
+	struct plan plan = { .packed = false };
+	struct virtqueue *vq;
+	struct bed bed;
+	pthread_t thread;
+
+	bed_init(&bed, plan);
+
+	set_case("5 seconds, create");
+	thread = hold_for_long(&bed, 1000);
+	vq = create(&bed);
+	pthread_join(thread, NULL);
+	CHECK_LINE("vring_create_virtqueue", "virtio_device_init()");
+	REQUIRE(vq != NULL);
+
+	set_case("5 seconds, break");
+	thread = hold_for_long(&bed, 1000);
+	virtio_break_device(&bed.vdev);
+	pthread_join(thread, NULL);
+	CHECK(virtqueue_is_broken(vq));
+	CHECK(strncmp(caught(), "virtio_ring: virtio_break_device: ", 34) == 0);
+	CHECK(strstr(caught(), "pthread_spin_init()") != NULL);
+	CHECK(strchr(caught(), '\n') == caught() + strlen(caught()) - 1);
+
+	set_case("5 seconds, delete");
+	thread = hold_for_long(&bed, 1000);
+	vring_del_virtqueue(vq);
+	pthread_join(thread, NULL);
+	CHECK_LINE("vring_del_virtqueue", "vqs_list_lock");
+	CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+
+	set_case("less than a second");
+	thread = hold_for_long(&bed, 199);
+	vq = create(&bed);
+	pthread_join(thread, NULL);
+	CHECK_SILENT();
+	REQUIRE(vq != NULL);
+	vring_del_virtqueue(vq);
+}
+
+/* A lock that is open costs no look at the clock. */
+static void no_wait(struct plan plan)
+{
+	unsigned int reads = clock_reads();
+	struct virtqueue *vq;
+	struct bed bed;
+
+	bed_init(&bed, plan);
+	vq = create(&bed);
+	REQUIRE(vq != NULL);
+	virtio_break_device(&bed.vdev);
+	__virtio_unbreak_device(&bed.vdev);
+	vring_del_virtqueue(vq);
+	CHECK_EQ(clock_reads(), reads);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST_ALL(taken),
 		TEST_ALL(not_taken),
+		TEST_ONCE(long_wait),
+		TEST_ALL(no_wait),
 	};
 
 	return RUN_TESTS(tests, argc, argv);

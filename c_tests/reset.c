@@ -10,7 +10,7 @@
 
 static void recycle(struct virtqueue *vq, void *buf);
 
-static int resize(struct virtqueue *vq, uint32_t num, vq_recycle_done_t done)
+static int resize(struct virtqueue *vq, uint32_t num, vq_callback_t *done)
 {
 #ifdef VIRTIO_RING_ABI_6_12
 	return virtqueue_resize(vq, num, recycle, done);
@@ -19,14 +19,15 @@ static int resize(struct virtqueue *vq, uint32_t num, vq_recycle_done_t done)
 	 * 6.1's has three arguments; whatever lies where a fourth would be must
 	 * not be looked at. Volatile, or the compiler sees what is done here.
 	 */
+	typedef void recycle_function(struct virtqueue *vq, void *buf);
 	typedef int four_arguments(struct virtqueue *vq, uint32_t num,
-				   vq_recycle_t recycle,
-				   vq_recycle_done_t garbage);
+				   recycle_function *recycle,
+				   vq_callback_t *garbage);
 	static four_arguments *volatile function =
 		(four_arguments *)(void (*)(void))virtqueue_resize;
 
 	if (!done)
-		done = (vq_recycle_done_t)0xdead0000beef;
+		done = (vq_callback_t *)0xdead0000beef;
 	return function(vq, num, recycle, done);
 #endif
 }

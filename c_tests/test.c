@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,20 +134,30 @@ int run_tests(const struct test *tests, size_t count, int argc, char **argv)
 	return failures ? 1 : 0;
 }
 
-static unsigned long long milliseconds = 12345678;
+/* Threads of a test wait for one another, and for time to pass. */
+static atomic_ullong milliseconds = 12345678;
+static atomic_uint reads;
 
 /* The program's comes before the C library's: the library asks this one. */
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
+	unsigned long long ms = atomic_load(&milliseconds);
+
 	(void)clock;
-	now->tv_sec = (time_t)(milliseconds / 1000);
-	now->tv_nsec = (long)(milliseconds % 1000 * 1000000);
+	atomic_fetch_add(&reads, 1);
+	now->tv_sec = (time_t)(ms / 1000);
+	now->tv_nsec = (long)(ms % 1000 * 1000000);
 	return 0;
 }
 
 void pass_time(unsigned int ms)
 {
-	milliseconds += ms;
+	atomic_fetch_add(&milliseconds, ms);
+}
+
+unsigned int clock_reads(void)
+{
+	return atomic_load(&reads);
 }
 
 static FILE *caught_file;
@@ -224,7 +235,18 @@ const char *child_stderr(void)
 	return child_text;
 }
 
+const char *this_program(void)
+{
+	return program;
+}
+
 int run_again(const char *argument, const char *variable, const char *value)
+{
+	return run_copy(program, argument, variable, value);
+}
+
+int run_copy(const char *copy, const char *argument, const char *variable,
+	     const char *value)
 {
 	FILE *file = tmpfile();
 	int status = -1;
@@ -241,7 +263,7 @@ int run_again(const char *argument, const char *variable, const char *value)
 		if (variable)
 			setenv(variable, value, 1);
 		dup2(fileno(file), STDERR_FILENO);
-		execl(program, program, argument, (char *)NULL);
+		execl(copy, copy, argument, (char *)NULL);
 		_exit(127);
 	}
 	REQUIRE(waitpid(child, &status, 0) == child);

@@ -77,6 +77,8 @@ void set_case(const char *format, ...);
 
 /* The clock that the library sees stands still until it is told to go on. */
 void pass_time(unsigned int ms);
+/* How often somebody has asked it. */
+unsigned int clock_reads(void);
 
 /*
  * Catches what is written to stderr, by whomever: caught() ends it and hands
@@ -103,12 +105,17 @@ bool check_line(const char *function, const char *value, bool or_none,
 		const char *file, int line);
 
 /*
- * Runs this program again, as it was called, with one argument and, if `variable` is not NULL,
- * with it in the environment; else without any of the library's variables.
+ * Runs this program again, as it was called, with one argument and, if
+ * `variable` is not NULL, with it in the environment; else without any of the library's variables.
  * Returns the status as waitpid() says it; the child's stderr goes to
  * child_stderr().
  */
 int run_again(const char *argument, const char *variable, const char *value);
+/* The same with a copy of this program. */
+int run_copy(const char *copy, const char *argument, const char *variable,
+	     const char *value);
+/* The file that this program is in: /proc/self/exe is valgrind's, under it. */
+const char *this_program(void);
 const char *child_stderr(void);
 
 #endif

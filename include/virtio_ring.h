@@ -9,21 +9,50 @@
  * instead, those that call 6.12's virtqueue_resize virtio_ring-6.12: these set
  * VIRTIO_RING_ABI_SERIES and VIRTIO_RING_ABI_6_12, which this file looks at.
  *
- * It may be included before, behind or without <linux/virtio_ring.h> and
- * <linux/virtio_config.h>. `struct vring` is theirs: to look into one, or to
- * call __vring_new_virtqueue(), include <linux/virtio_ring.h>.
+ * It may be included before, after or without the system's
+ * <linux/virtio_ring.h> and <linux/virtio_config.h>. `struct vring` is theirs: to
+ * look into one, or to call __vring_new_virtqueue(), include
+ * <linux/virtio_ring.h>. The headers of a kernel tree's tools/virtio declare the
+ * same structures as this file: a program includes one or the other.
+ *
+ * Threads. Calls on one queue must be serialised by the caller, except where a
+ * function says "From any thread": it may run beside any other call on the queue.
+ * Only two run alone, virtqueue_resize() and vring_del_virtqueue(): while they do,
+ * no other call on the queue may be under way, not even one from any thread. Calls
+ * on different queues need no lock. What the program gives the library to call
+ * (notify, callback, recycle) runs on the thread that made the call.
+ *
+ * Memory. A list of buffer parts is read while it is added, and not kept. What it
+ * points at belongs to the device until virtqueue_get_buf() or
+ * virtqueue_detach_unused_buf() gives its `data` back.
  */
 #ifndef VIRTIO_RING_H
 #define VIRTIO_RING_H
 
+#if defined(LINUX_VIRTIO_H) || defined(_LINUX_VIRTIO_H) || \
+	defined(_LINUX_DMA_MAPPING_H) || defined(_TOOLS_LINUX_TYPES_H_) || \
+	(defined(SCATTERLIST_H) && defined(KERNEL_H))
+#error "virtio_ring.h cannot stand beside the kernel tree's own headers (tools/virtio/linux, tools/include): include one or the other"
+#else
 
+
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#if defined(__GLIBC__) && !defined(__USE_XOPEN2K)
+/* glibc hides it from strict C without _POSIX_C_SOURCE. */
+extern int pthread_spin_init(volatile int *lock, int pshared);
+#endif
 
 struct vring;
 struct virtqueue;
 struct virtio_device;
+
+/* Called when buffers were used. The kernel's type: a function. */
+typedef void vq_callback_t(struct virtqueue *vq);
 
 /* Addresses as the device sees them. The same as the processor's here. */
 typedef unsigned long long dma_addr_t;
@@ -80,12 +109,6 @@ enum dma_data_direction {
 #define VIRTIO_F_NOTIFICATION_DATA 38
 
 /**
- * No list may be longer: the length of an indirect table, 16 bytes an entry,
- * is a 32-bit number. It also ends the walk of a list that links to itself.
- */
-#define MAX_ENTRIES ((1 << 28) - 1)
-
-/**
  * The generic part of a device.
  */
 struct device {
@@ -116,11 +139,6 @@ struct list_head {
 };
 
 /**
- * Called when buffers were used.
- */
-typedef void (*vq_callback_t)(struct virtqueue *vq);
-
-/**
  * The public part of a queue. The library allocates it and owns what lies
  * around it in memory; a program may read all of it, and write `callback`, `index`,
  * `num_max` and `priv`.
@@ -134,7 +152,7 @@ struct virtqueue {
          * Called by `vring_interrupt` when buffers were used; may be NULL, which
          * at creation also tells the device not to interrupt.
          */
-        vq_callback_t callback;
+        vq_callback_t *callback;
         /**
          * Name given at creation, for messages. Not copied.
          */
@@ -191,7 +209,8 @@ struct virtio_config_ops {
 };
 
 /**
- * A device as the tools' headers of 5.17, 6.1 and 6.12 declare it.
+ * A device as the tools' headers of 5.17, 6.1 and 6.12 declare it. The program
+ * owns it, and sets it up with `virtio_device_init` before all else.
  */
 struct virtio_device {
 #ifdef VIRTIO_RING_ABI_SERIES
@@ -210,12 +229,13 @@ struct virtio_device {
          */
         uint64_t features;
         /**
-         * The device's queues.
+         * The device's queues. Set up with `virtio_device_init`: an empty list
+         * points to itself.
          */
         struct list_head vqs;
         /**
-         * Lock for `vqs`: a `pthread_spinlock_t`, set up by the program with
-         * `pthread_spin_init`.
+         * Lock for `vqs`: a `pthread_spinlock_t`, set up with `virtio_device_init`
+         * or `pthread_spin_init`.
          */
         int vqs_list_lock;
         /**
@@ -247,21 +267,6 @@ struct scatterlist {
         uint64_t dma_address;
 };
 
-/**
- * Tells the device that something was added; false if it can't.
- */
-typedef bool (*vq_notify_t)(struct virtqueue *vq);
-
-/**
- * Gets what reset and resize give back: the `data` of a buffer.
- */
-typedef void (*vq_recycle_t)(struct virtqueue *vq, void *buf);
-
-/**
- * Called when reset or resize have given everything back.
- */
-typedef void (*vq_recycle_done_t)(struct virtqueue *vq);
-
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -269,6 +274,7 @@ extern "C" {
 /**
  * Largest buffer that can be mapped for the device, in bytes: no limit, as
  * addresses are mapped to themselves.
+ * From any thread.
  */
 size_t virtio_max_dma_size(const struct virtio_device *vdev);
 
@@ -283,6 +289,7 @@ size_t virtio_max_dma_size(const struct virtio_device *vdev);
  * Returns 0; -EINVAL (no data, no entries); -EIO (the queue is broken); -ENOSPC
  * (not enough free descriptors); -ENOMEM. Nothing is added unless 0 is
  * returned.
+ * The caller serialises.
  */
 int virtqueue_add_sgs(struct virtqueue *vq,
                       struct scatterlist **sgs,
@@ -294,6 +301,7 @@ int virtqueue_add_sgs(struct virtqueue *vq,
 /**
  * Adds a buffer that the device reads: one list of `num` entries. -EINVAL also
  * if the list is shorter or longer than that; else as `virtqueue_add_sgs`.
+ * The caller serialises.
  */
 int virtqueue_add_outbuf(struct virtqueue *vq,
                          struct scatterlist *sg,
@@ -303,6 +311,7 @@ int virtqueue_add_outbuf(struct virtqueue *vq,
 
 /**
  * Adds a buffer that the device writes; else as `virtqueue_add_outbuf`.
+ * The caller serialises.
  */
 int virtqueue_add_inbuf(struct virtqueue *vq,
                         struct scatterlist *sg,
@@ -314,6 +323,7 @@ int virtqueue_add_inbuf(struct virtqueue *vq,
  * Adds a buffer that the device writes, with a second pointer for
  * `virtqueue_get_buf_ctx`. -EINVAL also on a queue that uses indirect descriptors;
  * else as `virtqueue_add_inbuf`.
+ * The caller serialises.
  */
 int virtqueue_add_inbuf_ctx(struct virtqueue *vq,
                             struct scatterlist *sg,
@@ -325,27 +335,31 @@ int virtqueue_add_inbuf_ctx(struct virtqueue *vq,
 /**
  * First half of `virtqueue_kick`: does the device want to be notified of what
  * was added? True calls for `virtqueue_notify`.
+ * The caller serialises.
  */
 bool virtqueue_kick_prepare(struct virtqueue *vq);
 
 /**
  * Second half of `virtqueue_kick`: calls the queue's notify function. False if
- * that fails, and the queue is broken then, or was before. Needs no
- * serialisation.
+ * that fails, and the queue is broken then, or was before.
+ * From any thread.
  */
 bool virtqueue_notify(struct virtqueue *vq);
 
 /**
- * Tells the device of what was added, if it wants to know. False if the queue is
- * broken.
+ * Tells the device of what was added, if it wants to know. False if it wants to
+ * and the notify function fails, which breaks the queue, or the queue is broken.
+ * True if no notification is due, on a broken queue, too.
+ * The caller serialises.
  */
 bool virtqueue_kick(struct virtqueue *vq);
 
 /**
  * Takes the next used buffer: its `data`, and in `*len` how many bytes the
- * device says it wrote (checked with `VIRTIO_RING_CHECK_LEN=1` only). NULL when there is none, or the queue is
- * broken. With `ctx`, the pointer given to `virtqueue_add_inbuf_ctx` goes
- * there.
+ * device says it wrote (checked with `VIRTIO_RING_CHECK_LEN=1` only). NULL when
+ * there is none, or the queue is broken. With `ctx`, the pointer given to
+ * `virtqueue_add_inbuf_ctx` goes there.
+ * The caller serialises.
  */
 void *virtqueue_get_buf_ctx(struct virtqueue *vq,
                             unsigned int *len,
@@ -353,6 +367,7 @@ void *virtqueue_get_buf_ctx(struct virtqueue *vq,
 
 /**
  * Takes the next used buffer; see `virtqueue_get_buf_ctx`.
+ * The caller serialises.
  */
 void *virtqueue_get_buf(struct virtqueue *vq, unsigned int *len);
 
@@ -368,6 +383,7 @@ void virtqueue_disable_cb(struct virtqueue *vq);
  *
  * Opaque while wraps are counted. Else the last used index (split), or the ring
  * position with the used wrap counter in bit 15 (packed).
+ * The caller serialises.
  */
 unsigned int virtqueue_enable_cb_prepare(struct virtqueue *vq);
 
@@ -380,18 +396,21 @@ bool virtqueue_poll(struct virtqueue *vq, unsigned int last_used_idx);
 /**
  * Asks the device to interrupt again. False if there is a used buffer already;
  * the interrupt for it may never come.
+ * The caller serialises.
  */
 bool virtqueue_enable_cb(struct virtqueue *vq);
 
 /**
  * Asks the device to interrupt when three quarters of what is in flight is used.
  * False if there is something to do already.
+ * The caller serialises.
  */
 bool virtqueue_enable_cb_delayed(struct virtqueue *vq);
 
 /**
  * Takes back a buffer that was not used, and its `data`; NULL when there is none
  * left. The device must be stopped.
+ * The caller serialises.
  */
 void *virtqueue_detach_unused_buf(struct virtqueue *vq);
 
@@ -408,24 +427,28 @@ bool virtqueue_is_broken(const struct virtqueue *vq);
 /**
  * Address of the descriptor area, for the device. 0, and a line on stderr, for
  * a ring from `vring_new_virtqueue`.
+ * From any thread.
  */
 dma_addr_t virtqueue_get_desc_addr(const struct virtqueue *vq);
 
 /**
  * Address of the driver area (available ring, or driver event suppression
  * structure); else as `virtqueue_get_desc_addr`.
+ * From any thread.
  */
 dma_addr_t virtqueue_get_avail_addr(const struct virtqueue *vq);
 
 /**
  * Address of the device area (used ring, or device event suppression structure);
  * else as `virtqueue_get_desc_addr`.
+ * From any thread.
  */
 dma_addr_t virtqueue_get_used_addr(const struct virtqueue *vq);
 
 /**
  * Where the parts of a split ring are; NULL for a packed one. The answer is as
  * old as the queue, or its last resize.
+ * From any thread.
  */
 const struct vring *virtqueue_get_vring(const struct virtqueue *vq);
 
@@ -448,6 +471,7 @@ int vring_interrupt(int irq, void *vq);
  * interrupt. `name` is for messages. Device and name must outlive the queue.
  *
  * NULL, and a line on stderr, when that can't be.
+ * From any thread.
  */
 struct virtqueue *vring_create_virtqueue(unsigned int index,
                                          unsigned int num,
@@ -456,13 +480,14 @@ struct virtqueue *vring_create_virtqueue(unsigned int index,
                                          bool weak_barriers,
                                          bool may_reduce_num,
                                          bool context,
-                                         vq_notify_t notify,
-                                         vq_callback_t callback,
+                                         bool (*notify)(struct virtqueue *vq),
+                                         vq_callback_t *callback,
                                          const char *name);
 
 /**
  * As `vring_create_virtqueue`, with the device that `virtqueue_dma_dev` is to
  * answer.
+ * From any thread.
  */
 struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
                                              unsigned int num,
@@ -471,8 +496,8 @@ struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
                                              bool weak_barriers,
                                              bool may_reduce_num,
                                              bool context,
-                                             vq_notify_t notify,
-                                             vq_callback_t callback,
+                                             bool (*notify)(struct virtqueue *vq),
+                                             vq_callback_t *callback,
                                              const char *name,
                                              struct device *dma_dev);
 
@@ -481,6 +506,7 @@ struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
  * with `vring_align`. The memory is neither cleared nor checked, and must
  * outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
  * the packed ring.
+ * From any thread.
  */
 struct virtqueue *vring_new_virtqueue(unsigned int index,
                                       unsigned int num,
@@ -489,33 +515,35 @@ struct virtqueue *vring_new_virtqueue(unsigned int index,
                                       bool weak_barriers,
                                       bool context,
                                       void *pages,
-                                      vq_notify_t notify,
-                                      vq_callback_t callback,
+                                      bool (*notify)(struct virtqueue *vq),
+                                      vq_callback_t *callback,
                                       const char *name);
 
 /**
  * 5.17's way to make a queue on a split ring whose three parts are said one by
  * one: descriptors on a multiple of 16, available ring of 2, used ring of 4.
  * Else as `vring_new_virtqueue`.
+ * From any thread.
  */
 struct virtqueue *__vring_new_virtqueue(unsigned int index,
                                         struct vring vring,
                                         struct virtio_device *vdev,
                                         bool weak_barriers,
                                         bool context,
-                                        vq_notify_t notify,
-                                        vq_callback_t callback,
+                                        bool (*notify)(struct virtqueue *vq),
+                                        vq_callback_t *callback,
                                         const char *name);
 
 /**
  * Deletes a queue and what was allocated for it. Buffers in flight are
- * forgotten. No call may be under way on the queue.
+ * forgotten. Runs alone: no call may be under way on the queue.
  */
 void vring_del_virtqueue(struct virtqueue *vq);
 
 /**
  * Clears the transport's feature bits (28 to 41) that this ring does not
  * implement.
+ * The caller serialises.
  */
 void vring_transport_features(struct virtio_device *vdev);
 
@@ -545,15 +573,17 @@ void __virtqueue_unbreak(struct virtqueue *vq);
  * now on, so that a poller is not fooled when the lower half comes round. To be
  * called before the queue is live.
  *
- * Returns 0; -EINVAL on a broken queue; -EBUSY if it is too late: the device's
- * status is 0 or has DRIVER_OK, or where there is no status (6.1, 6.12), the queue
- * was used.
+ * Returns 0; -EINVAL on a broken queue; -EBUSY if it is too early, the
+ * device's status is 0; or too late, the status has DRIVER_OK or, where there is no
+ * status (6.1, 6.12), the queue was used.
+ * The caller serialises.
  */
 int virtqueue_use_wrap_counter(struct virtqueue *vq);
 
 /**
  * From now on the driver maps elements itself and says their addresses in the
  * scatterlist's `dma_address`. -EINVAL when something is in flight.
+ * The caller serialises.
  */
 int virtqueue_set_dma_premapped(struct virtqueue *vq);
 
@@ -565,14 +595,16 @@ int virtqueue_set_dma_premapped(struct virtqueue *vq);
  * Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
  * one of the functions); an error of the first function, or -EBUSY if the second
  * has one.
+ * The caller serialises.
  */
 int virtqueue_reset(struct virtqueue *vq,
-                    vq_recycle_t recycle,
-                    vq_recycle_done_t recycle_done);
+                    void (*recycle)(struct virtqueue *vq, void *buf),
+                    void (*recycle_done)(struct virtqueue *vq));
 
 /**
  * The device that maps for this queue: the one given at creation if the device
  * has VIRTIO_F_ACCESS_PLATFORM, else NULL.
+ * From any thread.
  */
 struct device *virtqueue_dma_dev(struct virtqueue *vq);
 
@@ -580,11 +612,13 @@ struct device *virtqueue_dma_dev(struct virtqueue *vq);
  * What a notification to the device carries: queue number in the lower half,
  * next available index (split) or position and wrap counter (packed) in the
  * upper.
+ * From any thread, also from a notify function that runs without the lock.
  */
 uint32_t vring_notification_data(struct virtqueue *vq);
 
 /**
  * Address of a buffer for the device: the same.
+ * From any thread.
  */
 dma_addr_t virtqueue_dma_map_single_attrs(struct virtqueue *vq,
                                           void *ptr,
@@ -594,6 +628,7 @@ dma_addr_t virtqueue_dma_map_single_attrs(struct virtqueue *vq,
 
 /**
  * Undoes a mapping: nothing to do.
+ * From any thread.
  */
 void virtqueue_dma_unmap_single_attrs(struct virtqueue *vq,
                                       dma_addr_t addr,
@@ -603,16 +638,19 @@ void virtqueue_dma_unmap_single_attrs(struct virtqueue *vq,
 
 /**
  * Is this the address of a failed mapping? Always 0: no.
+ * From any thread.
  */
 int virtqueue_dma_mapping_error(struct virtqueue *vq, dma_addr_t addr);
 
 /**
  * Must this mapping be synchronised before the other side uses it? Never.
+ * From any thread.
  */
 bool virtqueue_dma_need_sync(struct virtqueue *vq, dma_addr_t addr);
 
 /**
  * Hands a part of a mapping to the processor: nothing to do.
+ * From any thread.
  */
 void virtqueue_dma_sync_single_range_for_cpu(struct virtqueue *vq,
                                              dma_addr_t addr,
@@ -622,6 +660,7 @@ void virtqueue_dma_sync_single_range_for_cpu(struct virtqueue *vq,
 
 /**
  * Hands a part of a mapping to the device: nothing to do.
+ * From any thread.
  */
 void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
                                                 dma_addr_t addr,
@@ -638,6 +677,7 @@ void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
  * counts as large as the next power of two in both.)
  *
  * NULL, and a line on stderr, also when the range is too small.
+ * From any thread.
  */
 struct virtqueue *vring_create_virtqueue_in(unsigned int index,
                                             unsigned int num,
@@ -648,14 +688,15 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index,
                                             bool context,
                                             void *base,
                                             size_t length,
-                                            vq_notify_t notify,
-                                            vq_callback_t callback,
+                                            bool (*notify)(struct virtqueue *vq),
+                                            vq_callback_t *callback,
                                             const char *name);
 
 /**
  * Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes
  * again in the life of a queue, and needs no `virtqueue_use_wrap_counter`. For
  * `virtqueue_poll64` only.
+ * The caller serialises.
  */
 uint64_t virtqueue_enable_cb_prepare64(struct virtqueue *vq);
 
@@ -680,18 +721,33 @@ extern "C" {
  *
  * Returns 0, also if it has the size already; -E2BIG (above num_max); -EINVAL
  * (0); the errors of virtqueue_reset(); -ENOMEM, when the queue has been reset
- * on its old ring.
+ * on its old ring. Runs alone: no other call may be under way on the queue.
  */
 #ifdef VIRTIO_RING_ABI_6_12
-int virtqueue_resize(struct virtqueue *vq, uint32_t num, vq_recycle_t recycle,
-                     vq_recycle_done_t recycle_done);
+int virtqueue_resize(struct virtqueue *vq, uint32_t num,
+                     void (*recycle)(struct virtqueue *vq, void *buf),
+                     void (*recycle_done)(struct virtqueue *vq));
 #else
-int virtqueue_resize(struct virtqueue *vq, uint32_t num, vq_recycle_t recycle);
+int virtqueue_resize(struct virtqueue *vq, uint32_t num,
+                     void (*recycle)(struct virtqueue *vq, void *buf));
 #endif
 
 #ifdef __cplusplus
 }
 #endif
+
+/*
+ * Makes a device: everything is zero, there are no queues, and the lock is open.
+ * Call it before anything else is written to the structure, and call it once:
+ * it forgets the queues. Only the program's own thread may know the device yet.
+ */
+static inline void virtio_device_init(struct virtio_device *vdev)
+{
+	memset(vdev, 0, sizeof(*vdev));
+	vdev->vqs.next = &vdev->vqs;
+	vdev->vqs.prev = &vdev->vqs;
+	pthread_spin_init(&vdev->vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
+}
 
 /*
  * Lists of buffer parts, for add calls. The two lowest bits of page_link: 1, a
@@ -739,4 +795,5 @@ static inline void sg_chain(struct scatterlist *sgl, unsigned int n,
 	sgl[n - 1].length = 0;
 }
 
+#endif /* beside the kernel tree's headers */
 #endif /* VIRTIO_RING_H */

@@ -7,8 +7,8 @@
 //!
 //! What each function asks of its caller, if it says nothing else: the queue
 //! is live and made by this library; pointers are what the kernel's function
-//! takes; calls on one queue are serialised by the caller, but for those that
-//! say "from any thread".
+//! takes. Each says who may call it when: `cbindgen.toml` has the rule, which stands
+//! on top of the header.
 
 #![allow(clippy::missing_safety_doc)]
 // Arguments have the kernel's names, which go into the header, used or not.
@@ -21,11 +21,12 @@ use crate::abi::{
     AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
     virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
-use crate::platform::{self, SpinGuard};
-use crate::queue::{Area, CreateArgs, MemorySource, create, ops};
+use crate::platform::{self, SpinGuard, Text};
+use crate::queue::{Area, CreateArgs, MemorySource, NO_LIST, create, ops};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
 /// addresses are mapped to themselves.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_max_dma_size(vdev: *const virtio_device) -> usize {
     usize::MAX
@@ -41,6 +42,7 @@ pub unsafe extern "C" fn virtio_max_dma_size(vdev: *const virtio_device) -> usiz
 /// Returns 0; -EINVAL (no data, no entries); -EIO (the queue is broken); -ENOSPC
 /// (not enough free descriptors); -ENOMEM. Nothing is added unless 0 is
 /// returned.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_add_sgs(
     vq: *mut virtqueue,
@@ -65,6 +67,7 @@ pub unsafe extern "C" fn virtqueue_add_sgs(
 
 /// Adds a buffer that the device reads: one list of `num` entries. -EINVAL also
 /// if the list is shorter or longer than that; else as `virtqueue_add_sgs`.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_add_outbuf(
     vq: *mut virtqueue,
@@ -78,6 +81,7 @@ pub unsafe extern "C" fn virtqueue_add_outbuf(
 }
 
 /// Adds a buffer that the device writes; else as `virtqueue_add_outbuf`.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_add_inbuf(
     vq: *mut virtqueue,
@@ -93,6 +97,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf(
 /// Adds a buffer that the device writes, with a second pointer for
 /// `virtqueue_get_buf_ctx`. -EINVAL also on a queue that uses indirect descriptors;
 /// else as `virtqueue_add_inbuf`.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
     vq: *mut virtqueue,
@@ -108,6 +113,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
 
 /// First half of `virtqueue_kick`: does the device want to be notified of what
 /// was added? True calls for `virtqueue_notify`.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
@@ -115,16 +121,18 @@ pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
 }
 
 /// Second half of `virtqueue_kick`: calls the queue's notify function. False if
-/// that fails, and the queue is broken then, or was before. Needs no
-/// serialisation.
+/// that fails, and the queue is broken then, or was before.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
     unsafe { ((*ops(vq)).notify)(vq) }
 }
 
-/// Tells the device of what was added, if it wants to know. False if the queue is
-/// broken.
+/// Tells the device of what was added, if it wants to know. False if it wants to
+/// and the notify function fails, which breaks the queue, or the queue is broken.
+/// True if no notification is due, on a broken queue, too.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
@@ -132,9 +140,10 @@ pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
 }
 
 /// Takes the next used buffer: its `data`, and in `*len` how many bytes the
-/// device says it wrote (checked with `VIRTIO_RING_CHECK_LEN=1` only). NULL when there is none, or the queue is
-/// broken. With `ctx`, the pointer given to `virtqueue_add_inbuf_ctx` goes
-/// there.
+/// device says it wrote (checked with `VIRTIO_RING_CHECK_LEN=1` only). NULL when
+/// there is none, or the queue is broken. With `ctx`, the pointer given to
+/// `virtqueue_add_inbuf_ctx` goes there.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_buf_ctx(
     vq: *mut virtqueue,
@@ -146,6 +155,7 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
 }
 
 /// Takes the next used buffer; see `virtqueue_get_buf_ctx`.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: the caller's queue.
@@ -165,6 +175,7 @@ pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
 ///
 /// Opaque while wraps are counted. Else the last used index (split), or the ring
 /// position with the used wrap counter in bit 15 (packed).
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_uint {
     // SAFETY: the caller's queue.
@@ -181,6 +192,7 @@ pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uin
 
 /// Asks the device to interrupt again. False if there is a used buffer already;
 /// the interrupt for it may never come.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
@@ -189,6 +201,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
 
 /// Asks the device to interrupt when three quarters of what is in flight is used.
 /// False if there is something to do already.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool {
     // SAFETY: the caller's queue.
@@ -197,6 +210,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool
 
 /// Takes back a buffer that was not used, and its `data`; NULL when there is none
 /// left. The device must be stopped.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
     // SAFETY: the caller's queue.
@@ -219,6 +233,7 @@ pub unsafe extern "C" fn virtqueue_is_broken(vq: *const virtqueue) -> bool {
 
 /// Address of the descriptor area, for the device. 0, and a line on stderr, for
 /// a ring from `vring_new_virtqueue`.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_addr_t {
     // SAFETY: the caller's queue.
@@ -227,6 +242,7 @@ pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_ad
 
 /// Address of the driver area (available ring, or driver event suppression
 /// structure); else as `virtqueue_get_desc_addr`.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_addr_t {
     // SAFETY: the caller's queue.
@@ -235,6 +251,7 @@ pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_a
 
 /// Address of the device area (used ring, or device event suppression structure);
 /// else as `virtqueue_get_desc_addr`.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_addr_t {
     // SAFETY: the caller's queue.
@@ -243,6 +260,7 @@ pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_ad
 
 /// Where the parts of a split ring are; NULL for a packed one. The answer is as
 /// old as the queue, or its last resize.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_vring(vq: *const virtqueue) -> *const vring {
     // SAFETY: the caller's queue.
@@ -269,6 +287,7 @@ pub unsafe extern "C" fn vring_interrupt(irq: c_int, vq: *mut c_void) -> c_int {
 /// interrupt. `name` is for messages. Device and name must outlive the queue.
 ///
 /// NULL, and a line on stderr, when that can't be.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_create_virtqueue(
     index: c_uint,
@@ -303,6 +322,7 @@ pub unsafe extern "C" fn vring_create_virtqueue(
 
 /// As `vring_create_virtqueue`, with the device that `virtqueue_dma_dev` is to
 /// answer.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_create_virtqueue_dma(
     index: c_uint,
@@ -340,6 +360,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
 /// with `vring_align`. The memory is neither cleared nor checked, and must
 /// outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
 /// the packed ring.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_new_virtqueue(
     index: c_uint,
@@ -375,6 +396,7 @@ pub unsafe extern "C" fn vring_new_virtqueue(
 /// 5.17's way to make a queue on a split ring whose three parts are said one by
 /// one: descriptors on a multiple of 16, available ring of 2, used ring of 4.
 /// Else as `vring_new_virtqueue`.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vring_new_virtqueue(
     index: c_uint,
@@ -406,7 +428,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
 }
 
 /// Deletes a queue and what was allocated for it. Buffers in flight are
-/// forgotten. No call may be under way on the queue.
+/// forgotten. Runs alone: no call may be under way on the queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
     // SAFETY: the caller's queue.
@@ -415,6 +437,7 @@ pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
 
 /// Clears the transport's feature bits (28 to 41) that this ring does not
 /// implement.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
     const TRANSPORT: u64 = (1 << 42) - (1 << 28);
@@ -434,11 +457,15 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
 ///
 /// # Safety
 /// As for [`DeviceRef::new`].
-unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
+unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool, function: &'static str) {
     // SAFETY: the caller's device and lock; only queues are on its list.
     unsafe {
         let device = DeviceRef::new(vdev, platform::abi_version());
-        let _guard = SpinGuard::new(device.lock());
+        if !device.has_list() {
+            let (function, why) = (Text(function), Text(NO_LIST));
+            return platform::log(format_args!("virtio_ring: {function}: {why}"));
+        }
+        let _guard = SpinGuard::new(device.lock(), Text(function));
         device.for_each_queue(|vq| ((*ops(vq)).set_broken)(vq, broken));
     }
 }
@@ -447,7 +474,7 @@ unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
     // SAFETY: the caller's device.
-    unsafe { set_all_broken(dev, true) }
+    unsafe { set_all_broken(dev, true, "virtio_break_device") }
 }
 
 /// Mends all queues of a device: for probing and restoring it only. From any
@@ -455,7 +482,7 @@ pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtio_unbreak_device(dev: *mut virtio_device) {
     // SAFETY: the caller's device.
-    unsafe { set_all_broken(dev, false) }
+    unsafe { set_all_broken(dev, false, "__virtio_unbreak_device") }
 }
 
 /// Breaks a queue: it adds and gives back nothing more. From any thread.
@@ -476,9 +503,10 @@ pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
 /// now on, so that a poller is not fooled when the lower half comes round. To be
 /// called before the queue is live.
 ///
-/// Returns 0; -EINVAL on a broken queue; -EBUSY if it is too late: the device's
-/// status is 0 or has DRIVER_OK, or where there is no status (6.1, 6.12), the queue
-/// was used.
+/// Returns 0; -EINVAL on a broken queue; -EBUSY if it is too early, the
+/// device's status is 0; or too late, the status has DRIVER_OK or, where there is no
+/// status (6.1, 6.12), the queue was used.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int {
     // SAFETY: the caller's queue.
@@ -487,6 +515,7 @@ pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int
 
 /// From now on the driver maps elements itself and says their addresses in the
 /// scatterlist's `dma_address`. -EINVAL when something is in flight.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_int {
     // SAFETY: the caller's queue.
@@ -500,6 +529,7 @@ pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_in
 /// Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
 /// one of the functions); an error of the first function, or -EBUSY if the second
 /// has one.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_reset(
     vq: *mut virtqueue,
@@ -512,6 +542,7 @@ pub unsafe extern "C" fn virtqueue_reset(
 
 /// The device that maps for this queue: the one given at creation if the device
 /// has VIRTIO_F_ACCESS_PLATFORM, else NULL.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
     // SAFETY: the caller's queue.
@@ -526,6 +557,7 @@ pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
 /// Returns 0, also if it has the size already; -E2BIG (above `num_max`);
 /// -EINVAL (0); the errors of `virtqueue_reset`; -ENOMEM, when the queue has been
 /// reset on its old ring.
+/// Runs alone: no other call may be under way on the queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_resize(
     vq: *mut virtqueue,
@@ -546,6 +578,7 @@ pub unsafe extern "C" fn virtqueue_resize(
 /// What a notification to the device carries: queue number in the lower half,
 /// next available index (split) or position and wrap counter (packed) in the
 /// upper.
+/// From any thread, also from a notify function that runs without the lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_notification_data(vq: *mut virtqueue) -> u32 {
     // SAFETY: the caller's queue.
@@ -553,6 +586,7 @@ pub unsafe extern "C" fn vring_notification_data(vq: *mut virtqueue) -> u32 {
 }
 
 /// Address of a buffer for the device: the same.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_map_single_attrs(
     vq: *mut virtqueue,
@@ -565,6 +599,7 @@ pub unsafe extern "C" fn virtqueue_dma_map_single_attrs(
 }
 
 /// Undoes a mapping: nothing to do.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_unmap_single_attrs(
     vq: *mut virtqueue,
@@ -576,6 +611,7 @@ pub unsafe extern "C" fn virtqueue_dma_unmap_single_attrs(
 }
 
 /// Is this the address of a failed mapping? Always 0: no.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_mapping_error(
     vq: *mut virtqueue,
@@ -585,12 +621,14 @@ pub unsafe extern "C" fn virtqueue_dma_mapping_error(
 }
 
 /// Must this mapping be synchronised before the other side uses it? Never.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_need_sync(vq: *mut virtqueue, addr: dma_addr_t) -> bool {
     false
 }
 
 /// Hands a part of a mapping to the processor: nothing to do.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_cpu(
     vq: *mut virtqueue,
@@ -602,6 +640,7 @@ pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_cpu(
 }
 
 /// Hands a part of a mapping to the device: nothing to do.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
     vq: *mut virtqueue,
@@ -620,6 +659,7 @@ pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
 /// counts as large as the next power of two in both.)
 ///
 /// NULL, and a line on stderr, also when the range is too small.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_create_virtqueue_in(
     index: c_uint,
@@ -657,6 +697,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
 /// Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes
 /// again in the life of a queue, and needs no `virtqueue_use_wrap_counter`. For
 /// `virtqueue_poll64` only.
+/// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u64 {
     // SAFETY: the caller's queue.

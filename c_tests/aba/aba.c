@@ -163,9 +163,8 @@ static struct virtqueue *make_queue(bool packed, bool count)
 {
 	struct virtqueue *vq;
 
+	virtio_device_init(&vdev);
 	vdev.features = 1ull << 32 | (uint64_t)packed << 34;
-	vdev.vqs.next = vdev.vqs.prev = &vdev.vqs;
-	pthread_spin_init((pthread_spinlock_t *)&vdev.vqs_list_lock, 0);
 	vq = ring.create(0, SIZE, PAGE, &vdev, true, false, false, notify, callback, "aba");
 	if (!vq)
 		die("no queue");

@@ -53,17 +53,19 @@ pub struct device {
     pub parent: *mut device,
 }
 
-/// A device as the tools' headers of 5.17, 6.1 and 6.12 declare it.
+/// A device as the tools' headers of 5.17, 6.1 and 6.12 declare it. The program
+/// owns it, and sets it up with `virtio_device_init` before all else.
 #[repr(C)]
 pub struct virtio_device {
     /// Its parent is what `virtqueue_dma_dev` hands back.
     pub dev: device,
     /// Negotiated features, bit by bit (virtio 1.3, 2.2).
     pub features: u64,
-    /// The device's queues.
+    /// The device's queues. Set up with `virtio_device_init`: an empty list
+    /// points to itself.
     pub vqs: list_head,
-    /// Lock for `vqs`: a `pthread_spinlock_t`, set up by the program with
-    /// `pthread_spin_init`.
+    /// Lock for `vqs`: a `pthread_spinlock_t`, set up with `virtio_device_init`
+    /// or `pthread_spin_init`.
     pub vqs_list_lock: c_int,
     /// Operations for reset and resize; may be NULL.
     pub config: *const virtio_config_ops,
@@ -172,6 +174,15 @@ impl DeviceRef {
     pub fn parent(self) -> *mut device {
         // SAFETY: by `new`.
         unsafe { (*self.device).dev.parent }
+    }
+
+    /// Is the list of queues set up? In a structure of zeros it is not, and its
+    /// lock may be one that never opens.
+    pub fn has_list(self) -> bool {
+        let head: *mut list_head = member!(self, vqs);
+        // SAFETY: by `new`; whatever the list is, both pointers are there.
+        let list_head { next, prev } = unsafe { head.read() };
+        !next.is_null() && !prev.is_null()
     }
 
     /// The lock for the list of queues.

@@ -2,20 +2,65 @@
 //! The program's spin lock around its device's list of queues.
 
 use core::ffi::c_int;
+use core::fmt::Display;
+use core::hint::spin_loop;
+
+use super::{log, milliseconds};
 
 /// Holds a `pthread_spinlock_t` of the program's.
 pub struct SpinGuard(*mut c_int);
 
+/// Waiting for so many milliseconds is worth a line.
+const LONG: u64 = 1_000;
+
+/// The clock is read once in so many tries.
+const TRIES: u32 = 1_000;
+
 impl SpinGuard {
-    /// Takes the lock.
+    /// Takes the lock, however long that takes. A wait of a second is reported
+    /// once, as `who` waits.
     ///
     /// # Safety
     /// `lock` was set up with `pthread_spin_init` and outlives the guard.
-    pub unsafe fn new(lock: *mut c_int) -> Self {
-        // SAFETY: as the caller says. It fails only on a deadlock that it
-        // detects, which glibc's does not.
-        unsafe { libc::pthread_spin_lock(lock) };
+    pub unsafe fn new(lock: *mut c_int, who: impl Display) -> Self {
+        // SAFETY: as the caller says.
+        if unsafe { libc::pthread_spin_trylock(lock) } != 0 {
+            // SAFETY: as above.
+            unsafe { wait(lock, &who) };
+        }
         Self(lock)
+    }
+}
+
+/// Takes a lock that another thread holds, or that nobody ever set up: on some
+/// machines one that is zero never opens.
+///
+/// # Safety
+/// As for [`SpinGuard::new`].
+#[cold]
+unsafe fn wait(lock: *mut c_int, who: &dyn Display) {
+    let mut began = None;
+    let mut is_reported = false;
+    loop {
+        for _ in 0..TRIES {
+            spin_loop();
+            // SAFETY: as the caller says.
+            if unsafe { libc::pthread_spin_trylock(lock) } == 0 {
+                return;
+            }
+        }
+        if is_reported {
+            continue;
+        }
+        let now = milliseconds();
+        let began = *began.get_or_insert(now);
+        if now.saturating_sub(began) >= LONG {
+            is_reported = true;
+            log(format_args!(
+                "virtio_ring: {who}: still waiting for the device's vqs_list_lock; \
+                 set it up with virtio_device_init() or pthread_spin_init()"
+            ));
+        }
     }
 }
 

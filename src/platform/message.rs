@@ -11,6 +11,9 @@ use super::milliseconds;
 /// Longest line; what does not fit is cut off.
 const LENGTH: usize = 256;
 
+/// As much of a queue's name as a line takes.
+const NAME_LENGTH: usize = 96;
+
 /// A text as it is. (A `str` in a format can be padded, too, which takes 2 KB of
 /// code.)
 pub struct Text<'a>(pub &'a str);
@@ -101,7 +104,8 @@ pub fn log_always(text: fmt::Arguments<'_>) {
     unsafe { libc::write(libc::STDERR_FILENO, line.text.as_ptr().cast(), line.used) };
 }
 
-/// A queue's name as the program gave it.
+/// A queue's name as the program gave it; of a long one the start, so that there is
+/// room on the line for what happened.
 pub struct QueueName(*const c_char);
 
 impl QueueName {
@@ -118,9 +122,13 @@ impl Display for QueueName {
             return f.write_str("(null)");
         }
         // SAFETY: `new`.
-        let name = unsafe { CStr::from_ptr(self.0) };
-        for chunk in name.to_bytes().utf8_chunks() {
+        let name = unsafe { CStr::from_ptr(self.0) }.to_bytes();
+        let start = name.get(..NAME_LENGTH).unwrap_or(name);
+        for chunk in start.utf8_chunks() {
             f.write_str(chunk.valid())?;
+        }
+        if start.len() < name.len() {
+            f.write_str("...")?;
         }
         Ok(())
     }

@@ -8,7 +8,9 @@
 extern void *__kmalloc_fake __attribute__((weak));
 extern void *__kfree_ignore_start __attribute__((weak));
 extern void *__kfree_ignore_end __attribute__((weak));
-/* Markers that virtio_ring-6.12.pc and virtio_ring-series.pc set at link time. */
+/* Markers that virtio_ring.pc, virtio_ring-6.12.pc and virtio_ring-series.pc set at
+   link time. */
+extern const char __virtio_ring_abi_6_1[] __attribute__((weak));
 extern const char __virtio_ring_abi_6_12[] __attribute__((weak));
 extern const char __virtio_ring_abi_series[] __attribute__((weak));
 
@@ -19,6 +21,7 @@ const void *const virtio_ring_program_symbols[] = {
 	&__kmalloc_fake,
 	&__kfree_ignore_start,
 	&__kfree_ignore_end,
+	__virtio_ring_abi_6_1,
 	__virtio_ring_abi_6_12,
 	__virtio_ring_abi_series,
 };

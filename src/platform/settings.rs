@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Settings, read once when the library is loaded: from the environment, else
-//! as the program was linked.
+//! Settings, read once when the library is loaded: how the program was linked, and
+//! the environment.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -41,31 +41,75 @@ pub fn debug() -> bool {
 ctor::declarative::ctor! {
     #[ctor(unsafe)]
     fn load() {
-        let linked = if !symbols().abi_series.is_null() {
-            AbiVersion::Series
-        } else if !symbols().abi_6_12.is_null() {
-            AbiVersion::V6_12
-        } else {
-            AbiVersion::V6_1
-        };
-        let layout = match variable(c"VIRTIO_RING_ABI") {
-            None => linked,
-            Some(b"6.1") => AbiVersion::V6_1,
-            Some(b"6.12") => AbiVersion::V6_12,
-            Some(b"series") => AbiVersion::Series,
-            Some(value) => refuse(c"VIRTIO_RING_ABI", value, "6.1, 6.12 or series"),
-        };
-        LAYOUT.store(layout as u8, Relaxed);
+        LAYOUT.store(layout() as u8, Relaxed);
         WRAP_COUNTERS.store(switch(c"VIRTIO_RING_WRAP_COUNTERS"), Relaxed);
         CHECK_LEN.store(switch(c"VIRTIO_RING_CHECK_LEN"), Relaxed);
         DEBUG.store(switch(c"VIRTIO_RING_DEBUG"), Relaxed);
     }
 }
 
-/// The value of an environment variable, if it is set and not empty.
+/// What the program was linked for, if it says so.
+fn linked() -> Option<AbiVersion> {
+    let symbols = symbols();
+    if !symbols.abi_series.is_null() {
+        Some(AbiVersion::Series)
+    } else if !symbols.abi_6_12.is_null() {
+        Some(AbiVersion::V6_12)
+    } else if !symbols.abi_6_1.is_null() {
+        Some(AbiVersion::V6_1)
+    } else {
+        None
+    }
+}
+
+/// The layout of the program's structures. A choice at link time is the
+/// program's, and holds: another layout's structures would not be read right.
+fn layout() -> AbiVersion {
+    const NAME: &CStr = c"VIRTIO_RING_ABI";
+    const KNOWN: &str = "unknown value, must be 6.1, 6.12 or series";
+    let Some(value) = variable(NAME) else {
+        return linked().unwrap_or(AbiVersion::V6_1);
+    };
+    let asked = match value {
+        b"6.1" => Some(AbiVersion::V6_1),
+        b"6.12" => Some(AbiVersion::V6_12),
+        b"series" => Some(AbiVersion::Series),
+        _ => None,
+    };
+    match (linked(), asked) {
+        (Some(linked), asked) => {
+            if asked != Some(linked) {
+                let holds = match linked {
+                    AbiVersion::V6_1 => "ignored, the program is linked for 6.1",
+                    AbiVersion::V6_12 => "ignored, the program is linked for 6.12",
+                    AbiVersion::Series => "ignored, the program is linked for series",
+                };
+                complain(NAME, value, holds);
+            }
+            linked
+        }
+        (None, Some(asked)) => asked,
+        (None, None) => {
+            // Nobody says what the structures are, and a guess would read wrong
+            // ones.
+            complain(NAME, value, KNOWN);
+            // SAFETY: always sound.
+            unsafe { libc::abort() }
+        }
+    }
+}
+
+unsafe extern "C" {
+    /// The C library's, which the libc crate does not declare.
+    fn secure_getenv(name: *const c_char) -> *const c_char;
+}
+
+/// The value of an environment variable, if it is set and not empty. A program
+/// with more rights than its caller (setuid) has none: whoever calls it must not
+/// choose what it does.
 fn variable(name: &CStr) -> Option<&'static [u8]> {
     // SAFETY: at load there is one thread, and the environment stays.
-    let value: *const c_char = unsafe { libc::getenv(name.as_ptr()) };
+    let value: *const c_char = unsafe { secure_getenv(name.as_ptr()) };
     if value.is_null() {
         return None;
     }
@@ -74,24 +118,32 @@ fn variable(name: &CStr) -> Option<&'static [u8]> {
     (!value.is_empty()).then_some(value)
 }
 
-/// A setting that is on or off, off if it is not there.
+/// A setting that is on or off, off if it is not there or not known.
 #[inline(never)]
 fn switch(name: &CStr) -> bool {
     match variable(name) {
         None | Some(b"0") => false,
         Some(b"1") => true,
-        Some(value) => refuse(name, value, "0 or 1"),
+        Some(value) => {
+            complain(name, value, "ignored, an unknown value; must be 0 or 1");
+            false
+        }
     }
 }
 
-/// A setting that nobody knows is no reason to guess.
-fn refuse(name: &CStr, value: &[u8], known: &'static str) -> ! {
+/// Says what is wrong with a setting.
+fn complain(name: &CStr, value: &[u8], what: &'static str) {
+    /// No value that means something is longer.
+    const LIMIT: usize = 32;
+    let (start, more) = match value.get(..LIMIT) {
+        Some(start) if value.len() > LIMIT => (start, "..."),
+        _ => (value, ""),
+    };
     log_always(format_args!(
-        "virtio_ring: {}={}: unknown value, must be {}",
+        "virtio_ring: {}={}{}: {}",
         name.to_bytes().escape_ascii(),
-        value.escape_ascii(),
-        Text(known)
+        start.escape_ascii(),
+        Text(more),
+        Text(what)
     ));
-    // SAFETY: always sound.
-    unsafe { libc::abort() }
 }

@@ -12,6 +12,8 @@ pub struct Symbols {
     pub kfree_ignore_start: *const *mut c_void,
     /// First byte behind it.
     pub kfree_ignore_end: *const *mut c_void,
+    /// Set at link time by `virtio_ring.pc`.
+    pub abi_6_1: *const c_void,
     /// Set at link time by `virtio_ring-6.12.pc`.
     pub abi_6_12: *const c_void,
     /// Set at link time by `virtio_ring-series.pc`.

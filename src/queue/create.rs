@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_uint};
+use core::fmt::{self, Display};
 use core::sync::atomic::AtomicBool;
 
 use super::debug::{self, Checks};
@@ -47,6 +48,10 @@ pub struct CreateArgs {
 pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     // SAFETY: the caller.
     let device = unsafe { DeviceRef::new(args.vdev, platform::abi_version()) };
+    if !device.has_list() {
+        refuse(args, &Text(NO_LIST));
+        return core::ptr::null_mut();
+    }
     let features = device.features();
     let has = |bit: u32| features & (1 << bit) != 0;
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
@@ -62,15 +67,36 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
         }
     };
     // SAFETY: just made.
-    match made.and_then(|vq| unsafe { bring_up(vq, device) }) {
+    match made.and_then(|vq| unsafe { bring_up(vq, device, args) }) {
         Ok(vq) => vq,
         Err(refusal) => {
-            // SAFETY: the caller.
-            let name = unsafe { QueueName::new(args.name) };
-            let function = Text(args.function);
-            platform::log(format_args!("virtio_ring: {name}: {function}: {refusal}"));
+            refuse(args, &refusal);
             core::ptr::null_mut()
         }
+    }
+}
+
+/// What is wrong with a device that [`DeviceRef::has_list`] denies.
+pub const NO_LIST: &str = "the device's vqs has a NULL in it; \
+    set the device up with virtio_device_init()";
+
+/// Says why there is no queue.
+fn refuse(args: &CreateArgs, why: &dyn Display) {
+    platform::log(format_args!("virtio_ring: {}: {why}", who(args)));
+}
+
+/// The queue and the function, for messages.
+fn who(args: &CreateArgs) -> impl Display {
+    // SAFETY: the caller's name, which outlives the call.
+    Caller(unsafe { QueueName::new(args.name) }, args.function)
+}
+
+/// A queue's name and a function's.
+struct Caller(QueueName, &'static str);
+
+impl Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, Text(self.1))
     }
 }
 
@@ -78,11 +104,15 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
 ///
 /// # Safety
 /// The queue was just made, for this device.
-unsafe fn bring_up(vq: *mut virtqueue, device: DeviceRef) -> Result<*mut virtqueue, Refusal> {
+unsafe fn bring_up(
+    vq: *mut virtqueue,
+    device: DeviceRef,
+    args: &CreateArgs,
+) -> Result<*mut virtqueue, Refusal> {
     // SAFETY: the program's lock, which keeps out whoever finds the queue on the
     // list; it is on none yet.
     let is_up = unsafe {
-        let _guard = SpinGuard::new(device.lock());
+        let _guard = SpinGuard::new(device.lock(), who(args));
         device.append(vq);
         !debug::wanted() || debug::install(vq)
     };
@@ -180,7 +210,8 @@ pub unsafe fn delete<R: RingKind>(vq: *mut virtqueue) {
         // SAFETY: the program's lock; the queue has been on the list since it
         // was made.
         unsafe {
-            let _guard = SpinGuard::new(device.lock());
+            let name = QueueName::new((*vq).name);
+            let _guard = SpinGuard::new(device.lock(), Caller(name, "vring_del_virtqueue"));
             device.remove(vq);
         }
     }

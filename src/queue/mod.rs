@@ -28,7 +28,7 @@ use crate::platform::{self, QueueName, Text};
 use debug::Checks;
 use ring::Common;
 
-pub use create::{CreateArgs, create};
+pub use create::{CreateArgs, NO_LIST, create};
 pub use memory::{MemorySource, RingKind, RingMemory};
 
 /// The functions of one kind of queue. Each does what the exported function

@@ -5,8 +5,6 @@
 //! The short form runs with `cargo test`. Ten million buffers for each row:
 //! `VIRTIO_RING_LONG=1 cargo test --release --test carry`.
 
-#[path = "../common/mod.rs"]
-mod common;
 mod inline;
 mod race;
 mod threads;

@@ -70,12 +70,12 @@ impl<D: Device> Carrier<D> {
             _ => Style::Whole,
         };
         let token = (self.added + 1) << 16 | u64::from(record);
-        let kicks = self.host.bells().kicks.rung();
+        let kicks = self.queue.signals().kicks.count();
         let readable = shape.readable as usize;
         let result = self
-            .host
+            .queue
             .add(&self.elements, readable, style, token as usize);
-        let kicked = self.host.bells().kicks.rung() - kicks;
+        let kicked = self.queue.signals().kicks.count() - kicks;
 
         if !fits {
             assert_eq!(result, -libc::ENOSPC, "{descriptors} of {free}");
@@ -84,7 +84,7 @@ impl<D: Device> Carrier<D> {
             let forced = !self.options.packed && shape.readable > 0;
             assert_eq!(kicked, forced.into());
             self.device_sleeps &= !forced;
-            assert_eq!(self.host.num_free(), free);
+            assert_eq!(self.queue.num_free(), free);
             return false;
         }
         assert_eq!((result, kicked), (0, 0));
@@ -95,7 +95,7 @@ impl<D: Device> Carrier<D> {
         self.added += 1;
         self.added_at += self.units(descriptors);
         self.free_descriptors -= descriptors;
-        assert_eq!(self.host.num_free(), self.free_descriptors);
+        assert_eq!(self.queue.num_free(), self.free_descriptors);
         true
     }
 
@@ -120,13 +120,13 @@ impl<D: Device> Carrier<D> {
                 (at % period + period - from % period) % period < self.added_at - from
             }
         };
-        let kicks = self.host.bells().kicks.rung();
+        let kicks = self.queue.signals().kicks.count();
         if self.rng.one_in(2) {
-            assert!(self.host.kick());
-        } else if self.host.kick_prepare() {
-            assert!(self.host.notify());
+            assert!(self.queue.kick());
+        } else if self.queue.kick_prepare() {
+            assert!(self.queue.notify());
         }
-        let kicked = self.host.bells().kicks.rung() - kicks;
+        let kicked = self.queue.signals().kicks.count() - kicks;
         assert_eq!(kicked, expected.into(), "notify: {}", self.state());
         self.device_sleeps &= !expected;
     }

@@ -26,7 +26,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn get_one(&mut self) {
-        let got = self.host.get();
+        let got = self.queue.get();
         let serial = self.returned.pop_front();
         assert_eq!(got.is_some(), serial.is_some(), "{}", self.state());
         let (Some((token, length)), Some(serial)) = (got, serial) else {
@@ -41,7 +41,7 @@ impl<D: Device> Carrier<D> {
         assert_eq!(length, pattern::used_length(serial));
         self.unused_records.push(i as u16);
         self.free_descriptors += record.descriptors;
-        assert_eq!(self.host.num_free(), self.free_descriptors);
+        assert_eq!(self.queue.num_free(), self.free_descriptors);
         self.got += 1;
         self.got_at += self.units(record.descriptors);
         // The event goes along while callbacks are enabled.
@@ -51,7 +51,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn disable_cb(&mut self) {
-        self.host.disable_cb();
+        self.queue.disable_cb();
         self.call_wish = match self.options {
             // A split ring has only an index to say it with, and a packed one
             // may have been told when it was of no use any more.
@@ -77,7 +77,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn enable_cb(&mut self) {
-        let nothing = self.host.enable_cb();
+        let nothing = self.queue.enable_cb();
         assert_eq!(nothing, self.returned.is_empty(), "{}", self.state());
         self.enabled(self.got_at);
         self.sleep_if(nothing);
@@ -97,7 +97,7 @@ impl<D: Device> Carrier<D> {
         } else {
             pending <= wait
         };
-        assert_eq!(self.host.enable_cb_delayed(), expected, "{}", self.state());
+        assert_eq!(self.queue.enable_cb_delayed(), expected, "{}", self.state());
         self.enabled(self.got_at + wait);
         // The event can be behind what was given already, on a packed ring
         // with something pending only.
@@ -105,7 +105,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn prepare_and_poll(&mut self) {
-        let token = self.host.enable_cb_prepare();
+        let token = self.queue.enable_cb_prepare();
         // C's last_used_idx.
         let low = if self.options.packed {
             let size = u64::from(self.options.size);
@@ -116,7 +116,7 @@ impl<D: Device> Carrier<D> {
         };
         assert_eq!(u64::from(token & 0xffff), low, "{}", self.state());
         let pending = !self.returned.is_empty();
-        assert_eq!(self.host.line().poll(token), pending, "{}", self.state());
+        assert_eq!(self.queue.handle().poll(token), pending, "{}", self.state());
         self.enabled(self.got_at);
         self.sleep_if(!pending);
     }

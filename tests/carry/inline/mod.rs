@@ -13,9 +13,9 @@ mod serve;
 
 use std::collections::VecDeque;
 
-use crate::common::host::Host;
 use testkit::device::Options;
 use testkit::device::{Chain, Device, Element};
+use testkit::driver::Queue;
 use testkit::rng::Rng;
 
 /// What one side has asked of the other.
@@ -37,7 +37,7 @@ struct Record {
 }
 
 struct Carrier<D> {
-    host: Host,
+    queue: Queue,
     device: D,
     options: Options,
     rng: Rng,
@@ -50,7 +50,7 @@ struct Carrier<D> {
     given: u64,
     got: u64,
 
-    // Ring positions (see `common::device`) of the same, and where each side
+    // Ring positions (see `testkit::device`) of the same, and where each side
     // was when the other's wish was last looked at.
     added_at: u64,
     announced_at: u64,
@@ -96,9 +96,9 @@ pub fn carry<D: Device>(options: Options, total: u64) {
 
 impl<D: Device> Carrier<D> {
     fn new(options: Options, total: u64) -> Self {
-        let host = Host::new(options);
-        // SAFETY: the host's queue, which lives as long.
-        let device = unsafe { D::new(host.areas(), host.options()) };
+        let queue = Queue::ours(options);
+        // SAFETY: the queue, which lives as long.
+        let device = unsafe { D::new(queue.areas(), queue.options()) };
         // The ring's memory is zero at first.
         let initial = if options.event_idx && !options.packed {
             Wish::At(0)
@@ -106,7 +106,7 @@ impl<D: Device> Carrier<D> {
             Wish::Always
         };
         Self {
-            host,
+            queue,
             device,
             options,
             rng: Rng::new(u64::from(options.size)),
@@ -175,10 +175,10 @@ impl<D: Device> Carrier<D> {
     fn finish(mut self) {
         assert_eq!(self.progress(), 4 * self.total);
         assert_eq!(self.free_descriptors, self.options.size.into());
-        assert_eq!(self.host.num_free(), self.options.size.into());
+        assert_eq!(self.queue.num_free(), self.options.size.into());
         assert!(self.records.iter().all(Option::is_none));
-        assert_eq!(self.host.get(), None);
-        assert_eq!(self.host.detach(), None);
-        assert!(!self.host.line().is_broken());
+        assert_eq!(self.queue.get(), None);
+        assert_eq!(self.queue.detach(), None);
+        assert!(!self.queue.handle().is_broken());
     }
 }

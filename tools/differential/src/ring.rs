@@ -392,9 +392,9 @@ impl<'a> Ring<'a> {
 
     pub fn resize(&mut self, size: u32, fault: Fault) -> Returned {
         self.set_fault(fault);
+        let done = recycle_done as *mut c_void;
         // SAFETY: a live queue.
-        unsafe { (self.f.virtqueue_resize)(self.vq, size, Some(recycle), Some(recycle_done)) }
-            .into()
+        unsafe { (self.f.virtqueue_resize)(self.vq, size, Some(recycle), done) }.into()
     }
 
     pub fn get_buf(&self, with_ctx: bool) -> Returned {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::Functions;
 use crate::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
-use crate::device::{Device, Element, Options, Packed, Split};
+use crate::device::{AnyDevice, Device, Element, Options, Packed, Split};
 use crate::lists::{Lists, Style};
 use crate::signal::Signal;
 
@@ -204,8 +204,8 @@ impl Queue {
     /// A device for the queue, as it is after it was made or reset.
     ///
     /// # Safety
-    /// It is dropped before the queue is, or has other memory.
-    pub unsafe fn device(&self) -> Box<dyn Device + Send> {
+    /// It is not used after the queue is deleted, reset or resized.
+    pub unsafe fn device(&self) -> AnyDevice {
         // SAFETY: the queue's areas and its options.
         unsafe {
             if self.options.packed {

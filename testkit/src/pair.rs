@@ -2,14 +2,14 @@
 //! A queue of ours, its device, and buffers with numbers: buffer `n` has the
 //! pattern `n` and the token `n + 1`.
 
-use crate::device::{Chain, Device, Element, Options};
+use crate::device::{AnyDevice, Chain, Element, Options};
 use crate::driver::Queue;
 use crate::lists::Style;
 use crate::pattern::{self, Shape};
 
-pub struct Pair<D> {
+pub struct Pair {
     pub queue: Queue,
-    pub device: D,
+    pub device: AnyDevice,
     elements: Vec<Element>,
     /// Buffers added.
     pub added: u64,
@@ -17,14 +17,14 @@ pub struct Pair<D> {
     taken: u64,
 }
 
-impl<D: Device> Pair<D> {
+impl Pair {
     pub fn new(options: Options) -> Self {
         Self::over(Queue::ours(options))
     }
 
     pub fn over(queue: Queue) -> Self {
         // SAFETY: the queue, which lives as long.
-        let device = unsafe { D::new(queue.areas(), queue.options()) };
+        let device = unsafe { queue.device() };
         Self {
             queue,
             device,

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Instant;
 
-use testkit::device::Options;
-use testkit::device::{Device, Element};
+use testkit::device::{AnyDevice, Element, Options};
 use testkit::driver::{Handle, Queue};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
@@ -52,13 +51,13 @@ fn seen_more(signal: &Signal, seen: u64) -> impl FnMut() -> bool {
     move || signal.count() != seen
 }
 
-fn new_queue<D: Device>(packed: bool) -> (Queue, D) {
+fn new_queue(packed: bool) -> (Queue, AnyDevice) {
     let queue = Queue::ours(Options {
         event_idx: true,
         ..Options::plain(packed, 2)
     });
     // SAFETY: the queue, which lives as long.
-    let device = unsafe { D::new(queue.areas(), queue.options()) };
+    let device = unsafe { queue.device() };
     (queue, device)
 }
 
@@ -71,8 +70,8 @@ fn add(queue: &mut Queue, elements: &mut Vec<Element>, serial: u64) {
 
 /// The driver sees a buffer come back and adds the next at once, while the
 /// device is about to sleep.
-pub fn kicks<D: Device + Send>(packed: bool, total: u64) {
-    let (mut queue, mut device) = new_queue::<D>(packed);
+pub fn kicks(packed: bool, total: u64) {
+    let (mut queue, mut device) = new_queue(packed);
     let signals = queue.signals().clone();
     queue.disable_cb();
     thread::scope(|scope| {
@@ -102,8 +101,8 @@ pub fn kicks<D: Device + Send>(packed: bool, total: u64) {
 /// The device gives a buffer back while the driver, which has taken all that
 /// there was, is about to sleep. Callbacks are on all the time: the event goes
 /// along with get_buf, or with enable_cb every other time.
-pub fn interrupts<D: Device + Send>(packed: bool, total: u64) {
-    let (mut queue, device) = new_queue::<D>(packed);
+pub fn interrupts(packed: bool, total: u64) {
+    let (mut queue, device) = new_queue(packed);
     let handle = queue.handle();
     let signals = queue.signals().clone();
     // A packed queue publishes events once callbacks were off and on.
@@ -134,7 +133,7 @@ pub fn interrupts<D: Device + Send>(packed: bool, total: u64) {
 }
 
 /// A device that never sleeps.
-fn give_back(mut device: impl Device, handle: Handle, done: &AtomicBool) {
+fn give_back(mut device: AnyDevice, handle: Handle, done: &AtomicBool) {
     let (mut rng, mut elements) = (Rng::new(1), Vec::new());
     while !done.load(SeqCst) {
         if let Some(chain) = device.take(&mut elements) {

@@ -4,8 +4,7 @@
 use std::thread;
 use std::time::Instant;
 
-use testkit::device::Options;
-use testkit::device::{Device, Element};
+use testkit::device::{AnyDevice, Element, Options};
 use testkit::driver::{Handle, Queue, Signals};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
@@ -13,10 +12,10 @@ use testkit::rng::Rng;
 use testkit::signal::PATIENCE;
 
 /// Carries `total` buffers.
-pub fn carry<D: Device + Send>(options: Options, total: u64) {
+pub fn carry(options: Options, total: u64) {
     let mut queue = Queue::ours(options);
     // SAFETY: the queue, which lives as long.
-    let device = unsafe { D::new(queue.areas(), queue.options()) };
+    let device = unsafe { queue.device() };
     let handle = queue.handle();
     let signals = &*queue.signals().clone();
     thread::scope(|scope| {
@@ -29,7 +28,7 @@ pub fn carry<D: Device + Send>(options: Options, total: u64) {
 }
 
 /// The device: takes what there is, gives it back in any order, sleeps.
-fn serve(mut device: impl Device, handle: Handle, signals: &Signals, total: u64) {
+fn serve(mut device: AnyDevice, handle: Handle, signals: &Signals, total: u64) {
     signals.kicks.wakes_this_thread();
     let mut rng = Rng::new(7);
     let mut elements = Vec::new();

@@ -2,14 +2,13 @@
 //! Used entries that can't be true, and what is left of the queue.
 
 use crate::on_both;
-use testkit::device::Options;
-use testkit::device::{Chain, Device};
+use testkit::device::{Chain, Options};
 use testkit::pair::Pair;
 
 /// Kernel, 2020: a poller of a broken queue was told for ever that there is
 /// something to do.
-fn nothing_to_poll<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options::plain(packed, 4));
+fn nothing_to_poll(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
     let handle = pair.queue.handle();
     let token = pair.queue.enable_cb_prepare();
     let token64 = pair.queue.enable_cb_prepare64();
@@ -71,12 +70,12 @@ const ATTACKS: [Attack; 11] = [
     }),
 ];
 
-fn wrong_ids<D: Device>(packed: bool) {
+fn wrong_ids(packed: bool) {
     let sizes: &[u16] = if packed { &[9, 16, 20] } else { &[16] };
     for &size in sizes {
         for attack in ATTACKS {
             for valid_first in [false, true] {
-                wrong_id::<D>(Options::plain(packed, size), attack, valid_first);
+                wrong_id(Options::plain(packed, size), attack, valid_first);
             }
         }
     }
@@ -84,8 +83,8 @@ fn wrong_ids<D: Device>(packed: bool) {
 
 on_both!(wrong_ids_break_the_queue, wrong_ids);
 
-fn wrong_id<D: Device>(options: Options, (what, id): Attack, valid_first: bool) {
-    let mut pair = Pair::<D>::new(options);
+fn wrong_id(options: Options, (what, id): Attack, valid_first: bool) {
+    let mut pair = Pair::new(options);
     (0..4).for_each(|_| pair.add(2));
     let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
     pair.device.give(chains[0], 1);
@@ -114,8 +113,8 @@ fn wrong_id<D: Device>(options: Options, (what, id): Attack, valid_first: bool) 
 }
 
 /// A buffer that the device gives back twice.
-fn replay<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options::plain(packed, 8));
+fn replay(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 8));
     (0..3).for_each(|_| pair.add(2));
     let chains = [pair.take(), pair.take(), pair.take()];
     pair.device.give(chains[1], 1);
@@ -128,7 +127,7 @@ fn replay<D: Device>(packed: bool) {
 on_both!(a_buffer_given_back_twice, replay);
 
 /// The queue is broken, and gives back the tokens in `left`, once each.
-fn assert_broken<D: Device>(pair: &mut Pair<D>, what: &str, left: &[usize]) {
+fn assert_broken(pair: &mut Pair, what: &str, left: &[usize]) {
     let handle = pair.queue.handle();
     assert!(handle.is_broken(), "{what}");
     assert_eq!(pair.queue.get(), None, "{what}");
@@ -147,9 +146,9 @@ fn assert_broken<D: Device>(pair: &mut Pair<D>, what: &str, left: &[usize]) {
 /// was added.
 #[test]
 fn a_used_index_that_runs_away() {
-    use testkit::device::{Area, Split};
+    use testkit::device::Area;
     for ahead in [9, 0x7fff, 0x8000, 0xffff] {
-        let mut pair = Pair::<Split>::new(Options::plain(false, 8));
+        let mut pair = Pair::new(Options::plain(false, 8));
         (0..3).for_each(|_| pair.add(1));
         let chain = pair.take();
         pair.device.give(chain, 1);
@@ -164,8 +163,8 @@ fn a_used_index_that_runs_away() {
 }
 
 /// A notification that fails breaks the queue.
-fn refused<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options::plain(packed, 4));
+fn refused(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
     pair.add(1);
     pair.queue
         .signals()

@@ -7,8 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::on_both;
-use testkit::device::Options;
-use testkit::device::{Area, Chain, Device};
+use testkit::device::{Area, Chain, Options};
 use testkit::pair::Pair;
 use testkit::signal::PATIENCE;
 
@@ -21,12 +20,7 @@ fn with_events(packed: bool, size: u16) -> Options {
 
 /// A queue of 8 with `count` chains of `length` taken by its device, after
 /// `moved` buffers.
-fn in_flight<D: Device>(
-    packed: bool,
-    moved: u64,
-    length: u32,
-    count: u64,
-) -> (Pair<D>, Vec<Chain>) {
+fn in_flight(packed: bool, moved: u64, length: u32, count: u64) -> (Pair, Vec<Chain>) {
     let mut pair = Pair::new(with_events(packed, 8));
     (0..moved).for_each(|_| pair.pass(1));
     (0..count).for_each(|_| pair.add(length));
@@ -46,10 +40,10 @@ fn cases() -> impl Iterator<Item = (u64, u32, u64)> {
 /// Kernel 40ce7919d873: packed, everything was used and rolled over before the
 /// event was written; C looked at the slot three quarters ahead, which chains
 /// skip, found nothing used there, and the driver slept for ever.
-fn all_used_before<D: Device>(packed: bool) {
+fn all_used_before(packed: bool) {
     for (moved, length, count) in cases() {
         for got in 0..count {
-            let (mut pair, chains) = in_flight::<D>(packed, moved, length, count);
+            let (mut pair, chains) = in_flight(packed, moved, length, count);
             for chain in chains {
                 pair.device.give(chain, 0);
             }
@@ -67,9 +61,9 @@ on_both!(delayed_callback_sees_what_was_used, all_used_before);
 
 /// The interrupt of a delayed callback comes when three quarters of what is in
 /// flight are used, never later than with the last of it.
-fn delayed_comes<D: Device>(packed: bool) {
+fn delayed_comes(packed: bool) {
     for (moved, length, count) in cases() {
-        let (mut pair, chains) = in_flight::<D>(packed, moved, length, count);
+        let (mut pair, chains) = in_flight(packed, moved, length, count);
         assert!(!pair.queue.handle().interrupt());
         pair.queue.disable_cb();
         assert!(pair.queue.enable_cb_delayed());
@@ -92,7 +86,7 @@ on_both!(delayed_callback_comes_in_time, delayed_comes);
 
 /// What the driver has published: used_event (split); offset and wrap counter,
 /// flags (packed).
-fn published<D: Device>(pair: &Pair<D>) -> [u16; 2] {
+fn published(pair: &Pair) -> [u16; 2] {
     let driver = pair.queue.areas()[1];
     let size = usize::from(pair.size());
     let [first, second] = if pair.queue.options().packed {
@@ -109,8 +103,8 @@ fn published<D: Device>(pair: &Pair<D>) -> [u16; 2] {
 /// Kernel 8d622d21d248: the device has interrupted for the event that is
 /// published and will not do so again, so disable_cb has nothing to write; but
 /// get_buf must not publish another then.
-fn triggered<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(with_events(packed, 8));
+fn triggered(packed: bool) {
+    let mut pair = Pair::new(with_events(packed, 8));
     (0..4).for_each(|_| pair.add(1));
     let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
     pair.queue.disable_cb();
@@ -145,8 +139,8 @@ on_both!(an_event_that_was_triggered, triggered);
 
 /// rcore virtio-drivers 125: a loop that waits for the device is no endless
 /// loop once the compiler has looked at it.
-fn waits<D: Device + Send>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options::plain(packed, 4));
+fn waits(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
     pair.add(1);
     let chain = pair.take();
     let token = pair.queue.enable_cb_prepare();
@@ -184,10 +178,10 @@ impl Drop for SetOnDrop<'_> {
 /// Kernel a7722890fdfb: interrupts and pollers read the position while get_buf
 /// moves it; a torn one lies outside of the ring. Small packed rings wrap with
 /// each buffer.
-fn beside_get_buf<D: Device>(packed: bool) {
+fn beside_get_buf(packed: bool) {
     const BUFFERS: u64 = 20_000;
     for size in [1, 2] {
-        let mut pair = Pair::<D>::new(Options::plain(packed, size));
+        let mut pair = Pair::new(Options::plain(packed, size));
         let handle = pair.queue.handle();
         let token = pair.queue.enable_cb_prepare64();
         let done = AtomicBool::new(false);

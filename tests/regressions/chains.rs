@@ -3,7 +3,6 @@
 //! no table.
 
 use crate::on_both;
-use testkit::device::Device;
 use testkit::device::Options;
 use testkit::driver::{Memory, Queue};
 use testkit::pair::Pair;
@@ -17,14 +16,14 @@ fn sizes(packed: bool) -> Vec<u16> {
 
 /// openvmm 3990: a chain that is as long as the ring ends where it began, in
 /// the next lap. Twice, and some.
-fn chain_of_num<D: Device>(packed: bool) {
+fn chain_of_num(packed: bool) {
     for size in sizes(packed) {
         for event_idx in [false, true] {
             let options = Options {
                 event_idx,
                 ..Options::plain(packed, size)
             };
-            let mut pair = Pair::<D>::new(options);
+            let mut pair = Pair::new(options);
             for n in 0..5 {
                 assert!(pair.device.sleep());
                 pair.add(size.into());
@@ -47,13 +46,13 @@ on_both!(a_chain_of_exactly_num, chain_of_num);
 
 /// Two chains that fill the ring to its end, side by side and then one after
 /// the other.
-fn ends_at_the_end<D: Device>(packed: bool) {
+fn ends_at_the_end(packed: bool) {
     for size in sizes(packed)
         .into_iter()
         .filter(|&size| (2..=8).contains(&size))
     {
         for first in 1..size {
-            let mut pair = Pair::<D>::new(Options::plain(packed, size));
+            let mut pair = Pair::new(Options::plain(packed, size));
             for lap in 0..4 {
                 pair.add(first.into());
                 pair.add((size - first).into());
@@ -76,10 +75,10 @@ fn ends_at_the_end<D: Device>(packed: bool) {
 on_both!(chains_that_end_at_the_end, ends_at_the_end);
 
 /// Chains of one length, across the end at every place.
-fn crosses_the_end<D: Device>(packed: bool) {
+fn crosses_the_end(packed: bool) {
     for size in sizes(packed).into_iter().filter(|&size| size <= 8) {
         for length in 1..=size {
-            let mut pair = Pair::<D>::new(Options::plain(packed, size));
+            let mut pair = Pair::new(Options::plain(packed, size));
             for _ in 0..6 * size {
                 pair.pass(length.into());
             }
@@ -101,14 +100,14 @@ const ROOM: [(usize, u32, u32); 2] = [(192, 2, 3), (320, 1, 3)];
 
 /// Kernel 1861ba626ae9: the add that found no memory for its table left the
 /// queue in a state that the next add tripped over.
-fn without_a_table<D: Device>(packed: bool) {
+fn without_a_table(packed: bool) {
     for (length, of_two, of_three) in ROOM {
         let options = Options {
             indirect: true,
             ..Options::plain(packed, 4)
         };
         let mut memory = Memory::new(length);
-        let mut pair = Pair::<D>::over(Queue::new_in(options, &mut memory));
+        let mut pair = Pair::over(Queue::new_in(options, &mut memory));
         for lap in 0..6 {
             pair.add(3);
             assert_eq!(pair.queue.num_free(), 4 - of_three);
@@ -132,8 +131,8 @@ fn without_a_table<D: Device>(packed: bool) {
 on_both!(no_room_for_a_table, without_a_table);
 
 /// More elements than the ring has descriptors: only a table can take them.
-fn longer_than_the_ring<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options {
+fn longer_than_the_ring(packed: bool) {
+    let mut pair = Pair::new(Options {
         indirect: true,
         ..Options::plain(packed, 2)
     });
@@ -141,7 +140,7 @@ fn longer_than_the_ring<D: Device>(packed: bool) {
         pair.pass(entries);
     }
     pair.assert_idle();
-    let mut pair = Pair::<D>::new(Options::plain(packed, 2));
+    let mut pair = Pair::new(Options::plain(packed, 2));
     assert_eq!(pair.try_add(3), -libc::ENOSPC);
     pair.pass(2);
     pair.assert_idle();

@@ -3,8 +3,7 @@
 //! get_buf: the driver keeps its own account and notices nothing.
 
 use crate::on_both;
-use testkit::device::Options;
-use testkit::device::{Area, Device, Raw};
+use testkit::device::{Area, Options, Raw};
 use testkit::pair::Pair;
 
 const NEXT: u16 = 1;
@@ -56,10 +55,10 @@ const FORGERIES: [Forgery; 10] = [
 /// Elements of the buffers: one, few, more than a queue keeps room for.
 const ENTRIES: [u32; 3] = [1, 3, 20];
 
-fn forgeries<D: Device>(packed: bool) {
+fn forgeries(packed: bool) {
     for (what, forge) in FORGERIES {
         for indirect in [false, true] {
-            forgery::<D>(
+            forgery(
                 Options {
                     indirect,
                     ..Options::plain(packed, 32)
@@ -74,8 +73,8 @@ fn forgeries<D: Device>(packed: bool) {
 on_both!(forged_descriptors, forgeries);
 
 /// Three rounds of: add, take, forge everything, give back.
-fn forgery<D: Device>(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
-    let mut pair = Pair::<D>::new(options);
+fn forgery(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
+    let mut pair = Pair::new(options);
     for round in 0..3 {
         let first = pair.added;
         ENTRIES.into_iter().for_each(|entries| pair.add(entries));
@@ -104,9 +103,9 @@ fn forgery<D: Device>(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
 
 /// MigTD 989 and 996: addresses in tables that the device could have changed
 /// were used to unmap and to free.
-fn forged_tables<D: Device>(packed: bool) {
+fn forged_tables(packed: bool) {
     for fill in [0, 0x5555_5555_5555_5555, u64::MAX] {
-        let mut pair = Pair::<D>::new(Options {
+        let mut pair = Pair::new(Options {
             indirect: true,
             ..Options::plain(packed, 8)
         });
@@ -116,7 +115,7 @@ fn forged_tables<D: Device>(packed: bool) {
             pair.add(20);
             let places = [0, 1].map(|i| {
                 let at = pair.device.next_available() + i;
-                place_of::<D>(&pair, at)
+                place_of(&pair, at)
             });
             let chains = [pair.take(), pair.take()];
             for table in places {
@@ -137,7 +136,7 @@ on_both!(forged_indirect_tables, forged_tables);
 
 /// The table that was made available at a position, nothing else being in
 /// flight.
-fn place_of<D: Device>(pair: &Pair<D>, at: u64) -> Area {
+fn place_of(pair: &Pair, at: u64) -> Area {
     let options = pair.queue.options();
     let i = if options.packed {
         (at % u64::from(options.size)) as u16
@@ -154,9 +153,9 @@ fn place_of<D: Device>(pair: &Pair<D>, at: u64) -> Area {
 
 /// Reverted in the kernel: a used length beyond what the buffers hold is
 /// delivered, as drivers rely on devices that write nonsense there.
-fn too_long<D: Device>(packed: bool) {
+fn too_long(packed: bool) {
     for indirect in [false, true] {
-        let mut pair = Pair::<D>::new(Options {
+        let mut pair = Pair::new(Options {
             indirect,
             ..Options::plain(packed, 8)
         });

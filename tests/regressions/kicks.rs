@@ -2,7 +2,6 @@
 //! The device is notified when it has to be, and not when it need not be.
 
 use crate::on_both;
-use testkit::device::Device;
 use testkit::device::Options;
 use testkit::pair::Pair;
 
@@ -29,18 +28,18 @@ fn steps(packed: bool, chains: u64, length: u32) -> u64 {
 /// openvmm 4267, hermit 1274: an event in the middle of a chain is never equal
 /// to a position at which a chain starts. From every place in two laps, each
 /// event from before the chains to behind them.
-fn windows<D: Device>(packed: bool) {
+fn windows(packed: bool) {
     for &size in sizes(packed) {
         for length in 1..=size.into() {
             for chains in 1..=u64::from(size) / u64::from(length) {
-                windows_of::<D>(packed, size, length, chains);
+                windows_of(packed, size, length, chains);
             }
         }
     }
 }
 
-fn windows_of<D: Device>(packed: bool, size: u16, length: u32, chains: u64) {
-    let mut pair = Pair::<D>::new(with_events(packed, size));
+fn windows_of(packed: bool, size: u16, length: u32, chains: u64) {
+    let mut pair = Pair::new(with_events(packed, size));
     let gone = steps(packed, chains, length);
     // Each round moves on by `gone`: all starts, all events.
     for round in 0..2 * u64::from(size) * (gone + 2) {
@@ -71,11 +70,11 @@ on_both!(event_windows_with_chains, windows);
 
 /// rcore virtio-drivers 121: batches of every size, across the wrap of a
 /// 16-bit index, to a device that sleeps before each.
-fn across_the_wrap<D: Device>(packed: bool) {
+fn across_the_wrap(packed: bool) {
     const WAY: u64 = 70_000;
     let options = with_events(packed, 8);
     for batch in 1..=8 {
-        let mut pair = Pair::<D>::new(options);
+        let mut pair = Pair::new(options);
         while pair.added < WAY {
             assert!(pair.device.sleep());
             let first = pair.added;
@@ -97,8 +96,8 @@ on_both!(batches_across_the_wrap, across_the_wrap);
 
 /// C's split ring kicks by itself before so much is added that the device's
 /// event could not be told from all of it; its packed ring does not.
-fn many_unannounced<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options::plain(packed, 4));
+fn many_unannounced(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
     for round in 1..=2 {
         for _ in 0..(1 << 16) - 2 {
             pair.pass(1);
@@ -114,8 +113,8 @@ fn many_unannounced<D: Device>(packed: bool) {
 on_both!(sixty_four_thousand_without_a_kick, many_unannounced);
 
 /// A device that does not want to know is not told.
-fn suppressed<D: Device>(packed: bool) {
-    let mut pair = Pair::<D>::new(Options::plain(packed, 4));
+fn suppressed(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
     for wanted in [true, false, true] {
         if wanted {
             pair.device.sleep();

@@ -35,12 +35,12 @@ macro_rules! on_both {
         mod $name {
             #[test]
             fn split() {
-                super::$check::<testkit::device::Split>(false);
+                super::$check(false);
             }
 
             #[test]
             fn packed() {
-                super::$check::<testkit::device::Packed>(true);
+                super::$check(true);
             }
         }
     };

@@ -46,6 +46,9 @@ pub struct Chain {
     pub writable: bool,
 }
 
+/// The device of either layout.
+pub type AnyDevice = Box<dyn Device + Send>;
+
 /// What both layouts' devices can do.
 pub trait Device {
     /// The device of a queue that was just made. `areas` are the addresses of

@@ -4,11 +4,10 @@
 use std::mem::replace;
 
 use super::{Carrier, Record, Wish};
-use testkit::device::Device;
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     /// How large the next buffer is.
     fn shape(&mut self) -> Shape {
         let size = u64::from(self.options.size);

@@ -2,11 +2,10 @@
 //! The driver takes back, and says when it wants to be called.
 
 use super::{Carrier, Wish};
-use testkit::device::Device;
 use testkit::device::Options;
 use testkit::pattern;
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     pub(super) fn drain(&mut self) {
         if self.driver_sleeps {
             return;

@@ -13,8 +13,7 @@ mod serve;
 
 use std::collections::VecDeque;
 
-use testkit::device::Options;
-use testkit::device::{Chain, Device, Element};
+use testkit::device::{AnyDevice, Chain, Element, Options};
 use testkit::driver::Queue;
 use testkit::rng::Rng;
 
@@ -36,9 +35,9 @@ struct Record {
     descriptors: u32,
 }
 
-struct Carrier<D> {
+struct Carrier {
     queue: Queue,
-    device: D,
+    device: AnyDevice,
     options: Options,
     rng: Rng,
     /// Buffers to carry.
@@ -76,8 +75,8 @@ struct Carrier<D> {
 }
 
 /// Carries `total` buffers.
-pub fn carry<D: Device>(options: Options, total: u64) {
-    let mut carrier = Carrier::<D>::new(options, total);
+pub fn carry(options: Options, total: u64) {
+    let mut carrier = Carrier::new(options, total);
     let mut idle = 0;
     while carrier.got < total {
         let before = carrier.progress();
@@ -94,11 +93,11 @@ pub fn carry<D: Device>(options: Options, total: u64) {
     carrier.finish();
 }
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     fn new(options: Options, total: u64) -> Self {
         let queue = Queue::ours(options);
         // SAFETY: the queue, which lives as long.
-        let device = unsafe { D::new(queue.areas(), queue.options()) };
+        let device = unsafe { queue.device() };
         // The ring's memory is zero at first.
         let initial = if options.event_idx && !options.packed {
             Wish::At(0)

@@ -4,10 +4,9 @@
 use std::mem::replace;
 
 use super::{Carrier, Wish};
-use testkit::device::Device;
 use testkit::pattern;
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     pub(super) fn run_device(&mut self) {
         if !self.device_sleeps {
             for _ in 0..self.burst() {

@@ -14,6 +14,7 @@ mod functions;
 pub mod lists;
 pub mod pair;
 pub mod pattern;
+pub mod position;
 pub mod rng;
 pub mod signal;
 

@@ -34,6 +34,12 @@ impl Pair {
         }
     }
 
+    /// The queue was reset or resized: the device starts anew.
+    pub fn restart(&mut self) {
+        // SAFETY: as in `over`.
+        self.device = unsafe { self.queue.device() };
+    }
+
     pub fn size(&self) -> u16 {
         self.queue.options().size
     }

@@ -254,6 +254,26 @@ impl PlainPacked {
     }
 }
 
+/// What a device in order does.
+pub trait Use {
+    /// Uses buffer `at`, counted from the queue's start, of one descriptor.
+    fn use_at(&self, at: u64);
+}
+
+impl Use for PlainSplit {
+    fn use_at(&self, at: u64) {
+        let id = self.avail.borrow()[at as usize % usize::from(self.side.size)];
+        self.give(id, 0);
+    }
+}
+
+impl Use for PlainPacked {
+    fn use_at(&self, at: u64) {
+        let place = &self.places.0[at as usize % usize::from(self.side.size)];
+        self.give(at, place.value.get().tag, 0);
+    }
+}
+
 macro_rules! memory {
     ($type:ty) => {
         impl Memory for $type {
@@ -423,6 +443,8 @@ pub struct Features {
 pub struct Plain<R: Ring> {
     pub ring: R,
     pub common: Common<R::Memory>,
+    /// Buffers that [`Plain::use_next`] has used since the queue's start.
+    used: u64,
 }
 
 impl<R: Ring> Plain<R> {
@@ -430,7 +452,32 @@ impl<R: Ring> Plain<R> {
         let common = Common::new(memory, R::START, features.indirect, features.event_idx);
         let mut ring = R::new(DescStates::new(size).unwrap());
         ring.start(&common, true);
-        Self { ring, common }
+        Self {
+            ring,
+            common,
+            used: 0,
+        }
+    }
+}
+
+impl<R: Ring<Memory: Use>> Plain<R> {
+    /// The device uses the next buffer, of one descriptor.
+    pub fn use_next(&mut self) {
+        self.common.memory().use_at(self.used);
+        self.used += 1;
+    }
+
+    /// Starts the queue at another number of used buffers, in the ring's first
+    /// lap.
+    pub fn start_at(&mut self, number: u64) {
+        self.common.used.set(number);
+        self.ring.start(&self.common, true);
+    }
+
+    /// Resets the queue, nothing being in flight.
+    pub fn reset(&mut self) {
+        self.ring.restart(&self.common, true);
+        self.used = 0;
     }
 }
 

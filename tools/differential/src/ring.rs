@@ -6,10 +6,11 @@
 use std::alloc;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_uint, c_void};
-use std::ptr::{self, null_mut};
+use std::ptr;
 
 use testkit::Functions;
-use testkit::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
+use testkit::abi::{virtio_config_ops, virtio_device, virtqueue};
+use testkit::driver::new_device;
 
 use crate::case::{Fault, NUM_MAX, Queue};
 use crate::memory::Areas;
@@ -214,21 +215,13 @@ impl<'a> Ring<'a> {
             disable_vq_and_reset: Some(disable),
             enable_vq_after_reset: Some(enable),
         });
-        let mut vdev = Box::new(virtio_device {
-            dev: device { parent: null_mut() },
-            features: bit(queue.packed, RING_PACKED)
-                | bit(queue.indirect, INDIRECT_DESC)
-                | bit(queue.event_idx, EVENT_IDX)
-                | bit(queue.version_1, VERSION_1)
-                | bit(queue.notification_data, NOTIFICATION_DATA)
-                | UNKNOWN,
-            vqs: list_head::UNLINKED,
-            vqs_list_lock: 0,
-            config: &*config,
-        });
-        let head = &raw mut vdev.vqs;
-        vdev.vqs.next = head;
-        vdev.vqs.prev = head;
+        let features = bit(queue.packed, RING_PACKED)
+            | bit(queue.indirect, INDIRECT_DESC)
+            | bit(queue.event_idx, EVENT_IDX)
+            | bit(queue.version_1, VERSION_1)
+            | bit(queue.notification_data, NOTIFICATION_DATA)
+            | UNKNOWN;
+        let mut vdev = new_device(features, &*config);
         let size = u32::from(queue.size);
         let callback = queue
             .callback
@@ -236,11 +229,8 @@ impl<'a> Ring<'a> {
         let pages = queue
             .programs
             .then(|| Pages::new(queue.size.into(), queue.align.into()));
-        // SAFETY: the lock is ours and used by nobody yet; device and pages
-        // live as long as the queue, the name for ever.
+        // SAFETY: device and pages live as long as the queue, the name for ever.
         let vq = unsafe {
-            let error = libc::pthread_spin_init(&mut vdev.vqs_list_lock, 0);
-            assert_eq!(error, 0);
             (f.vring_transport_features)(&mut *vdev);
             match &pages {
                 None => (f.vring_create_virtqueue)(

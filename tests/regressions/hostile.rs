@@ -3,11 +3,9 @@
 //! get_buf: the driver keeps its own account and notices nothing.
 
 use crate::on_both;
-use testkit::device::{Area, Options, Raw};
+use testkit::device::{Area, INDIRECT, NEXT, Options, Raw};
 use testkit::pair::Pair;
 
-const NEXT: u16 = 1;
-const INDIRECT: u16 = 4;
 /// All flags that don't say whose a packed descriptor is.
 const ALL: u16 = 0x7f7f;
 

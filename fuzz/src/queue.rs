@@ -10,7 +10,7 @@ use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use testkit::device::{Area, Element};
+use testkit::device::{Area, Element, off_wrap};
 use testkit::lists::Lists;
 use virtio_ring::abi::{virtio_device, virtqueue, vring};
 use virtio_ring::capi;
@@ -250,8 +250,7 @@ impl Queue {
         assert_eq!((free, size), (self.free(), self.size));
         // Where the driver writes next (2.9).
         let next = if self.setup.packed {
-            let (lap, slot) = (self.added / u64::from(size), self.added % u64::from(size));
-            slot as u16 | u16::from(lap.is_multiple_of(2)) << 15
+            off_wrap(self.added, size.into())
         } else {
             self.added as u16
         };

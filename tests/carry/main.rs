@@ -5,6 +5,7 @@
 //! The short form runs with `cargo test`. Ten million buffers for each row:
 //! `VIRTIO_RING_LONG=1 cargo test --release --test carry`.
 
+mod flight;
 mod inline;
 mod race;
 mod threads;
@@ -85,22 +86,19 @@ fn packed_in_two_threads() {
 /// With the barriers for hardware (VIRTIO_F_ORDER_PLATFORM).
 #[test]
 fn strong_barriers() {
-    for event_idx in [false, true] {
-        let options = |packed| Options {
-            packed,
-            size: 256,
-            indirect: false,
-            event_idx,
-            strong: true,
-        };
-        for packed in [false, true] {
-            inline::carry(options(packed), buffers(20_000));
-            threads::carry(options(packed), 5_000);
+    for (packed, indirect) in [(false, false), (false, true), (true, false), (true, true)] {
+        for options in rows(packed, indirect).filter(|options| options.size == 256) {
+            let options = Options {
+                strong: true,
+                ..options
+            };
+            inline::carry(options, buffers(70_000));
+            threads::carry(options, 5_000);
         }
     }
 }
 
-/// One behind the other: each wants two processors for itself.
+/// One after the other: each wants two processors for itself.
 #[test]
 fn no_kick_and_no_interrupt_is_lost() {
     let total = buffers(30_000).min(1_000_000);

@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::Instant;
 
+use crate::flight::Flight;
 use testkit::device::{AnyDevice, Element, Options};
 use testkit::driver::{Handle, Queue, Signals};
 use testkit::lists::Style;
@@ -62,46 +63,16 @@ fn serve(mut device: AnyDevice, handle: Handle, signals: &Signals, total: u64) {
     }
 }
 
-/// What the driver knows of the buffers in flight.
-struct Flight {
-    /// Serial and descriptors, by the low half of the token.
-    buffers: Vec<Option<(u64, u32)>>,
-    unused: Vec<u16>,
-    free: u32,
-    back: u64,
-}
-
-impl Flight {
-    fn new(size: u16) -> Self {
-        Self {
-            buffers: vec![None; size.into()],
-            unused: (0..size).collect(),
-            free: size.into(),
-            back: 0,
-        }
-    }
-
-    fn check(&mut self, token: usize, length: u32) {
-        let i = token & 0xffff;
-        let (serial, descriptors) = self.buffers[i].take().expect("a token not in flight");
-        assert_eq!(token as u64 >> 16, serial + 1);
-        assert_eq!(length, pattern::used_length(serial));
-        self.unused.push(i as u16);
-        self.free += descriptors;
-        self.back += 1;
-    }
-}
-
 /// The driver: adds what fits, takes back what there is, sleeps or polls.
 fn drive(queue: &mut Queue, signals: &Signals, total: u64) {
     signals.calls.wakes_this_thread();
     let mut rng = Rng::new(3);
     let mut elements = Vec::new();
     let mut flight = Flight::new(queue.options().size);
-    let mut added = 0;
+    let (mut added, mut back) = (0, 0);
     // Are callbacks on, so that the event goes along with what is taken back?
     let mut called = true;
-    while flight.back < total {
+    while back < total {
         let seen = signals.calls.count();
         let batch = 1 + rng.below(32);
         for _ in 0..batch {
@@ -112,10 +83,11 @@ fn drive(queue: &mut Queue, signals: &Signals, total: u64) {
         }
         assert!(queue.kick());
         while let Some((token, length)) = queue.get() {
-            flight.check(token, length);
+            flight.came_back(token, length);
+            back += 1;
             assert_eq!(queue.num_free(), flight.free);
         }
-        if flight.free > 0 && added < total || flight.back == total {
+        if flight.free > 0 && added < total || back == total {
             continue;
         }
         called = wait(queue, signals, &mut rng, seen, called);
@@ -141,16 +113,11 @@ fn add(
         readable: rng.below(u64::from(entries) + 1) as u32,
     };
     let descriptors = if indirect { 1 } else { entries };
-    let record = flight.unused.pop().unwrap();
     pattern::fill(serial, shape, elements);
-    let token = (serial + 1) << 16 | u64::from(record);
+    let token = flight.token(serial);
     let readable = shape.readable as usize;
-    assert_eq!(
-        queue.add(elements, readable, Style::Whole, token as usize),
-        0
-    );
-    flight.buffers[usize::from(record)] = Some((serial, descriptors));
-    flight.free -= descriptors;
+    assert_eq!(queue.add(elements, readable, Style::Whole, token), 0);
+    flight.added(serial, descriptors);
     true
 }
 

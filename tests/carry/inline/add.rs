@@ -3,7 +3,7 @@
 
 use std::mem::replace;
 
-use super::{Carrier, Record, Wish};
+use super::{Carrier, Wish};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
 
@@ -11,7 +11,7 @@ impl Carrier {
     /// How large the next buffer is.
     fn shape(&mut self) -> Shape {
         let size = u64::from(self.options.size);
-        let free = u64::from(self.free_descriptors);
+        let free = u64::from(self.flight.free);
         let longest = if self.options.indirect {
             // Beyond what a queue keeps room for, too.
             40
@@ -48,32 +48,24 @@ impl Carrier {
 
     /// Adds a buffer. False if there was no room for it.
     fn add_one(&mut self) -> bool {
-        if self.free_descriptors == 0 && !self.rng.one_in(64) {
+        if self.flight.free == 0 && !self.rng.one_in(64) {
             return false;
         }
         let shape = self.shape();
-        let free = self.free_descriptors;
+        let free = self.flight.free;
         let table = self.options.indirect && shape.entries > 1 && free > 0;
         let descriptors = if table { 1 } else { shape.entries };
         let fits = descriptors <= free;
-        let record = if fits {
-            self.unused_records.pop().unwrap()
-        } else {
-            0
-        };
-
         pattern::fill(self.added, shape, &mut self.elements);
         let style = match self.rng.below(8) {
             0 => Style::Linked,
             1 => Style::Pieces,
             _ => Style::Whole,
         };
-        let token = (self.added + 1) << 16 | u64::from(record);
+        let token = self.flight.token(self.added);
         let kicks = self.queue.signals().kicks.count();
         let readable = shape.readable as usize;
-        let result = self
-            .queue
-            .add(&self.elements, readable, style, token as usize);
+        let result = self.queue.add(&self.elements, readable, style, token);
         let kicked = self.queue.signals().kicks.count() - kicks;
 
         if !fits {
@@ -87,14 +79,10 @@ impl Carrier {
             return false;
         }
         assert_eq!((result, kicked), (0, 0));
-        self.records[usize::from(record)] = Some(Record {
-            serial: self.added,
-            descriptors,
-        });
+        self.flight.added(self.added, descriptors);
         self.added += 1;
         self.added_at += self.units(descriptors);
-        self.free_descriptors -= descriptors;
-        assert_eq!(self.queue.num_free(), self.free_descriptors);
+        assert_eq!(self.queue.num_free(), self.flight.free);
         true
     }
 

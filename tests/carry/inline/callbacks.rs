@@ -3,7 +3,6 @@
 
 use super::{Carrier, Wish};
 use testkit::device::Options;
-use testkit::pattern;
 
 impl Carrier {
     pub(super) fn drain(&mut self) {
@@ -31,18 +30,11 @@ impl Carrier {
         let (Some((token, length)), Some(serial)) = (got, serial) else {
             return;
         };
-        let i = token & 0xffff;
-        let record = self.records[i]
-            .take()
-            .expect("a token that is not in flight");
-        assert_eq!(token as u64 >> 16, serial + 1);
-        assert_eq!(record.serial, serial);
-        assert_eq!(length, pattern::used_length(serial));
-        self.unused_records.push(i as u16);
-        self.free_descriptors += record.descriptors;
-        assert_eq!(self.queue.num_free(), self.free_descriptors);
+        let (found, descriptors) = self.flight.came_back(token, length);
+        assert_eq!(found, serial);
+        assert_eq!(self.queue.num_free(), self.flight.free);
         self.got += 1;
-        self.got_at += self.units(record.descriptors);
+        self.got_at += self.units(descriptors);
         // The event goes along while callbacks are enabled.
         if let Wish::At(_) = self.call_wish {
             self.call_wish = Wish::At(self.got_at);
@@ -85,7 +77,7 @@ impl Carrier {
     fn enable_cb_delayed(&mut self) {
         // Three quarters of what is in flight: buffers or descriptors.
         let in_flight = if self.options.packed {
-            u32::from(self.options.size) - self.free_descriptors
+            u32::from(self.options.size) - self.flight.free
         } else {
             (self.added - self.got) as u32
         };

@@ -13,6 +13,7 @@ mod serve;
 
 use std::collections::VecDeque;
 
+use crate::flight::Flight;
 use testkit::device::{AnyDevice, Chain, Element, Options};
 use testkit::driver::Queue;
 use testkit::rng::Rng;
@@ -26,13 +27,6 @@ enum Wish {
     At(u64),
     /// Never, but that can't be said with certainty.
     Unsaid,
-}
-
-/// A buffer in flight, as the driver knows it.
-#[derive(Clone, Copy)]
-struct Record {
-    serial: u64,
-    descriptors: u32,
 }
 
 struct Carrier {
@@ -56,10 +50,7 @@ struct Carrier {
     told_at: u64,
     got_at: u64,
 
-    /// In flight, by the low half of the token.
-    records: Vec<Option<Record>>,
-    unused_records: Vec<u16>,
-    free_descriptors: u32,
+    flight: Flight,
     /// Taken by the device and not given.
     held: VecDeque<(Chain, u64)>,
     /// Given and not taken back.
@@ -118,9 +109,7 @@ impl Carrier {
             announced_at: 0,
             told_at: 0,
             got_at: 0,
-            records: vec![None; options.size.into()],
-            unused_records: (0..options.size).collect(),
-            free_descriptors: options.size.into(),
+            flight: Flight::new(options.size),
             held: VecDeque::new(),
             returned: VecDeque::new(),
             kick_wish: initial,
@@ -173,9 +162,9 @@ impl Carrier {
     /// Everything is back.
     fn finish(mut self) {
         assert_eq!(self.progress(), 4 * self.total);
-        assert_eq!(self.free_descriptors, self.options.size.into());
+        assert_eq!(self.flight.free, self.options.size.into());
         assert_eq!(self.queue.num_free(), self.options.size.into());
-        assert!(self.records.iter().all(Option::is_none));
+        assert!(self.flight.is_empty());
         assert_eq!(self.queue.get(), None);
         assert_eq!(self.queue.detach(), None);
         assert!(!self.queue.handle().is_broken());

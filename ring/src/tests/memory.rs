@@ -254,23 +254,45 @@ impl PlainPacked {
     }
 }
 
-/// What a device in order does.
-pub trait Use {
-    /// Uses buffer `at`, counted from the queue's start, of one descriptor.
-    fn use_at(&self, at: u64);
+/// What tests of both layouts ask of their memory.
+pub trait PlainMemory: Memory {
+    fn side(&self) -> &Side;
+    fn places(&self) -> &Places;
+    /// As a device: uses the buffer `id`; `at` is counted from the queue's
+    /// start, in descriptors (packed).
+    fn use_as(&self, at: u64, id: u16);
+    /// The id of the buffer that was made available at `at`, of one descriptor.
+    fn id_at(&self, at: u64) -> u16;
 }
 
-impl Use for PlainSplit {
-    fn use_at(&self, at: u64) {
-        let id = self.avail.borrow()[at as usize % usize::from(self.side.size)];
+impl PlainMemory for PlainSplit {
+    fn side(&self) -> &Side {
+        &self.side
+    }
+    fn places(&self) -> &Places {
+        &self.places
+    }
+    fn use_as(&self, _: u64, id: u16) {
         self.give(id, 0);
+    }
+    fn id_at(&self, at: u64) -> u16 {
+        self.avail.borrow()[at as usize % usize::from(self.side.size)]
     }
 }
 
-impl Use for PlainPacked {
-    fn use_at(&self, at: u64) {
+impl PlainMemory for PlainPacked {
+    fn side(&self) -> &Side {
+        &self.side
+    }
+    fn places(&self) -> &Places {
+        &self.places
+    }
+    fn use_as(&self, at: u64, id: u16) {
+        self.give(at, id, 0);
+    }
+    fn id_at(&self, at: u64) -> u16 {
         let place = &self.places.0[at as usize % usize::from(self.side.size)];
-        self.give(at, place.value.get().tag, 0);
+        place.value.get().tag
     }
 }
 
@@ -460,10 +482,11 @@ impl<R: Ring> Plain<R> {
     }
 }
 
-impl<R: Ring<Memory: Use>> Plain<R> {
+impl<R: Ring<Memory: PlainMemory>> Plain<R> {
     /// The device uses the next buffer, of one descriptor.
     pub fn use_next(&mut self) {
-        self.common.memory().use_at(self.used);
+        let memory = self.common.memory();
+        memory.use_as(self.used, memory.id_at(self.used));
         self.used += 1;
     }
 

@@ -6,7 +6,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::memory::{Features, PackedQueue, Plain, Use, packed, split};
+use super::memory::{Features, PackedQueue, Plain, PlainMemory, packed, split};
 use super::position::{SIZES, bits, boundaries, number, token};
 use crate::memory::{PackedDescriptor, PackedMemory};
 use crate::{Packed, Ring, Split};
@@ -104,7 +104,7 @@ fn tokens<R: Ring>(queue: &Plain<R>) -> (u32, u64) {
 
 /// One buffer goes there and back under the eyes of pollers with the token of
 /// now and with an older one.
-fn watch<R: Ring<Memory: Use>>(queue: &mut Plain<R>, old: (u32, u64)) {
+fn watch<R: Ring<Memory: PlainMemory>>(queue: &mut Plain<R>, old: (u32, u64)) {
     let now = tokens(queue);
     assert!(!told(queue, now), "something new where nothing is");
     queue.add_run(0, 1).unwrap();
@@ -119,7 +119,7 @@ fn watch<R: Ring<Memory: Use>>(queue: &mut Plain<R>, old: (u32, u64)) {
 }
 
 /// One buffer there and back.
-fn pass<R: Ring<Memory: Use>>(queue: &mut Plain<R>) {
+fn pass<R: Ring<Memory: PlainMemory>>(queue: &mut Plain<R>) {
     queue.add_run(0, 1).unwrap();
     queue.use_next();
     queue.get().unwrap();
@@ -268,7 +268,7 @@ fn packed_without_count_answers_as_c() {
 /// Weak point 3 of the series: a packed ring that is kept full.
 #[test]
 fn a_full_ring_tells_of_each_buffer() {
-    fn check<R: Ring<Memory: Use>>(mut queue: Plain<R>, size: u16) {
+    fn check<R: Ring<Memory: PlainMemory>>(mut queue: Plain<R>, size: u16) {
         queue.common.use_wrap_counters();
         for _ in 0..size {
             queue.add_run(0, 1).unwrap();
@@ -296,7 +296,7 @@ fn a_full_ring_tells_of_each_buffer() {
 /// also when the old one is the highest.
 #[test]
 fn reset_makes_tokens_from_before_old() {
-    fn check<R: Ring<Memory: Use>>(mut queue: Plain<R>, size: u16, start: u64, used: u64) {
+    fn check<R: Ring<Memory: PlainMemory>>(mut queue: Plain<R>, size: u16, start: u64, used: u64) {
         queue.common.use_wrap_counters();
         queue.start_at(R::START + start);
         (0..used).for_each(|_| pass(&mut queue));

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::Functions;
 use crate::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
+use crate::block::Block;
 use crate::device::{AnyDevice, Device, Element, Options, Packed, Split};
 use crate::lists::{Lists, Style};
 use crate::signal::Signal;
@@ -123,7 +124,7 @@ impl Queue {
 
     /// A queue of ours in `memory`, which must not be touched by anybody but
     /// the device's side while it lives.
-    pub fn new_in(options: Options, memory: &mut Memory) -> Self {
+    pub fn new_in(options: Options, memory: &mut Block) -> Self {
         let functions = Functions::linked();
         let mut vdev = new_device(options.features(), &CONFIG);
         let create_in = functions.vring_create_virtqueue_in.expect("ours has it");
@@ -138,8 +139,8 @@ impl Queue {
                 !options.strong,
                 false,
                 false,
-                memory.0.as_mut_ptr().cast(),
-                size_of_val(&*memory.0),
+                memory.base(),
+                memory.length(),
                 Some(notify),
                 Some(callback),
                 c"test".as_ptr(),
@@ -369,19 +370,5 @@ impl Handle {
                 (self.functions.__virtqueue_unbreak)(self.vq);
             }
         }
-    }
-}
-
-/// Memory to lend to a queue, aligned for any.
-pub struct Memory(Vec<CacheLine>);
-
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-struct CacheLine(#[allow(dead_code)] [u8; 64]);
-
-impl Memory {
-    /// At least `length` bytes, none of them zero.
-    pub fn new(length: usize) -> Self {
-        Self(vec![CacheLine([0xa5; 64]); length.div_ceil(64)])
     }
 }

@@ -8,6 +8,7 @@
 //! with the kernel's names and arguments; [`driver`] has a queue over them,
 //! [`mod@device`] the other side, and [`pair`] both.
 
+pub mod block;
 pub mod device;
 pub mod driver;
 mod functions;

@@ -3,8 +3,9 @@
 //! no table.
 
 use crate::on_both;
+use testkit::block::Block;
 use testkit::device::Options;
-use testkit::driver::{Memory, Queue};
+use testkit::driver::Queue;
 use testkit::pair::Pair;
 
 fn sizes(packed: bool) -> Vec<u16> {
@@ -106,7 +107,7 @@ fn without_a_table(packed: bool) {
             indirect: true,
             ..Options::plain(packed, 4)
         };
-        let mut memory = Memory::new(length);
+        let mut memory = Block::new(length, 64, 0xa5);
         let mut pair = Pair::over(Queue::new_in(options, &mut memory));
         for lap in 0..6 {
             pair.add(3);

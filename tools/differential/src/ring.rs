@@ -3,13 +3,13 @@
 //! One ring under test: a device structure, a queue of one library's on it, and
 //! its functions behind safe ones.
 
-use std::alloc;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 
 use testkit::Functions;
 use testkit::abi::{virtio_config_ops, virtio_device, virtqueue};
+use testkit::block::Block;
 use testkit::driver::new_device;
 
 use crate::case::{Fault, NUM_MAX, Queue};
@@ -110,38 +110,17 @@ impl From<()> for Returned {
     }
 }
 
-/// A page-aligned piece of memory of the program's.
-struct Pages {
-    base: *mut u8,
-    layout: alloc::Layout,
-}
-
-impl Pages {
-    /// Memory for a split ring of `size`, not cleared but for what both sides
-    /// take for granted: flags and indices at 0.
-    fn new(size: usize, align: usize) -> Self {
-        let avail = 16 * size;
-        let used = (avail + 6 + 2 * size).next_multiple_of(align);
-        let length = used + 6 + 8 * size;
-        let layout = alloc::Layout::from_size_align(length, PAGE).expect("a small layout");
-        // SAFETY: not of size 0.
-        let base = unsafe { alloc::alloc(layout) };
-        assert!(!base.is_null(), "no memory");
-        // SAFETY: both are within the layout.
-        unsafe {
-            base.write_bytes(0xa5, length);
-            base.add(avail).write_bytes(0, used - avail + 4);
-            base.add(length - 2).write_bytes(0, 2);
-        }
-        Self { base, layout }
+/// Memory for a split ring of `size`, not cleared but for what both sides take
+/// for granted: flags and indices at 0.
+fn pages(size: usize, align: usize) -> Block {
+    let (block, used) = Block::split_ring(size, align, PAGE, 0xa5);
+    let (base, avail) = (block.base().cast::<u8>(), 16 * size);
+    // SAFETY: all are within the block.
+    unsafe {
+        base.add(avail).write_bytes(0, used - avail + 4);
+        base.add(block.length() - 2).write_bytes(0, 2);
     }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        // SAFETY: from `new`.
-        unsafe { alloc::dealloc(self.base, self.layout) }
-    }
+    block
 }
 
 /// A queue of one library's.
@@ -152,7 +131,7 @@ pub struct Ring<'a> {
     vdev: Box<virtio_device>,
     config: Box<virtio_config_ops>,
     program: Box<Program>,
-    _pages: Option<Pages>,
+    _pages: Option<Block>,
     packed: bool,
     programs: bool,
     /// Where the ring is.
@@ -228,7 +207,7 @@ impl<'a> Ring<'a> {
             .then_some(callback as unsafe extern "C" fn(_));
         let pages = queue
             .programs
-            .then(|| Pages::new(queue.size.into(), queue.align.into()));
+            .then(|| pages(queue.size.into(), queue.align.into()));
         // SAFETY: device and pages live as long as the queue, the name for ever.
         let vq = unsafe {
             (f.vring_transport_features)(&mut *vdev);
@@ -252,7 +231,7 @@ impl<'a> Ring<'a> {
                     &mut *vdev,
                     true,
                     queue.context,
-                    pages.base.cast(),
+                    pages.base(),
                     Some(notify),
                     callback,
                     NAME.as_ptr(),

@@ -130,21 +130,3 @@ fn without_a_table(packed: bool) {
 }
 
 on_both!(no_room_for_a_table, without_a_table);
-
-/// More elements than the ring has descriptors: only a table can take them.
-fn longer_than_the_ring(packed: bool) {
-    let mut pair = Pair::new(Options {
-        indirect: true,
-        ..Options::plain(packed, 2)
-    });
-    for entries in [3, 16, 17, 100] {
-        pair.pass(entries);
-    }
-    pair.assert_idle();
-    let mut pair = Pair::new(Options::plain(packed, 2));
-    assert_eq!(pair.try_add(3), -libc::ENOSPC);
-    pair.pass(2);
-    pair.assert_idle();
-}
-
-on_both!(more_elements_than_descriptors, longer_than_the_ring);

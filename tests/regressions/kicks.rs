@@ -111,19 +111,3 @@ fn many_unannounced(packed: bool) {
 }
 
 on_both!(sixty_four_thousand_without_a_kick, many_unannounced);
-
-/// A device that does not want to know is not told.
-fn suppressed(packed: bool) {
-    let mut pair = Pair::new(Options::plain(packed, 4));
-    for wanted in [true, false, true] {
-        if wanted {
-            pair.device.sleep();
-        } else {
-            pair.device.stay_awake();
-        }
-        pair.add(1);
-        assert_eq!(pair.kick(), wanted.into());
-    }
-}
-
-on_both!(flags_suppress_kicks, suppressed);

@@ -104,6 +104,7 @@ test-rust: all
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace
 	$(CARGO) test --release --test carry
+	$(CARGO) test --test install -- --ignored
 
 # C programs of ours against an installed copy.
 test-c: stage

@@ -7,28 +7,24 @@
 //! beside the ring: false when something was used or taken is a miss, true
 //! when nothing was is a false alarm.
 //!
-//! Who was told "nothing new" sleeps on the callback's eventfd. After a burst
+//! Who was told "nothing new" sleeps until the callback. After a burst
 //! the device waits until the drainer has taken everything and both pollers
 //! know of it: a kick, an interrupt or a wakeup that was lost shows as a
 //! time-out, and not as a delay that the next burst hides.
 //!
 //! `VIRTIO_RING_LONG=1` (`make stress`) sends tens of millions of buffers.
 
-#[path = "inline/mod.rs"]
-mod inline;
-
 use std::io::Write;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 
-use inline::{Device, Layout, Queue};
-use virtio_ring::abi::virtqueue;
-use virtio_ring::capi;
-
-/// Nothing may take so long.
-const PATIENCE_MS: i32 = 30_000;
+use testkit::device::{AnyDevice, Element, Options};
+use testkit::driver::{Handle, Queue, Signals};
+use testkit::lists::Style;
+use testkit::signal::{PATIENCE, Signal};
 
 /// A check whose failure ends the program: a panic would leave threads asleep
 /// that wait for this one, and the test waiting for them.
@@ -42,59 +38,30 @@ macro_rules! check {
     };
 }
 
-/// An event that one thread sleeps on.
-struct Event(libc::c_int);
-
-impl Event {
-    fn new() -> Self {
-        // SAFETY: no memory is involved.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        assert!(fd >= 0);
-        Self(fd)
-    }
-
-    fn signal(&self) {
-        // SAFETY: a live file descriptor.
-        assert_eq!(unsafe { libc::eventfd_write(self.0, 1) }, 0);
-    }
-
-    fn clear(&self) {
-        let mut count = 0;
-        // SAFETY: a live file descriptor. That there was no event is no error.
-        unsafe { libc::eventfd_read(self.0, &mut count) };
-    }
-
-    /// Sleeps until there is an event.
-    fn wait(&self, who: &str) {
-        let mut wanted = libc::pollfd {
-            fd: self.0,
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: one structure, as said.
-        let ready = unsafe { libc::poll(&mut wanted, 1, PATIENCE_MS) };
-        check!(ready == 1, "{who} sleeps for ever");
-        self.clear();
-    }
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        // SAFETY: ours, and used no more.
-        unsafe { libc::close(self.0) };
-    }
-}
-
 const POLLERS: usize = 2;
+
+/// Sleeps until there is a signal that is not among the `seen` ones.
+fn sleep(signal: &Signal, seen: u64, who: &str) {
+    check!(signal.wait(seen), "{who} sleeps for ever");
+}
+
+/// Adds a buffer of one element. False if there was no room for it.
+fn add(queue: &mut Queue, token: usize) -> bool {
+    let element = Element {
+        address: 0x10000,
+        length: 8,
+        writable: true,
+    };
+    queue.add(&[element], 0, Style::Whole, token) == 0
+}
 
 /// One run.
 struct Stress {
-    queue: Queue,
-    /// The driver's lock.
-    lock: Mutex<()>,
-    /// Who the callback wakes: pollers, then the drainer.
-    sleepers: [Event; POLLERS + 1],
-    kick: Event,
+    /// Under the driver's lock.
+    queue: Mutex<Queue>,
+    /// What needs no lock.
+    handle: Handle,
+    signals: Arc<Signals>,
     /// Buffers that the device is about to have used, and has used.
     using: AtomicU64,
     used: AtomicU64,
@@ -110,28 +77,16 @@ struct Stress {
 /// How a run is done.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
-    layout: Layout,
-    size: u32,
-    event_idx: bool,
+    options: Options,
     /// Does the drainer turn callbacks off while it is at work?
     quiet_drainer: bool,
     buffers: u64,
 }
 
-unsafe extern "C" fn notify(vq: *mut virtqueue) -> bool {
-    // SAFETY: `run` has put it there, and it outlives the threads.
-    unsafe { (*(*vq).r#priv.cast::<Stress>()).kick.signal() };
-    true
-}
-
-unsafe extern "C" fn callback(vq: *mut virtqueue) {
-    // SAFETY: as above.
-    unsafe { (*(*vq).r#priv.cast::<Stress>()).wake() };
-}
-
 impl Stress {
+    /// Wakes pollers and drainer, as the callback does.
     fn wake(&self) {
-        self.sleepers.iter().for_each(Event::signal);
+        self.signals.calls.send();
     }
 
     fn is_done(&self) -> bool {
@@ -140,8 +95,7 @@ impl Stress {
 
     /// Interrupts the driver.
     fn interrupt(&self) {
-        // SAFETY: a live queue.
-        if unsafe { capi::vring_interrupt(0, self.queue.vq.cast()) } == 0 {
+        if !self.handle.interrupt() {
             // The drainer has been faster; who waits for what it took has to
             // hear of that, and it is not the ring that tells.
             self.wake();
@@ -149,7 +103,9 @@ impl Stress {
     }
 
     /// Uses buffers in bursts.
-    fn device(&self, mut device: Device, plan: Plan) {
+    fn device(&self, mut device: AnyDevice, plan: Plan) {
+        self.signals.kicks.wakes_this_thread();
+        let mut elements = Vec::new();
         let mut random = 1u64;
         let mut count = 0;
         while count < plan.buffers {
@@ -157,33 +113,31 @@ impl Stress {
             let longest = if random >> 63 == 0 { 8 } else { 4096 };
             let burst = (random >> 33) % longest + 1;
             for _ in 0..burst.min(plan.buffers - count) {
-                let buffer = loop {
-                    if let Some(buffer) = device.take() {
-                        break buffer;
+                let chain = loop {
+                    let seen = self.signals.kicks.count();
+                    if let Some(chain) = device.take(&mut elements) {
+                        break chain;
                     }
-                    device.ask_for_kick(true);
-                    fence(SeqCst);
-                    if !device.is_available() {
-                        self.kick.wait("the device");
+                    if device.sleep() {
+                        sleep(&self.signals.kicks, seen, "the device");
                     }
-                    device.ask_for_kick(false);
+                    device.stay_awake();
                 };
                 count += 1;
                 self.using.store(count, SeqCst);
-                device.put(buffer);
+                device.give(chain, 8);
                 self.used.store(count, SeqCst);
-                fence(SeqCst);
-                if device.wants_interrupt() {
+                if device.must_interrupt() {
                     self.interrupt();
                 }
             }
             // Everybody comes to know of it.
-            let patience = std::time::Instant::now();
+            let start = Instant::now();
             while self.taken.load(SeqCst) < count
                 || self.known.iter().any(|known| known.load(SeqCst) < count)
             {
                 check!(
-                    patience.elapsed().as_millis() < PATIENCE_MS as u128,
+                    start.elapsed() < PATIENCE,
                     "{plan:?}: {count} buffers used, {:?} taken, pollers know of {:?}",
                     self.taken,
                     self.known
@@ -196,42 +150,42 @@ impl Stress {
     }
 
     /// Takes all that is used and adds it again. How much it was.
-    fn drain(&self) -> u64 {
+    fn drain(&self, queue: &mut Queue) -> u64 {
         let mut count = 0;
-        while let Some(data) = self.queue.get() {
+        while let Some((token, _)) = queue.get() {
             let taken = self.taken.load(Relaxed);
-            // SAFETY: a live queue.
-            let size = unsafe { capi::virtqueue_get_vring_size(self.queue.vq) };
             // In the order in which they were added: none is missed.
             check!(
-                data as u64 == taken % u64::from(size) + 1,
-                "buffer {data} came as number {taken}"
+                token as u64 == taken % u64::from(queue.options().size) + 1,
+                "buffer {token} came as number {taken}"
             );
             self.taken.store(taken + 1, SeqCst);
             count += 1;
-            check!(self.queue.add(1, data), "no room for the buffer just taken");
-            // SAFETY: a live queue, under the lock.
-            unsafe { capi::virtqueue_kick(self.queue.vq) };
+            check!(add(queue, token), "no room for the buffer just taken");
+            queue.kick();
         }
         count
     }
 
     fn drainer(&self, plan: Plan) {
+        let calls = &self.signals.calls;
+        calls.wakes_this_thread();
+        let mut seen = 0;
         while !self.is_done() {
-            let guard = self.lock.lock().unwrap();
+            let mut queue = self.queue.lock().unwrap();
             if plan.quiet_drainer {
-                // SAFETY: a live queue, under the lock.
-                unsafe { capi::virtqueue_disable_cb(self.queue.vq) };
+                queue.disable_cb();
             }
-            let count = self.drain();
-            let token = self.queue.token();
-            drop(guard);
+            let count = self.drain(&mut queue);
+            let token = queue.enable_cb_prepare();
+            drop(queue);
             if plan.quiet_drainer && count > 0 {
                 // It has kept the device from telling the others.
                 self.wake();
             }
-            if !self.queue.poll(token) && !self.is_done() {
-                self.sleepers[POLLERS].wait("the drainer");
+            if !self.handle.poll(token) && !self.is_done() {
+                sleep(calls, seen, "the drainer");
+                seen = calls.count();
             } else {
                 thread::yield_now();
             }
@@ -239,9 +193,12 @@ impl Stress {
     }
 
     /// Polls once, with a token about `known` buffers, and checks the answer.
-    fn poll(&self, known: u64, ask: impl Fn(&Queue) -> bool) -> bool {
+    fn poll(&self, known: u64, token: Token) -> bool {
         let before = self.used.load(SeqCst).max(self.taken.load(SeqCst));
-        let told = ask(&self.queue);
+        let told = match token {
+            Token::Short(token) => self.handle.poll(token),
+            Token::Long(token) => self.handle.poll64(token),
+        };
         let after = self.using.load(SeqCst);
         if told {
             check!(
@@ -258,69 +215,61 @@ impl Stress {
     }
 
     fn poller(&self, which: usize) {
-        let mut wide = which == 0;
+        let calls = &self.signals.calls;
+        calls.wakes_this_thread();
+        let mut long = which == 0;
         while !self.is_done() {
-            wide = !wide;
-            self.sleepers[which].clear();
-            let guard = self.lock.lock().unwrap();
+            long = !long;
+            let mut seen = calls.count();
+            let mut queue = self.queue.lock().unwrap();
             let known = self.taken.load(SeqCst);
-            let (token, token64) = if wide {
-                (0, self.queue.token64())
+            let token = if long {
+                Token::Long(queue.enable_cb_prepare64())
             } else {
-                (self.queue.token(), 0)
+                Token::Short(queue.enable_cb_prepare())
             };
-            drop(guard);
+            drop(queue);
             self.known[which].store(known, SeqCst);
-            let ask = |queue: &Queue| {
-                if wide {
-                    queue.poll64(token64)
-                } else {
-                    queue.poll(token)
-                }
-            };
             // Asleep until told.
-            while !self.poll(known, ask) && !self.is_done() {
+            while !self.poll(known, token) && !self.is_done() {
                 self.slept.fetch_add(1, Relaxed);
-                self.sleepers[which].wait("a poller");
+                sleep(calls, seen, "a poller");
+                seen = calls.count();
             }
             thread::yield_now();
         }
     }
 }
 
+#[derive(Clone, Copy)]
+enum Token {
+    Short(u32),
+    Long(u64),
+}
+
 /// How often a poller was put to sleep.
 fn run(plan: Plan) -> u64 {
-    let queue = Queue::with_callbacks(
-        plan.layout,
-        plan.size,
-        plan.event_idx,
-        Some(notify),
-        Some(callback),
-    );
-    assert_eq!(queue.use_wrap_counter(), 0);
-    let device = queue.device();
-    let stress = Arc::new(Stress {
-        queue,
-        lock: Mutex::new(()),
-        sleepers: std::array::from_fn(|_| Event::new()),
-        kick: Event::new(),
+    let mut queue = Queue::ours(plan.options);
+    assert_eq!(queue.use_wrap_counter(), Some(0));
+    // SAFETY: used no more when the threads end, before the queue goes.
+    let device = unsafe { queue.device() };
+    // Only so does a packed queue get to use the event index.
+    queue.disable_cb();
+    assert!(queue.enable_cb());
+    for i in 0..plan.options.size {
+        assert!(add(&mut queue, usize::from(i) + 1));
+    }
+    let stress = Stress {
+        handle: queue.handle(),
+        signals: queue.signals().clone(),
+        queue: Mutex::new(queue),
         using: AtomicU64::new(0),
         used: AtomicU64::new(0),
         taken: AtomicU64::new(0),
         known: Default::default(),
         slept: AtomicU64::new(0),
         done: AtomicBool::new(false),
-    });
-    // SAFETY: a live queue; `priv` is the program's.
-    unsafe {
-        (*stress.queue.vq).r#priv = Arc::as_ptr(&stress).cast_mut().cast();
-        // Only so does a packed queue get to use the event index.
-        capi::virtqueue_disable_cb(stress.queue.vq);
-        assert!(capi::virtqueue_enable_cb(stress.queue.vq));
-    }
-    for i in 0..plan.size {
-        assert!(stress.queue.add(1, i as usize + 1));
-    }
+    };
     thread::scope(|scope| {
         let stress = &stress;
         for which in 0..POLLERS {
@@ -333,16 +282,17 @@ fn run(plan: Plan) -> u64 {
     stress.slept.load(SeqCst)
 }
 
-fn stress(layout: Layout, sizes: &[u32]) {
+fn stress(packed: bool, sizes: &[u16]) {
     let long = std::env::var_os("VIRTIO_RING_LONG").is_some_and(|value| value != "0");
     for &size in sizes {
         for (event_idx, quiet_drainer) in
             [(false, false), (true, false), (false, true), (true, true)]
         {
             let plan = Plan {
-                layout,
-                size,
-                event_idx,
+                options: Options {
+                    event_idx,
+                    ..Options::plain(packed, size)
+                },
                 quiet_drainer,
                 buffers: match (long, size) {
                     (false, 1) => 10_000,
@@ -360,10 +310,10 @@ fn stress(layout: Layout, sizes: &[u32]) {
 
 #[test]
 fn split() {
-    stress(Layout::Split, &[1, 2, 256]);
+    stress(false, &[1, 2, 256]);
 }
 
 #[test]
 fn packed() {
-    stress(Layout::Packed, &[1, 3, 256]);
+    stress(true, &[1, 3, 256]);
 }

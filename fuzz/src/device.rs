@@ -2,14 +2,9 @@
 //! A device that lies (virtio 1.3, 2.7 and 2.8): it writes what it likes. It
 //! also tells what the driver has to make of it.
 
-use testkit::device::Area;
+use testkit::device::{AVAIL, Area, DESCRIPTOR, INDIRECT, USED, area_lengths, used_flags};
 
 use crate::plan::Target;
-
-const DESCRIPTOR: usize = 16;
-const INDIRECT: u16 = 4;
-const AVAIL: u16 = 1 << 7;
-const USED: u16 = 1 << 15;
 
 /// What the driver is told that was used.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +30,7 @@ impl Device {
     /// The areas are those of a live queue, the range has them in it; they live
     /// as long as the value is used.
     pub unsafe fn new(packed: bool, size: u16, areas: [u64; 3], lent: Option<Area>) -> Self {
-        let entries = usize::from(size);
-        let lengths = if packed {
-            [DESCRIPTOR * entries, 4, 4]
-        } else {
-            [DESCRIPTOR * entries, 6 + 2 * entries, 6 + 8 * entries]
-        };
+        let lengths = area_lengths(packed, size.into());
         // SAFETY: the caller; 2.7 and 2.8 say how large they are.
         let area = |i: usize| unsafe { Area::new(areas[i], lengths[i]) };
         Self {
@@ -169,12 +159,7 @@ impl Device {
         (at % u64::from(self.size)) as usize * DESCRIPTOR
     }
 
-    /// The two flags of a descriptor that is used in its lap (2.8.1).
     fn used_flags(&self, at: u64) -> u16 {
-        if (at / u64::from(self.size)).is_multiple_of(2) {
-            AVAIL | USED
-        } else {
-            0
-        }
+        used_flags(at, self.size.into())
     }
 }

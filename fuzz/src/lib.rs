@@ -17,7 +17,6 @@
 
 mod device;
 mod flips;
-mod memory;
 mod plan;
 mod program;
 mod queue;

@@ -3,13 +3,12 @@
 //! the library calls.
 
 use std::ffi::c_void;
-use std::ptr::{self, null_mut};
+use std::ptr::null;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 
-use virtio_ring::abi::{
-    device, feature, list_head, virtio_config_ops, virtio_device, virtqueue, vq_callback_t,
-};
+use testkit::driver;
+use virtio_ring::abi::{feature, virtio_config_ops, virtio_device, virtqueue, vq_callback_t};
 use virtio_ring::capi;
 
 use crate::plan::Setup;
@@ -71,26 +70,19 @@ static CONFIG: virtio_config_ops = virtio_config_ops {
     enable_vq_after_reset: Some(start),
 };
 
-/// A device with an empty list of queues.
+/// The queue's device.
 pub fn new_device(setup: &Setup) -> Box<virtio_device> {
     let bit = |on: bool, bit: u32| u64::from(on) << bit;
-    let mut vdev = Box::new(virtio_device {
-        dev: device { parent: null_mut() },
-        features: bit(setup.indirect, feature::VIRTIO_RING_F_INDIRECT_DESC)
-            | bit(setup.event_idx, feature::VIRTIO_RING_F_EVENT_IDX)
-            | bit(setup.version_1, feature::VIRTIO_F_VERSION_1)
-            | bit(setup.access_platform, feature::VIRTIO_F_ACCESS_PLATFORM)
-            | bit(setup.packed, feature::VIRTIO_F_RING_PACKED)
-            | bit(setup.order_platform, feature::VIRTIO_F_ORDER_PLATFORM),
-        vqs: list_head::UNLINKED,
-        vqs_list_lock: 0,
-        config: if setup.config { &CONFIG } else { ptr::null() },
-    });
-    let head = &raw mut vdev.vqs;
-    vdev.vqs.next = head;
-    vdev.vqs.prev = head;
-    // SAFETY: the lock is ours and used by nobody yet.
-    let error = unsafe { libc::pthread_spin_init(&mut vdev.vqs_list_lock, 0) };
-    assert_eq!(error, 0);
-    vdev
+    let features = bit(setup.indirect, feature::VIRTIO_RING_F_INDIRECT_DESC)
+        | bit(setup.event_idx, feature::VIRTIO_RING_F_EVENT_IDX)
+        | bit(setup.version_1, feature::VIRTIO_F_VERSION_1)
+        | bit(setup.access_platform, feature::VIRTIO_F_ACCESS_PLATFORM)
+        | bit(setup.packed, feature::VIRTIO_F_RING_PACKED)
+        | bit(setup.order_platform, feature::VIRTIO_F_ORDER_PLATFORM);
+    let config = if setup.config {
+        &raw const CONFIG
+    } else {
+        null()
+    };
+    driver::new_device(features, config)
 }

@@ -10,7 +10,8 @@ use std::ffi::CStr;
 use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
-use testkit::device::{Area, Element};
+use testkit::block::Block;
+use testkit::device::{Area, Element, off_wrap};
 use testkit::lists::Lists;
 use virtio_ring::abi::{virtio_device, virtqueue, vring};
 use virtio_ring::capi;
@@ -18,11 +19,12 @@ use virtio_ring::capi;
 use crate::Mode;
 use crate::device::Device;
 use crate::flips::Flips;
-use crate::memory::{self, ALIGN, Block};
 use crate::plan::{Id, Place, Setup, Step};
 use crate::program::{self, Program, callback_if, new_device};
 
 const NAME: &CStr = c"fuzz";
+/// What is shared is on a cache line of its own.
+const ALIGN: usize = 64;
 /// The number of the queue.
 const INDEX: u32 = 3;
 
@@ -94,10 +96,12 @@ impl Queue {
             ..
         } = setup;
         let device = &raw mut *vdev;
-        let mut block = |length: usize| {
-            blocks.push(Block::new(length));
-            blocks[blocks.len() - 1].base()
+        let mut keep = |block: Block| {
+            let base = block.base();
+            blocks.push(block);
+            base
         };
+        let block = |length| Block::new(length, ALIGN, 0);
         let entries = size as usize;
         // SAFETY: device, name and memory live as long as the queue.
         let vq = unsafe {
@@ -106,16 +110,17 @@ impl Queue {
                     INDEX, size, align, device, weak, may_reduce, context, notify, callback, name,
                 ),
                 Place::Lent(more) => {
-                    let length = memory::lent(entries) + usize::from(more);
-                    let base = block(length);
+                    // Any ring of this size fits.
+                    let length = 32 * entries + 6 * ALIGN + usize::from(more);
+                    let base = keep(block(length));
                     capi::vring_create_virtqueue_in(
                         INDEX, size, align, device, weak, may_reduce, context, base, length,
                         notify, callback, name,
                     )
                 }
                 Place::Pages => {
-                    let (length, used) = memory::one_piece(entries);
-                    let base = block(length);
+                    let (block, used) = Block::split_ring(entries, ALIGN, ALIGN, 0);
+                    let base = keep(block);
                     areas = Some([0, 16 * entries, used].map(|at| (base.addr() + at) as u64));
                     capi::vring_new_virtqueue(
                         INDEX, size, align, device, weak, context, base, notify, callback, name,
@@ -124,9 +129,9 @@ impl Queue {
                 Place::Parts => {
                     let ring = vring {
                         num: size,
-                        desc: block((16 * entries).max(1)),
-                        avail: block(6 + 2 * entries),
-                        used: block(6 + 8 * entries),
+                        desc: keep(block((16 * entries).max(1))),
+                        avail: keep(block(6 + 2 * entries)),
+                        used: keep(block(6 + 8 * entries)),
                     };
                     areas = Some([ring.desc, ring.avail, ring.used].map(|at| at.addr() as u64));
                     capi::__vring_new_virtqueue(
@@ -250,8 +255,7 @@ impl Queue {
         assert_eq!((free, size), (self.free(), self.size));
         // Where the driver writes next (2.9).
         let next = if self.setup.packed {
-            let (lap, slot) = (self.added / u64::from(size), self.added % u64::from(size));
-            slot as u16 | u16::from(lap.is_multiple_of(2)) << 15
+            off_wrap(self.added, size.into())
         } else {
             self.added as u16
         };

@@ -20,7 +20,7 @@ use ring::{AddError, Added, Data, Elements, Request};
 
 /// `virtqueue_add_sgs` is not told how many entries there are: it counts no
 /// further than this, so that a list that links to itself has an end.
-pub const MAX_COUNTED: u32 = 1 << 20;
+pub(super) const MAX_COUNTED: u32 = 1 << 20;
 
 /// Which function was called.
 #[derive(Clone, Copy, PartialEq, Eq)]

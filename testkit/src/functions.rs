@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use anyhow::{Context, Result};
 use libloading::Library;
+use virtio_ring::capi;
 
 use crate::abi::{
     device, gfp_t, scatterlist, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
@@ -28,6 +29,11 @@ macro_rules! functions {
         }
 
         impl Functions {
+            /// Those of ours that are linked to this program.
+            pub fn linked() -> Self {
+                Self { $($name: capi::$name,)* $($some: Some(capi::$some),)* }
+            }
+
             pub(crate) fn find(library: &'static Library) -> Result<Self> {
                 Ok(Self {
                     // SAFETY: the types are those of include/virtio_ring.h and
@@ -80,8 +86,8 @@ functions! {
         __virtio_unbreak_device(*mut virtio_device);
         __virtqueue_break(Queue);
         __virtqueue_unbreak(Queue);
-        // 6.1 has no fourth argument, and does not look at it.
-        virtqueue_resize(Queue, u32, vq_recycle_t, vq_recycle_done_t) -> c_int;
+        // A vq_recycle_done_t comes last in 6.12; 6.1 does not look at it.
+        virtqueue_resize(Queue, u32, vq_recycle_t, *mut c_void) -> c_int;
         virtqueue_set_dma_premapped(Queue) -> c_int;
     }
     maybe {

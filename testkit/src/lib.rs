@@ -5,13 +5,19 @@
 //!
 //! [`build`] makes C's (`scripts/c-ring`), [`ours`] says where `make` leaves
 //! ours, and [`Library`] loads either. The functions are the exported ones,
-//! with the kernel's names and arguments.
+//! with the kernel's names and arguments; [`driver`] has a queue over them,
+//! [`mod@device`] the other side, and [`pair`] both.
 
+pub mod block;
 pub mod device;
+pub mod driver;
 mod functions;
 pub mod lists;
+pub mod pair;
 pub mod pattern;
+pub mod position;
 pub mod rng;
+pub mod signal;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -5,14 +5,12 @@
 //! The short form runs with `cargo test`. Ten million buffers for each row:
 //! `VIRTIO_RING_LONG=1 cargo test --release --test carry`.
 
-#[path = "../common/mod.rs"]
-mod common;
+mod flight;
 mod inline;
 mod race;
 mod threads;
 
 use testkit::device::Options;
-use testkit::device::{Device, Packed, Split};
 
 /// Sizes of the rings; a split ring has those that are powers of two.
 const SIZES: [u16; 6] = [1, 2, 3, 7, 256, 32768];
@@ -41,74 +39,71 @@ fn rows(packed: bool, indirect: bool) -> impl Iterator<Item = Options> {
     })
 }
 
-fn carry_inline<D: Device>(packed: bool, indirect: bool) {
+fn carry_inline(packed: bool, indirect: bool) {
     for options in rows(packed, indirect) {
-        inline::carry::<D>(options, buffers(70_000));
+        inline::carry(options, buffers(70_000));
     }
 }
 
-fn carry_threaded<D: Device + Send>(packed: bool) {
+fn carry_threaded(packed: bool) {
     for indirect in [false, true] {
         for options in rows(packed, indirect) {
-            threads::carry::<D>(options, buffers(10_000).min(1_000_000));
+            threads::carry(options, buffers(10_000).min(1_000_000));
         }
     }
 }
 
 #[test]
 fn split_chains() {
-    carry_inline::<Split>(false, false);
+    carry_inline(false, false);
 }
 
 #[test]
 fn split_tables() {
-    carry_inline::<Split>(false, true);
+    carry_inline(false, true);
 }
 
 #[test]
 fn packed_chains() {
-    carry_inline::<Packed>(true, false);
+    carry_inline(true, false);
 }
 
 #[test]
 fn packed_tables() {
-    carry_inline::<Packed>(true, true);
+    carry_inline(true, true);
 }
 
 #[test]
 fn split_in_two_threads() {
-    carry_threaded::<Split>(false);
+    carry_threaded(false);
 }
 
 #[test]
 fn packed_in_two_threads() {
-    carry_threaded::<Packed>(true);
+    carry_threaded(true);
 }
 
 /// With the barriers for hardware (VIRTIO_F_ORDER_PLATFORM).
 #[test]
 fn strong_barriers() {
-    for event_idx in [false, true] {
-        let options = |packed| Options {
-            packed,
-            size: 256,
-            indirect: false,
-            event_idx,
-            strong: true,
-        };
-        inline::carry::<Split>(options(false), buffers(20_000));
-        inline::carry::<Packed>(options(true), buffers(20_000));
-        threads::carry::<Split>(options(false), 5_000);
-        threads::carry::<Packed>(options(true), 5_000);
+    for (packed, indirect) in [(false, false), (false, true), (true, false), (true, true)] {
+        for options in rows(packed, indirect).filter(|options| options.size == 256) {
+            let options = Options {
+                strong: true,
+                ..options
+            };
+            inline::carry(options, buffers(70_000));
+            threads::carry(options, 5_000);
+        }
     }
 }
 
-/// One behind the other: each wants two processors for itself.
+/// One after the other: each wants two processors for itself.
 #[test]
 fn no_kick_and_no_interrupt_is_lost() {
     let total = buffers(30_000).min(1_000_000);
-    race::kicks::<Split>(false, total);
-    race::kicks::<Packed>(true, total);
-    race::interrupts::<Split>(false, total);
-    race::interrupts::<Packed>(true, total);
+    for packed in [false, true] {
+        race::kicks(packed, total);
+        race::interrupts(packed, total);
+    }
 }

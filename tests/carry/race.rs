@@ -13,13 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Instant;
 
-use crate::common::bell::{Bell, PATIENCE};
-use crate::common::host::{Bells, Host, Line};
-use testkit::device::Options;
-use testkit::device::{Device, Element};
+use testkit::device::{AnyDevice, Element, Options};
+use testkit::driver::{Handle, Queue};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
 use testkit::rng::Rng;
+use testkit::signal::{PATIENCE, Signal};
 
 const SHAPE: Shape = Shape {
     entries: 1,
@@ -48,54 +47,53 @@ fn dawdle(rng: &mut Rng) {
     }
 }
 
-fn heard_more(bell: &Bell, heard: u64) -> impl FnMut() -> bool {
-    move || bell.rung() != heard
+fn seen_more(signal: &Signal, seen: u64) -> impl FnMut() -> bool {
+    move || signal.count() != seen
 }
 
-fn new_queue<D: Device>(packed: bool) -> (Host, D) {
-    let host = Host::new(Options {
+fn new_queue(packed: bool) -> (Queue, AnyDevice) {
+    let queue = Queue::ours(Options {
         event_idx: true,
         ..Options::plain(packed, 2)
     });
-    // SAFETY: the host's queue, which lives as long.
-    let device = unsafe { D::new(host.areas(), host.options()) };
-    (host, device)
+    // SAFETY: the queue, which lives as long.
+    let device = unsafe { queue.device() };
+    (queue, device)
 }
 
-fn add(host: &mut Host, elements: &mut Vec<Element>, serial: u64) {
+fn add(queue: &mut Queue, elements: &mut Vec<Element>, serial: u64) {
     pattern::fill(serial, SHAPE, elements);
     let token = serial as usize + 1;
-    assert_eq!(host.add(elements, 1, Style::Whole, token), 0);
-    assert!(host.kick());
+    assert_eq!(queue.add(elements, 1, Style::Whole, token), 0);
+    assert!(queue.kick());
 }
 
 /// The driver sees a buffer come back and adds the next at once, while the
 /// device is about to sleep.
-pub fn kicks<D: Device + Send>(packed: bool, total: u64) {
-    let (mut host, mut device) = new_queue::<D>(packed);
-    // SAFETY: as in `threads::carry`.
-    let bells: &Bells = unsafe { &*std::ptr::from_ref(host.bells()) };
-    host.disable_cb();
+pub fn kicks(packed: bool, total: u64) {
+    let (mut queue, mut device) = new_queue(packed);
+    let signals = queue.signals().clone();
+    queue.disable_cb();
     thread::scope(|scope| {
         scope.spawn(move || {
             let (mut rng, mut elements) = (Rng::new(1), Vec::new());
             let mut taken = 0;
             while taken < total {
-                let heard = bells.kicks.rung();
+                let seen = signals.kicks.count();
                 if let Some(chain) = device.take(&mut elements) {
                     taken += 1;
                     device.give(chain, 0);
                     dawdle(&mut rng);
                 } else if device.sleep() {
-                    spin("a kick was lost", heard_more(&bells.kicks, heard));
+                    spin("a kick was lost", seen_more(&signals.kicks, seen));
                 }
             }
         });
         let (mut rng, mut elements) = (Rng::new(2), Vec::new());
         for serial in 0..total {
             dawdle(&mut rng);
-            add(&mut host, &mut elements, serial);
-            spin("a buffer was lost", || host.get().is_some());
+            add(&mut queue, &mut elements, serial);
+            spin("a buffer was lost", || queue.get().is_some());
         }
     });
 }
@@ -103,47 +101,46 @@ pub fn kicks<D: Device + Send>(packed: bool, total: u64) {
 /// The device gives a buffer back while the driver, which has taken all that
 /// there was, is about to sleep. Callbacks are on all the time: the event goes
 /// along with get_buf, or with enable_cb every other time.
-pub fn interrupts<D: Device + Send>(packed: bool, total: u64) {
-    let (mut host, device) = new_queue::<D>(packed);
-    let line = host.line();
-    // SAFETY: as in `threads::carry`.
-    let bells: &Bells = unsafe { &*std::ptr::from_ref(host.bells()) };
+pub fn interrupts(packed: bool, total: u64) {
+    let (mut queue, device) = new_queue(packed);
+    let handle = queue.handle();
+    let signals = queue.signals().clone();
     // A packed queue publishes events once callbacks were off and on.
-    host.disable_cb();
-    assert!(host.enable_cb());
+    queue.disable_cb();
+    assert!(queue.enable_cb());
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| give_back(device, line, &done));
+        scope.spawn(|| give_back(device, handle, &done));
         let (mut rng, mut elements) = (Rng::new(2), Vec::new());
-        (0..2).for_each(|serial| add(&mut host, &mut elements, serial));
+        (0..2).for_each(|serial| add(&mut queue, &mut elements, serial));
         let _guard = SetOnDrop(&done);
         let (mut added, mut back) = (2, 0);
         while back < total {
-            let heard = bells.calls.rung();
+            let seen = signals.calls.count();
             let mut got = 0;
             dawdle(&mut rng);
-            while let Some((token, _)) = host.get() {
+            while let Some((token, _)) = queue.get() {
                 assert_eq!(token as u64, back + 1);
                 (back, got) = (back + 1, got + 1);
             }
-            (added..added + got).for_each(|serial| add(&mut host, &mut elements, serial));
+            (added..added + got).for_each(|serial| add(&mut queue, &mut elements, serial));
             added += got;
-            if rng.one_in(2) || host.enable_cb() {
-                spin("an interrupt was lost", heard_more(&bells.calls, heard));
+            if rng.one_in(2) || queue.enable_cb() {
+                spin("an interrupt was lost", seen_more(&signals.calls, seen));
             }
         }
     });
 }
 
 /// A device that never sleeps.
-fn give_back(mut device: impl Device, line: Line, done: &AtomicBool) {
+fn give_back(mut device: AnyDevice, handle: Handle, done: &AtomicBool) {
     let (mut rng, mut elements) = (Rng::new(1), Vec::new());
     while !done.load(SeqCst) {
         if let Some(chain) = device.take(&mut elements) {
             dawdle(&mut rng);
             device.give(chain, 0);
             if device.must_interrupt() {
-                line.interrupt();
+                handle.interrupt();
             }
         } else {
             thread::yield_now();

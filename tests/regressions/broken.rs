@@ -2,28 +2,27 @@
 //! Used entries that can't be true, and what is left of the queue.
 
 use crate::on_both;
-use crate::rig::Rig;
-use testkit::device::Options;
-use testkit::device::{Chain, Device};
+use testkit::device::{Chain, Options};
+use testkit::pair::Pair;
 
 /// Kernel, 2020: a poller of a broken queue was told for ever that there is
 /// something to do.
-fn nothing_to_poll<D: Device>(packed: bool) {
-    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
-    let line = rig.host.line();
-    let token = rig.host.enable_cb_prepare();
-    let token64 = rig.host.enable_cb_prepare64();
-    assert!(!line.poll(token) && !line.poll64(token64));
-    rig.add(1);
-    let chain = rig.take();
-    rig.device.give(chain, 0);
-    assert!(line.poll(token) && line.poll64(token64));
-    line.set_broken(true);
-    assert!(!line.poll(token) && !line.poll64(token64));
-    assert_eq!(rig.host.get(), None);
-    line.set_broken(false);
-    assert!(line.poll(token) && line.poll64(token64));
-    rig.get(0, 0);
+fn nothing_to_poll(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
+    let handle = pair.queue.handle();
+    let token = pair.queue.enable_cb_prepare();
+    let token64 = pair.queue.enable_cb_prepare64();
+    assert!(!handle.poll(token) && !handle.poll64(token64));
+    pair.add(1);
+    let chain = pair.take();
+    pair.device.give(chain, 0);
+    assert!(handle.poll(token) && handle.poll64(token64));
+    handle.set_broken(true);
+    assert!(!handle.poll(token) && !handle.poll64(token64));
+    assert_eq!(pair.queue.get(), None);
+    handle.set_broken(false);
+    assert!(handle.poll(token) && handle.poll64(token64));
+    pair.get(0, 0);
 }
 
 on_both!(a_broken_queue_has_nothing_to_poll, nothing_to_poll);
@@ -71,12 +70,12 @@ const ATTACKS: [Attack; 11] = [
     }),
 ];
 
-fn wrong_ids<D: Device>(packed: bool) {
+fn wrong_ids(packed: bool) {
     let sizes: &[u16] = if packed { &[9, 16, 20] } else { &[16] };
     for &size in sizes {
         for attack in ATTACKS {
             for valid_first in [false, true] {
-                wrong_id::<D>(Options::plain(packed, size), attack, valid_first);
+                wrong_id(Options::plain(packed, size), attack, valid_first);
             }
         }
     }
@@ -84,16 +83,16 @@ fn wrong_ids<D: Device>(packed: bool) {
 
 on_both!(wrong_ids_break_the_queue, wrong_ids);
 
-fn wrong_id<D: Device>(options: Options, (what, id): Attack, valid_first: bool) {
-    let mut rig = Rig::<D>::new(options);
-    (0..4).for_each(|_| rig.add(2));
-    let chains = [rig.take(), rig.take(), rig.take(), rig.take()];
-    rig.device.give(chains[0], 1);
-    rig.get(0, 1);
+fn wrong_id(options: Options, (what, id): Attack, valid_first: bool) {
+    let mut pair = Pair::new(options);
+    (0..4).for_each(|_| pair.add(2));
+    let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
+    pair.device.give(chains[0], 1);
+    pair.get(0, 1);
     let mut left = vec![2, 3, 4];
     if valid_first {
-        rig.device.give(chains[3], 1);
-        rig.get(3, 1);
+        pair.device.give(chains[3], 1);
+        pair.get(3, 1);
         left.pop();
     }
     let target = Target {
@@ -106,71 +105,73 @@ fn wrong_id<D: Device>(options: Options, (what, id): Attack, valid_first: bool) 
         return;
     };
     let what = format!("{what}: {id} of {options:?}");
-    rig.device.give_as(id, 1, chains[1]);
+    pair.device.give_as(id, 1, chains[1]);
     // A true entry behind it makes nothing good.
-    rig.device.give(chains[2], 1);
-    assert_eq!(rig.host.get(), None, "{what}");
-    assert_broken(&mut rig, &what, &left);
+    pair.device.give(chains[2], 1);
+    assert_eq!(pair.queue.get(), None, "{what}");
+    assert_broken(&mut pair, &what, &left);
 }
 
 /// A buffer that the device gives back twice.
-fn replay<D: Device>(packed: bool) {
-    let mut rig = Rig::<D>::new(Options::plain(packed, 8));
-    (0..3).for_each(|_| rig.add(2));
-    let chains = [rig.take(), rig.take(), rig.take()];
-    rig.device.give(chains[1], 1);
-    rig.device.give(chains[1], 1);
-    rig.get(1, 1);
-    assert_eq!(rig.host.get(), None);
-    assert_broken(&mut rig, "replay", &[1, 3]);
+fn replay(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 8));
+    (0..3).for_each(|_| pair.add(2));
+    let chains = [pair.take(), pair.take(), pair.take()];
+    pair.device.give(chains[1], 1);
+    pair.device.give(chains[1], 1);
+    pair.get(1, 1);
+    assert_eq!(pair.queue.get(), None);
+    assert_broken(&mut pair, "replay", &[1, 3]);
 }
 
 on_both!(a_buffer_given_back_twice, replay);
 
 /// The queue is broken, and gives back the tokens in `left`, once each.
-fn assert_broken<D: Device>(rig: &mut Rig<D>, what: &str, left: &[usize]) {
-    let line = rig.host.line();
-    assert!(line.is_broken(), "{what}");
-    assert_eq!(rig.host.get(), None, "{what}");
-    assert_eq!(rig.try_add(1), -libc::EIO, "{what}");
-    assert!(!rig.host.notify(), "{what}");
-    assert!(!line.poll(0xdead_0000), "{what}");
-    let mut tokens: Vec<_> = std::iter::from_fn(|| rig.host.detach()).take(100).collect();
+fn assert_broken(pair: &mut Pair, what: &str, left: &[usize]) {
+    let handle = pair.queue.handle();
+    assert!(handle.is_broken(), "{what}");
+    assert_eq!(pair.queue.get(), None, "{what}");
+    assert_eq!(pair.try_add(1), -libc::EIO, "{what}");
+    assert!(!pair.queue.notify(), "{what}");
+    assert!(!handle.poll(0xdead_0000), "{what}");
+    let mut tokens: Vec<_> = std::iter::from_fn(|| pair.queue.detach())
+        .take(100)
+        .collect();
     tokens.sort();
     assert_eq!(tokens, left, "{what}");
-    assert_eq!(rig.host.num_free(), rig.size().into(), "{what}");
+    assert_eq!(pair.queue.num_free(), pair.size().into(), "{what}");
 }
 
 /// The used index jumps ahead of what there can be: no more comes back than
 /// was added.
 #[test]
 fn a_used_index_that_runs_away() {
-    use testkit::device::{Area, Split};
+    use testkit::device::Area;
     for ahead in [9, 0x7fff, 0x8000, 0xffff] {
-        let mut rig = Rig::<Split>::new(Options::plain(false, 8));
-        (0..3).for_each(|_| rig.add(1));
-        let chain = rig.take();
-        rig.device.give(chain, 1);
-        let used = rig.host.areas()[2];
+        let mut pair = Pair::new(Options::plain(false, 8));
+        (0..3).for_each(|_| pair.add(1));
+        let chain = pair.take();
+        pair.device.give(chain, 1);
+        let used = pair.queue.areas()[2];
         // SAFETY: the used ring (virtio 1.3, 2.7.8), alive.
         unsafe { Area::new(used, 4) }.set16(2, ahead);
-        rig.get(0, 1);
+        pair.get(0, 1);
         // The entries behind it are zeros: buffer 0 again.
-        assert_eq!(rig.host.get(), None);
-        assert_broken(&mut rig, "runaway", &[2, 3]);
+        assert_eq!(pair.queue.get(), None);
+        assert_broken(&mut pair, "runaway", &[2, 3]);
     }
 }
 
 /// A notification that fails breaks the queue.
-fn refused<D: Device>(packed: bool) {
-    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
-    rig.add(1);
-    rig.host
-        .bells()
+fn refused(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
+    pair.add(1);
+    pair.queue
+        .signals()
         .refuse
         .store(true, std::sync::atomic::Ordering::Relaxed);
-    assert!(!rig.host.kick());
-    assert_broken(&mut rig, "refused", &[1]);
+    assert!(!pair.queue.kick());
+    assert_broken(&mut pair, "refused", &[1]);
 }
 
 on_both!(a_notification_that_fails, refused);

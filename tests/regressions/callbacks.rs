@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::bell::PATIENCE;
 use crate::on_both;
-use crate::rig::Rig;
-use testkit::device::Options;
-use testkit::device::{Area, Chain, Device};
+use testkit::device::{Area, Chain, Options};
+use testkit::pair::Pair;
+use testkit::signal::PATIENCE;
 
 fn with_events(packed: bool, size: u16) -> Options {
     Options {
@@ -21,12 +20,12 @@ fn with_events(packed: bool, size: u16) -> Options {
 
 /// A queue of 8 with `count` chains of `length` taken by its device, after
 /// `moved` buffers.
-fn in_flight<D: Device>(packed: bool, moved: u64, length: u32, count: u64) -> (Rig<D>, Vec<Chain>) {
-    let mut rig = Rig::new(with_events(packed, 8));
-    (0..moved).for_each(|_| rig.pass(1));
-    (0..count).for_each(|_| rig.add(length));
-    let chains = (0..count).map(|_| rig.take()).collect();
-    (rig, chains)
+fn in_flight(packed: bool, moved: u64, length: u32, count: u64) -> (Pair, Vec<Chain>) {
+    let mut pair = Pair::new(with_events(packed, 8));
+    (0..moved).for_each(|_| pair.pass(1));
+    (0..count).for_each(|_| pair.add(length));
+    let chains = (0..count).map(|_| pair.take()).collect();
+    (pair, chains)
 }
 
 /// Places in a ring of 8, lengths of chains, and how many of them.
@@ -41,17 +40,17 @@ fn cases() -> impl Iterator<Item = (u64, u32, u64)> {
 /// Kernel 40ce7919d873: packed, everything was used and rolled over before the
 /// event was written; C looked at the slot three quarters ahead, which chains
 /// skip, found nothing used there, and the driver slept for ever.
-fn all_used_before<D: Device>(packed: bool) {
+fn all_used_before(packed: bool) {
     for (moved, length, count) in cases() {
         for got in 0..count {
-            let (mut rig, chains) = in_flight::<D>(packed, moved, length, count);
+            let (mut pair, chains) = in_flight(packed, moved, length, count);
             for chain in chains {
-                rig.device.give(chain, 0);
+                pair.device.give(chain, 0);
             }
-            (moved..moved + got).for_each(|n| rig.get(n, 0));
-            rig.host.disable_cb();
+            (moved..moved + got).for_each(|n| pair.get(n, 0));
+            pair.queue.disable_cb();
             assert!(
-                !rig.host.enable_cb_delayed(),
+                !pair.queue.enable_cb_delayed(),
                 "{got} of {count} of {length} taken back, at {moved}"
             );
         }
@@ -62,20 +61,20 @@ on_both!(delayed_callback_sees_what_was_used, all_used_before);
 
 /// The interrupt of a delayed callback comes when three quarters of what is in
 /// flight are used, never later than with the last of it.
-fn delayed_comes<D: Device>(packed: bool) {
+fn delayed_comes(packed: bool) {
     for (moved, length, count) in cases() {
-        let (mut rig, chains) = in_flight::<D>(packed, moved, length, count);
-        assert!(!rig.host.line().interrupt());
-        rig.host.disable_cb();
-        assert!(rig.host.enable_cb_delayed());
+        let (mut pair, chains) = in_flight(packed, moved, length, count);
+        assert!(!pair.queue.handle().interrupt());
+        pair.queue.disable_cb();
+        assert!(pair.queue.enable_cb_delayed());
         let unit = if packed { u64::from(length) } else { 1 };
         let wait = count * unit * 3 / 4;
-        rig.device.must_interrupt();
+        pair.device.must_interrupt();
         for (i, chain) in (0..).zip(chains) {
-            rig.device.give(chain, 0);
+            pair.device.give(chain, 0);
             let passed = i * unit <= wait && wait < (i + 1) * unit;
             assert_eq!(
-                rig.device.must_interrupt(),
+                pair.device.must_interrupt(),
                 passed,
                 "buffer {i} of {count} of {length}, at {moved}"
             );
@@ -87,16 +86,16 @@ on_both!(delayed_callback_comes_in_time, delayed_comes);
 
 /// What the driver has published: used_event (split); offset and wrap counter,
 /// flags (packed).
-fn published<D: Device>(rig: &Rig<D>) -> [u16; 2] {
-    let driver = rig.host.areas()[1];
-    let size = usize::from(rig.size());
-    let [first, second] = if rig.host.options().packed {
+fn published(pair: &Pair) -> [u16; 2] {
+    let driver = pair.queue.areas()[1];
+    let size = usize::from(pair.size());
+    let [first, second] = if pair.queue.options().packed {
         [0, 2]
     } else {
         [4 + 2 * size, 0]
     };
     // SAFETY: the driver area is that large (virtio 1.3, 2.7.6 and 2.8.14),
-    // and lives as long as the rig.
+    // and lives as long as the pair.
     let area = unsafe { Area::new(driver, 6 + 2 * size) };
     [area.get16(first), area.get16(second)]
 }
@@ -104,50 +103,50 @@ fn published<D: Device>(rig: &Rig<D>) -> [u16; 2] {
 /// Kernel 8d622d21d248: the device has interrupted for the event that is
 /// published and will not do so again, so disable_cb has nothing to write; but
 /// get_buf must not publish another then.
-fn triggered<D: Device>(packed: bool) {
-    let mut rig = Rig::<D>::new(with_events(packed, 8));
-    (0..4).for_each(|_| rig.add(1));
-    let chains = [rig.take(), rig.take(), rig.take(), rig.take()];
-    rig.host.disable_cb();
-    assert!(rig.host.enable_cb());
-    rig.device.give(chains[0], 0);
-    assert!(rig.device.must_interrupt());
-    assert!(rig.host.line().interrupt());
+fn triggered(packed: bool) {
+    let mut pair = Pair::new(with_events(packed, 8));
+    (0..4).for_each(|_| pair.add(1));
+    let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
+    pair.queue.disable_cb();
+    assert!(pair.queue.enable_cb());
+    pair.device.give(chains[0], 0);
+    assert!(pair.device.must_interrupt());
+    assert!(pair.queue.handle().interrupt());
 
-    let event = published(&rig);
-    rig.host.disable_cb();
-    assert_eq!(published(&rig), event);
-    rig.get(0, 0);
-    assert_eq!(published(&rig), event, "the event is published again");
-    rig.device.give(chains[1], 0);
-    assert!(!rig.device.must_interrupt());
-    rig.get(1, 0);
+    let event = published(&pair);
+    pair.queue.disable_cb();
+    assert_eq!(published(&pair), event);
+    pair.get(0, 0);
+    assert_eq!(published(&pair), event, "the event is published again");
+    pair.device.give(chains[1], 0);
+    assert!(!pair.device.must_interrupt());
+    pair.get(1, 0);
 
     // And back on: the next one is wanted.
-    assert!(rig.host.enable_cb());
-    rig.device.give(chains[2], 0);
-    assert!(rig.device.must_interrupt());
-    rig.get(2, 0);
+    assert!(pair.queue.enable_cb());
+    pair.device.give(chains[2], 0);
+    assert!(pair.device.must_interrupt());
+    pair.get(2, 0);
     // No interrupt has come: it has to be written this time.
-    rig.host.disable_cb();
-    rig.device.give(chains[3], 0);
-    assert!(!rig.device.must_interrupt());
-    rig.get(3, 0);
-    rig.assert_idle();
+    pair.queue.disable_cb();
+    pair.device.give(chains[3], 0);
+    assert!(!pair.device.must_interrupt());
+    pair.get(3, 0);
+    pair.assert_idle();
 }
 
 on_both!(an_event_that_was_triggered, triggered);
 
 /// rcore virtio-drivers 125: a loop that waits for the device is no endless
 /// loop once the compiler has looked at it.
-fn waits<D: Device + Send>(packed: bool) {
-    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
-    rig.add(1);
-    let chain = rig.take();
-    let token = rig.host.enable_cb_prepare();
-    let token64 = rig.host.enable_cb_prepare64();
-    let line = rig.host.line();
-    let (host, device) = (&mut rig.host, &mut rig.device);
+fn waits(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
+    pair.add(1);
+    let chain = pair.take();
+    let token = pair.queue.enable_cb_prepare();
+    let token64 = pair.queue.enable_cb_prepare64();
+    let handle = pair.queue.handle();
+    let (queue, device) = (&mut pair.queue, &mut pair.device);
     let start = Instant::now();
     let wait = |ready: &mut dyn FnMut() -> bool| {
         while !ready() {
@@ -159,9 +158,9 @@ fn waits<D: Device + Send>(packed: bool) {
             thread::sleep(Duration::from_millis(20));
             device.give(chain, 3);
         });
-        wait(&mut || line.poll(token));
-        wait(&mut || line.poll64(token64));
-        wait(&mut || host.get() == Some((1, 3)));
+        wait(&mut || handle.poll(token));
+        wait(&mut || handle.poll64(token64));
+        wait(&mut || queue.get() == Some((1, 3)));
     });
 }
 
@@ -179,29 +178,29 @@ impl Drop for SetOnDrop<'_> {
 /// Kernel a7722890fdfb: interrupts and pollers read the position while get_buf
 /// moves it; a torn one lies outside of the ring. Small packed rings wrap with
 /// each buffer.
-fn beside_get_buf<D: Device>(packed: bool) {
+fn beside_get_buf(packed: bool) {
     const BUFFERS: u64 = 20_000;
     for size in [1, 2] {
-        let mut rig = Rig::<D>::new(Options::plain(packed, size));
-        let line = rig.host.line();
-        let token = rig.host.enable_cb_prepare64();
+        let mut pair = Pair::new(Options::plain(packed, size));
+        let handle = pair.queue.handle();
+        let token = pair.queue.enable_cb_prepare64();
         let done = AtomicBool::new(false);
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(SeqCst) {
-                    line.interrupt();
-                    line.poll(0);
-                    line.poll64(token);
+                    handle.interrupt();
+                    handle.poll(0);
+                    handle.poll64(token);
                     thread::yield_now();
                 }
             });
             let _guard = SetOnDrop(&done);
             for _ in 0..BUFFERS {
-                rig.pass(1);
+                pair.pass(1);
             }
         });
-        assert!(line.poll64(token));
-        rig.assert_idle();
+        assert!(handle.poll64(token));
+        pair.assert_idle();
     }
 }
 

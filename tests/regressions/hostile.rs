@@ -3,12 +3,9 @@
 //! get_buf: the driver keeps its own account and notices nothing.
 
 use crate::on_both;
-use crate::rig::Rig;
-use testkit::device::Options;
-use testkit::device::{Area, Device, Raw};
+use testkit::device::{Area, INDIRECT, NEXT, Options, Raw};
+use testkit::pair::Pair;
 
-const NEXT: u16 = 1;
-const INDIRECT: u16 = 4;
 /// All flags that don't say whose a packed descriptor is.
 const ALL: u16 = 0x7f7f;
 
@@ -56,10 +53,10 @@ const FORGERIES: [Forgery; 10] = [
 /// Elements of the buffers: one, few, more than a queue keeps room for.
 const ENTRIES: [u32; 3] = [1, 3, 20];
 
-fn forgeries<D: Device>(packed: bool) {
+fn forgeries(packed: bool) {
     for (what, forge) in FORGERIES {
         for indirect in [false, true] {
-            forgery::<D>(
+            forgery(
                 Options {
                     indirect,
                     ..Options::plain(packed, 32)
@@ -74,61 +71,61 @@ fn forgeries<D: Device>(packed: bool) {
 on_both!(forged_descriptors, forgeries);
 
 /// Three rounds of: add, take, forge everything, give back.
-fn forgery<D: Device>(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
-    let mut rig = Rig::<D>::new(options);
+fn forgery(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
+    let mut pair = Pair::new(options);
     for round in 0..3 {
-        let first = rig.added;
-        ENTRIES.into_iter().for_each(|entries| rig.add(entries));
-        let free = rig.host.num_free();
+        let first = pair.added;
+        ENTRIES.into_iter().for_each(|entries| pair.add(entries));
+        let free = pair.queue.num_free();
         let expected = if options.indirect { 32 - 3 } else { 32 - 24 };
         assert_eq!(free, expected, "{what}, round {round}");
-        let chains = ENTRIES.map(|_| rig.take());
+        let chains = ENTRIES.map(|_| pair.take());
         for i in 0..options.size {
-            forge(&rig.device.descriptor(i), i, options.size);
+            forge(&pair.device.descriptor(i), i, options.size);
         }
         // The last one first.
         for i in [2, 1, 0] {
-            rig.device.give(chains[i], 7);
-            let got = rig.host.get();
+            pair.device.give(chains[i], 7);
+            let got = pair.queue.get();
             assert_eq!(
                 got,
                 Some((first as usize + i + 1, 7)),
                 "{what}, round {round}"
             );
         }
-        assert_eq!(rig.host.num_free(), 32, "{what}, round {round}");
+        assert_eq!(pair.queue.num_free(), 32, "{what}, round {round}");
     }
-    assert!(!rig.host.line().is_broken(), "{what}");
-    assert_eq!(rig.host.detach(), None, "{what}");
+    assert!(!pair.queue.handle().is_broken(), "{what}");
+    assert_eq!(pair.queue.detach(), None, "{what}");
 }
 
 /// MigTD 989 and 996: addresses in tables that the device could have changed
 /// were used to unmap and to free.
-fn forged_tables<D: Device>(packed: bool) {
+fn forged_tables(packed: bool) {
     for fill in [0, 0x5555_5555_5555_5555, u64::MAX] {
-        let mut rig = Rig::<D>::new(Options {
+        let mut pair = Pair::new(Options {
             indirect: true,
             ..Options::plain(packed, 8)
         });
         for _ in 0..3 {
-            let first = rig.added;
-            rig.add(3);
-            rig.add(20);
+            let first = pair.added;
+            pair.add(3);
+            pair.add(20);
             let places = [0, 1].map(|i| {
-                let at = rig.device.next_available() + i;
-                place_of::<D>(&rig, at)
+                let at = pair.device.next_available() + i;
+                place_of(&pair, at)
             });
-            let chains = [rig.take(), rig.take()];
+            let chains = [pair.take(), pair.take()];
             for table in places {
                 (0..table.length())
                     .step_by(8)
                     .for_each(|offset| table.set64(offset, fill));
             }
             for (n, chain) in (first..).zip(chains) {
-                rig.device.give(chain, 0);
-                rig.get(n, 0);
+                pair.device.give(chain, 0);
+                pair.get(n, 0);
             }
-            rig.assert_idle();
+            pair.assert_idle();
         }
     }
 }
@@ -137,16 +134,16 @@ on_both!(forged_indirect_tables, forged_tables);
 
 /// The table that was made available at a position, nothing else being in
 /// flight.
-fn place_of<D: Device>(rig: &Rig<D>, at: u64) -> Area {
-    let options = rig.host.options();
+fn place_of(pair: &Pair, at: u64) -> Area {
+    let options = pair.queue.options();
     let i = if options.packed {
         (at % u64::from(options.size)) as u16
     } else {
         let entry = 4 + 2 * (at % u64::from(options.size)) as usize;
         // SAFETY: the available ring (virtio 1.3, 2.7.6), alive.
-        unsafe { Area::new(rig.host.areas()[1], 6 + 2 * usize::from(options.size)) }.get16(entry)
+        unsafe { Area::new(pair.queue.areas()[1], 6 + 2 * usize::from(options.size)) }.get16(entry)
     };
-    let raw = rig.device.descriptor(i);
+    let raw = pair.device.descriptor(i);
     // SAFETY: the descriptor describes a table, which is there as long as the
     // chain is in flight.
     unsafe { Area::new(raw.address(), raw.length() as usize) }
@@ -154,22 +151,22 @@ fn place_of<D: Device>(rig: &Rig<D>, at: u64) -> Area {
 
 /// Reverted in the kernel: a used length beyond what the buffers hold is
 /// delivered, as drivers rely on devices that write nonsense there.
-fn too_long<D: Device>(packed: bool) {
+fn too_long(packed: bool) {
     for indirect in [false, true] {
-        let mut rig = Rig::<D>::new(Options {
+        let mut pair = Pair::new(Options {
             indirect,
             ..Options::plain(packed, 8)
         });
         for length in [1 << 31, u32::MAX] {
             for entries in [1, 3] {
-                let n = rig.added;
-                rig.add(entries);
-                let chain = rig.take();
-                rig.device.give(chain, length);
-                rig.get(n, length);
+                let n = pair.added;
+                pair.add(entries);
+                let chain = pair.take();
+                pair.device.give(chain, length);
+                pair.get(n, length);
             }
         }
-        rig.assert_idle();
+        pair.assert_idle();
     }
 }
 

@@ -2,9 +2,8 @@
 //! The device is notified when it has to be, and not when it need not be.
 
 use crate::on_both;
-use crate::rig::Rig;
-use testkit::device::Device;
 use testkit::device::Options;
+use testkit::pair::Pair;
 
 fn with_events(packed: bool, size: u16) -> Options {
     Options {
@@ -29,67 +28,67 @@ fn steps(packed: bool, chains: u64, length: u32) -> u64 {
 /// openvmm 4267, hermit 1274: an event in the middle of a chain is never equal
 /// to a position at which a chain starts. From every place in two laps, each
 /// event from before the chains to behind them.
-fn windows<D: Device>(packed: bool) {
+fn windows(packed: bool) {
     for &size in sizes(packed) {
         for length in 1..=size.into() {
             for chains in 1..=u64::from(size) / u64::from(length) {
-                windows_of::<D>(packed, size, length, chains);
+                windows_of(packed, size, length, chains);
             }
         }
     }
 }
 
-fn windows_of<D: Device>(packed: bool, size: u16, length: u32, chains: u64) {
-    let mut rig = Rig::<D>::new(with_events(packed, size));
+fn windows_of(packed: bool, size: u16, length: u32, chains: u64) {
+    let mut pair = Pair::new(with_events(packed, size));
     let gone = steps(packed, chains, length);
     // Each round moves on by `gone`: all starts, all events.
     for round in 0..2 * u64::from(size) * (gone + 2) {
-        let start = rig.device.next_available();
+        let start = pair.device.next_available();
         // One behind the start, which has to have been there.
         let event = (start + round % (gone + 2)).saturating_sub(1);
-        rig.device.wake_at(event);
-        let first = rig.added;
+        pair.device.wake_at(event);
+        let first = pair.added;
         for _ in 0..chains {
-            rig.add(length);
+            pair.add(length);
         }
         let expected = (start..start + gone).contains(&event);
         assert_eq!(
-            rig.kick(),
+            pair.kick(),
             expected.into(),
             "{chains} of {length} in {size} at {start}, event at {event}"
         );
         for n in first..first + chains {
-            let chain = rig.take();
-            rig.device.give(chain, 0);
-            rig.get(n, 0);
+            let chain = pair.take();
+            pair.device.give(chain, 0);
+            pair.get(n, 0);
         }
     }
-    rig.assert_idle();
+    pair.assert_idle();
 }
 
 on_both!(event_windows_with_chains, windows);
 
 /// rcore virtio-drivers 121: batches of every size, across the wrap of a
 /// 16-bit index, to a device that sleeps before each.
-fn across_the_wrap<D: Device>(packed: bool) {
+fn across_the_wrap(packed: bool) {
     const WAY: u64 = 70_000;
     let options = with_events(packed, 8);
     for batch in 1..=8 {
-        let mut rig = Rig::<D>::new(options);
-        while rig.added < WAY {
-            assert!(rig.device.sleep());
-            let first = rig.added;
-            (0..batch).for_each(|_| rig.add(1));
-            assert_eq!(rig.kick(), 1, "{batch} after {first}");
+        let mut pair = Pair::new(options);
+        while pair.added < WAY {
+            assert!(pair.device.sleep());
+            let first = pair.added;
+            (0..batch).for_each(|_| pair.add(1));
+            assert_eq!(pair.kick(), 1, "{batch} after {first}");
             // Nothing new: nothing to tell.
-            assert_eq!(rig.kick(), 0);
+            assert_eq!(pair.kick(), 0);
             for n in first..first + batch {
-                let chain = rig.take();
-                rig.device.give(chain, 0);
-                rig.get(n, 0);
+                let chain = pair.take();
+                pair.device.give(chain, 0);
+                pair.get(n, 0);
             }
         }
-        rig.assert_idle();
+        pair.assert_idle();
     }
 }
 
@@ -97,34 +96,18 @@ on_both!(batches_across_the_wrap, across_the_wrap);
 
 /// C's split ring kicks by itself before so much is added that the device's
 /// event could not be told from all of it; its packed ring does not.
-fn many_unannounced<D: Device>(packed: bool) {
-    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
+fn many_unannounced(packed: bool) {
+    let mut pair = Pair::new(Options::plain(packed, 4));
     for round in 1..=2 {
         for _ in 0..(1 << 16) - 2 {
-            rig.pass(1);
+            pair.pass(1);
         }
         let before = if packed { 0 } else { round - 1 };
-        assert_eq!(rig.host.bells().kicks.rung(), before);
-        rig.pass(1);
+        assert_eq!(pair.queue.signals().kicks.count(), before);
+        pair.pass(1);
         let after = if packed { 0 } else { round };
-        assert_eq!(rig.host.bells().kicks.rung(), after);
+        assert_eq!(pair.queue.signals().kicks.count(), after);
     }
 }
 
 on_both!(sixty_four_thousand_without_a_kick, many_unannounced);
-
-/// A device that does not want to know is not told.
-fn suppressed<D: Device>(packed: bool) {
-    let mut rig = Rig::<D>::new(Options::plain(packed, 4));
-    for wanted in [true, false, true] {
-        if wanted {
-            rig.device.sleep();
-        } else {
-            rig.device.stay_awake();
-        }
-        rig.add(1);
-        assert_eq!(rig.kick(), wanted.into());
-    }
-}
-
-on_both!(flags_suppress_kicks, suppressed);

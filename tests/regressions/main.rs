@@ -20,15 +20,29 @@
 //! | MigTD 989 and 996: addresses read back | [`hostile`] |
 //!
 //! Mapping errors in mid-chain can't be brought about from C: see
-//! `src/ring/tests/unmapped.rs`. The orderings that vm-virtio 18 and others
-//! missed: `src/ring/tests/publication.rs`.
-
-#[path = "../common/mod.rs"]
-mod common;
+//! `ring/src/tests/unmapped.rs`. The orderings that vm-virtio 18 and others
+//! missed: `ring/src/tests/publication.rs`.
 
 mod broken;
 mod callbacks;
 mod chains;
 mod hostile;
 mod kicks;
-mod rig;
+
+/// Runs a generic check on both layouts.
+macro_rules! on_both {
+    ($name:ident, $check:ident) => {
+        mod $name {
+            #[test]
+            fn split() {
+                super::$check(false);
+            }
+
+            #[test]
+            fn packed() {
+                super::$check(true);
+            }
+        }
+    };
+}
+use on_both;

@@ -26,6 +26,9 @@ impl Number for Cell<u64> {
     fn set(&self, value: u64) {
         self.set(value);
     }
+    fn set_relaxed(&self, value: u64) {
+        self.set(value);
+    }
 }
 
 impl Flag for Cell<bool> {
@@ -114,7 +117,7 @@ impl Side {
         &self,
         id: u16,
         entries: u32,
-        mut elements: impl Elements,
+        elements: &impl Elements,
         descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<Table>, TableError> {
         if !self.room_for_tables.get() {
@@ -123,15 +126,12 @@ impl Side {
         self.live_tables.set(self.live_tables.get() + 1);
         let owned = Some(Table(self.live_tables.clone()));
         let mut table = Vec::new();
-        for i in 0..entries {
-            let more = i + 1 < entries;
-            let element = if more {
-                elements.next()
-            } else {
-                elements.last()
-            };
-            table.push(descriptor(element?, i, more));
-        }
+        elements.each(|element, more| {
+            let i = table.len() as u32;
+            assert_eq!(more, i + 1 < entries);
+            table.push(descriptor(element, i, more));
+            Ok::<_, TableError>(())
+        })?;
         self.note(Step::Table);
         self.table.replace(table);
         Ok(Placed {
@@ -254,6 +254,48 @@ impl PlainPacked {
     }
 }
 
+/// What tests of both layouts ask of their memory.
+pub trait PlainMemory: Memory {
+    fn side(&self) -> &Side;
+    fn places(&self) -> &Places;
+    /// As a device: uses the buffer `id`; `at` is counted from the queue's
+    /// start, in descriptors (packed).
+    fn use_as(&self, at: u64, id: u16);
+    /// The id of the buffer that was made available at `at`, of one descriptor.
+    fn id_at(&self, at: u64) -> u16;
+}
+
+impl PlainMemory for PlainSplit {
+    fn side(&self) -> &Side {
+        &self.side
+    }
+    fn places(&self) -> &Places {
+        &self.places
+    }
+    fn use_as(&self, _: u64, id: u16) {
+        self.give(id, 0);
+    }
+    fn id_at(&self, at: u64) -> u16 {
+        self.avail.borrow()[at as usize % usize::from(self.side.size)]
+    }
+}
+
+impl PlainMemory for PlainPacked {
+    fn side(&self) -> &Side {
+        &self.side
+    }
+    fn places(&self) -> &Places {
+        &self.places
+    }
+    fn use_as(&self, at: u64, id: u16) {
+        self.give(at, id, 0);
+    }
+    fn id_at(&self, at: u64) -> u16 {
+        let place = &self.places.0[at as usize % usize::from(self.side.size)];
+        place.value.get().tag
+    }
+}
+
 macro_rules! memory {
     ($type:ty) => {
         impl Memory for $type {
@@ -277,7 +319,7 @@ macro_rules! memory {
                 &self,
                 id: u16,
                 entries: u32,
-                elements: impl Elements,
+                elements: &impl Elements,
                 descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
             ) -> Result<Placed<Table>, TableError> {
                 self.side.place(id, entries, elements, descriptor)
@@ -423,6 +465,8 @@ pub struct Features {
 pub struct Plain<R: Ring> {
     pub ring: R,
     pub common: Common<R::Memory>,
+    /// Buffers that [`Plain::use_next`] has used since the queue's start.
+    used: u64,
 }
 
 impl<R: Ring> Plain<R> {
@@ -430,7 +474,33 @@ impl<R: Ring> Plain<R> {
         let common = Common::new(memory, R::START, features.indirect, features.event_idx);
         let mut ring = R::new(DescStates::new(size).unwrap());
         ring.start(&common, true);
-        Self { ring, common }
+        Self {
+            ring,
+            common,
+            used: 0,
+        }
+    }
+}
+
+impl<R: Ring<Memory: PlainMemory>> Plain<R> {
+    /// The device uses the next buffer, of one descriptor.
+    pub fn use_next(&mut self) {
+        let memory = self.common.memory();
+        memory.use_as(self.used, memory.id_at(self.used));
+        self.used += 1;
+    }
+
+    /// Starts the queue at another number of used buffers, in the ring's first
+    /// lap.
+    pub fn start_at(&mut self, number: u64) {
+        self.common.used.set(number);
+        self.ring.start(&self.common, true);
+    }
+
+    /// Resets the queue, nothing being in flight.
+    pub fn reset(&mut self) {
+        self.ring.restart(&self.common, true);
+        self.used = 0;
     }
 }
 

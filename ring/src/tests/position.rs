@@ -37,7 +37,7 @@ fn laps(used: u64, size: u16) -> u64 {
 
 /// The number for a count, from the picture in `position.rs`: the lap is in
 /// bit 15 and up, the position below.
-fn number(used: u64, size: u16) -> u64 {
+pub fn number(used: u64, size: u16) -> u64 {
     laps(used, size) * 32768 + used % u64::from(size)
 }
 
@@ -47,7 +47,7 @@ pub fn bits(size: u16) -> u32 {
 }
 
 /// The 32-bit token for a count, bit field by bit field.
-fn token(used: u64, size: u16) -> u32 {
+pub fn token(used: u64, size: u16) -> u32 {
     let laps = laps(used, size);
     let position = used % u64::from(size);
     let wrap = laps % 2;
@@ -89,7 +89,7 @@ fn advancing_is_counting() {
 }
 
 #[test]
-fn tokens_have_the_documented_fields() {
+pub fn tokens_have_the_documented_fields() {
     for size in SIZES {
         for used in boundaries(size) {
             let found = packed_token(number(used, size), size);

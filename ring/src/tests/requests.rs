@@ -50,24 +50,24 @@ impl<R: Ring> Plain<R> {
             })
             .collect();
         let request = Request {
-            buffers: Listed(buffers.into_iter()),
+            elements: Listed(buffers.into_iter()),
             entries,
             data: data(n),
             ctx: null_mut(),
         };
-        self.ring.add(&self.common, request).map(|_| ())
+        self.ring.add(&self.common, &request).map(|_| ())
     }
 
     /// Adds a buffer of `entries` elements in the faster way.
     pub fn add_run(&mut self, n: usize, entries: u32) -> Result<(), AddError> {
         let request = Request {
-            buffers: Listed((0..entries).map(|k| Ok(element(k)))),
+            elements: Listed((0..entries).map(|k| Ok(element(k)))),
             entries,
             data: data(n),
             ctx: null_mut(),
         };
         self.ring
-            .add_run::<_, false>(&self.common, request)
+            .add_run::<_, false>(&self.common, &request)
             .map(|_| ())
     }
 

@@ -2,7 +2,7 @@
 //! Indirect tables: what is in them, and what happens when there is no memory
 //! for one.
 
-use super::memory::{Features, TABLE_BASE, packed, split};
+use super::memory::{Features, Plain, PlainMemory, TABLE_BASE, packed, split};
 use super::requests::{data, element, flags};
 use crate::Ring;
 use crate::memory::Descriptor;
@@ -85,62 +85,35 @@ fn one_element_needs_no_table() {
 
 /// Kernel 1861ba626ae9: state was not restored when the allocation failed.
 #[test]
-fn without_memory_a_split_chain_goes_into_the_ring() {
-    let mut queue = split(4, INDIRECT);
-    queue.common.memory().side.room_for_tables.set(false);
-    queue.add(0, 3).unwrap();
-    assert_eq!(queue.ring.num_free(), 1);
-    {
-        let descriptors = queue.common.memory().places.values();
-        for k in 0..3 {
-            let found = descriptors[k as usize];
-            assert_eq!(
-                (found.address, found.flags),
-                (element(k).address, flags(k, 3))
-            );
-        }
-    }
-    // With memory again, the next takes one descriptor.
-    queue.common.memory().side.room_for_tables.set(true);
-    queue.add(1, 3).unwrap();
-    assert_eq!(queue.ring.num_free(), 0);
-    let memory = queue.common.memory();
-    assert_eq!(memory.places.values()[3].address, TABLE_BASE + 3);
-    assert_eq!(memory.side.live_tables.get(), 1);
-
-    memory.give(3, 0);
-    memory.give(0, 0);
-    assert_eq!(queue.get(), Some(data(1)));
-    assert_eq!(queue.common.memory().side.live_tables.get(), 0);
-    assert_eq!(queue.get(), Some(data(0)));
-    assert_eq!(queue.ring.num_free(), 4);
-}
-
-#[test]
-fn without_memory_a_packed_chain_goes_into_the_ring() {
-    let mut queue = packed(4, INDIRECT);
-    queue.common.memory().side.room_for_tables.set(false);
-    queue.add(0, 3).unwrap();
-    assert_eq!(queue.ring.num_free(), 1);
-    {
-        let descriptors = queue.common.memory().places.values();
+fn without_memory_a_chain_goes_into_the_ring() {
+    /// `order`: in which the buffers are used.
+    fn check<R: Ring<Memory: PlainMemory>>(mut queue: Plain<R>, available: u16, order: [usize; 2]) {
+        queue.common.memory().side().room_for_tables.set(false);
+        queue.add(0, 3).unwrap();
+        assert_eq!(queue.ring.num_free(), 1);
+        let descriptors = queue.common.memory().places().values();
         for k in 0..3 {
             let found = descriptors[k as usize];
             assert_eq!(found.address, element(k).address);
-            assert_eq!(found.flags, flags(k, 3) | 1 << 7);
+            assert_eq!(found.flags, flags(k, 3) | available);
         }
-    }
-    queue.common.memory().side.room_for_tables.set(true);
-    queue.add(1, 3).unwrap();
-    assert_eq!(queue.ring.num_free(), 0);
-    let memory = queue.common.memory();
-    assert_eq!(memory.places.values()[3].address, TABLE_BASE + 3);
-    assert_eq!(memory.side.live_tables.get(), 1);
+        // With memory again, the next takes one descriptor.
+        queue.common.memory().side().room_for_tables.set(true);
+        queue.add(1, 3).unwrap();
+        assert_eq!(queue.ring.num_free(), 0);
+        let memory = queue.common.memory();
+        assert_eq!(memory.places().values()[3].address, TABLE_BASE + 3);
+        assert_eq!(memory.side().live_tables.get(), 1);
 
-    memory.give(0, 0, 0);
-    memory.give(3, 3, 0);
-    assert_eq!(queue.get(), Some(data(0)));
-    assert_eq!(queue.get(), Some(data(1)));
-    assert_eq!(queue.common.memory().side.live_tables.get(), 0);
-    assert_eq!(queue.ring.num_free(), 4);
+        for n in order {
+            let at = [0, 3][n];
+            queue.common.memory().use_as(at, at as u16);
+            assert_eq!(queue.get(), Some(data(n)));
+            let tables = queue.common.memory().side().live_tables.get();
+            assert_eq!(tables, usize::from(n == 0 && order[0] == 0));
+        }
+        assert_eq!(queue.ring.num_free(), 4);
+    }
+    check(split(4, INDIRECT), 0, [1, 0]);
+    check(packed(4, INDIRECT), 1 << 7, [0, 1]);
 }

@@ -184,6 +184,10 @@ impl<O: Orders> memory::Number for Number<O> {
     fn set(&self, value: u64) {
         self.0.store(value, O::NUMBER);
     }
+
+    fn set_relaxed(&self, value: u64) {
+        self.0.store(value, false);
+    }
 }
 
 /// A flag's cell.

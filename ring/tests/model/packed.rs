@@ -116,7 +116,7 @@ impl<O: Orders> Memory for PackedModel<O> {
         &self,
         _: u16,
         _: u32,
-        _: impl Elements,
+        _: &impl Elements,
         _: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)

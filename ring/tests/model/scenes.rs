@@ -57,7 +57,7 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
     };
     let data = std::ptr::NonNull::new(std::ptr::without_provenance_mut(usize::from(n) + 1));
     Request {
-        buffers: Listed((0..entries).map(move |_| Ok(element))),
+        elements: Listed((0..entries).map(move |_| Ok(element))),
         entries,
         data: data.unwrap(),
         ctx: null_mut(),
@@ -65,7 +65,7 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
 }
 
 fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    assert!(ring.add_run::<_, false>(common, request(n, 1)).is_ok());
+    assert!(ring.add_run::<_, false>(common, &request(n, 1)).is_ok());
 }
 
 /// Takes the next used buffer, if there is one, and finds `n` in it.
@@ -258,7 +258,7 @@ pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
         let common = common.clone();
         move || {
             assert!(get(&mut ring, &common, before));
-            assert!(ring.add(&common, request(before + 1, 2)).is_ok());
+            assert!(ring.add(&common, &request(before + 1, 2)).is_ok());
         }
     });
     let told = poll(&common, held);

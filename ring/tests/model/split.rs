@@ -61,7 +61,7 @@ impl<O: Orders> Memory for SplitModel<O> {
         &self,
         _: u16,
         _: u32,
-        _: impl Elements,
+        _: &impl Elements,
         _: impl Fn(Buffer, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)

@@ -15,16 +15,25 @@ mod split;
 
 pub use area::Area;
 pub use options::Options;
-pub use packed::Packed;
+pub use packed::{AVAIL, Packed, USED, off_wrap, used_flags, wrap};
 pub use split::Split;
 
 /// Descriptor flags (2.7.5 and 2.8.1).
-const NEXT: u16 = 1;
-const WRITE: u16 = 2;
-const INDIRECT: u16 = 4;
+pub const NEXT: u16 = 1;
+pub const WRITE: u16 = 2;
+pub const INDIRECT: u16 = 4;
 
 /// A descriptor of either layout.
-const DESCRIPTOR: usize = 16;
+pub const DESCRIPTOR: usize = 16;
+
+/// How long the three areas are (2.7 and 2.8).
+pub fn area_lengths(packed: bool, size: usize) -> [usize; 3] {
+    if packed {
+        [DESCRIPTOR * size, 4, 4]
+    } else {
+        [DESCRIPTOR * size, 6 + 2 * size, 6 + 8 * size]
+    }
+}
 
 /// One part of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +54,9 @@ pub struct Chain {
     /// Is there anything for the device to write?
     pub writable: bool,
 }
+
+/// The device of either layout.
+pub type AnyDevice = Box<dyn Device + Send>;
 
 /// What both layouts' devices can do.
 pub trait Device {
@@ -117,7 +129,7 @@ impl Raw {
     /// Sets all flags; in a packed ring, all but those that say whose it is.
     pub fn set_flags(&self, flags: u16) {
         if self.packed {
-            let whose = packed::AVAIL | packed::USED;
+            let whose = AVAIL | USED;
             let kept = self.area.get16(self.offset + 14) & whose;
             self.area.set16(self.offset + 14, flags & !whose | kept);
         } else {

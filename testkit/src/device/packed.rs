@@ -4,16 +4,30 @@
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
 use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
-use super::{check_order, passed, table};
+use super::{area_lengths, check_order, passed, table};
 
 /// Whose a descriptor is (2.8.1).
 pub const AVAIL: u16 = 1 << 7;
 pub const USED: u16 = 1 << 15;
 
+/// The wrap counter at a position: 1 in the first lap.
+pub fn wrap(at: u64, size: u64) -> bool {
+    (at / size).is_multiple_of(2)
+}
+
+/// A position as an event suppression structure says it.
+pub fn off_wrap(at: u64, size: u64) -> u16 {
+    (at % size) as u16 | if wrap(at, size) { WRAP } else { 0 }
+}
+
+/// The two flags of a descriptor that is used at a position.
+pub fn used_flags(at: u64, size: u64) -> u16 {
+    if wrap(at, size) { AVAIL | USED } else { 0 }
+}
+
 /// An event suppression structure: offset and wrap counter, flags (2.8.14).
 const OFF_WRAP: usize = 0;
 const EVENT_FLAGS: usize = 2;
-const EVENT: usize = 4;
 /// Its flags (2.8.10).
 const ENABLE: u16 = 0;
 const DISABLE: u16 = 1;
@@ -43,21 +57,11 @@ impl Packed {
         (at % self.size()) as usize * DESCRIPTOR
     }
 
-    /// The wrap counter at a position: 1 in the first lap.
-    fn wrap(&self, at: u64) -> bool {
-        (at / self.size()).is_multiple_of(2)
-    }
-
-    /// A position as an event suppression structure says it.
-    fn off_wrap(&self, at: u64) -> u16 {
-        (at % self.size()) as u16 | if self.wrap(at) { WRAP } else { 0 }
-    }
-
     /// Its flags, if the descriptor at a position is available in that lap.
     fn available(&self, at: u64) -> Option<u16> {
         let flags = self.desc.get16(self.offset(at) + 14);
-        let (avail, used) = (flags & AVAIL != 0, flags & USED != 0);
-        (avail == self.wrap(at) && used != self.wrap(at)).then_some(flags)
+        let expected = used_flags(at, self.size()) ^ USED;
+        (flags & (AVAIL | USED) == expected).then_some(flags)
     }
 
     /// Reads the parts of a chain in the ring: how many descriptors, buffer id.
@@ -117,12 +121,13 @@ impl Device for Packed {
     unsafe fn new(areas: [u64; 3], options: Options) -> Self {
         let [desc, driver, device] = areas;
         assert!(desc.is_multiple_of(16) && driver.is_multiple_of(4) && device.is_multiple_of(4));
+        let lengths = area_lengths(true, options.size.into());
         // SAFETY: the caller's areas, as large as 2.8 says.
         unsafe {
             Self {
-                desc: Area::new(desc, DESCRIPTOR * usize::from(options.size)),
-                driver: Area::new(driver, EVENT),
-                device: Area::new(device, EVENT),
+                desc: Area::new(desc, lengths[0]),
+                driver: Area::new(driver, lengths[1]),
+                device: Area::new(device, lengths[2]),
                 options,
                 taken: 0,
                 given: 0,
@@ -155,12 +160,8 @@ impl Device for Packed {
         self.desc.set32(offset + 8, length);
         // WRITE says that the length means something (2.8.3).
         let flags = if chain.writable { WRITE } else { 0 };
-        let both = if self.wrap(self.given) {
-            AVAIL | USED
-        } else {
-            0
-        };
-        self.desc.set16(offset + 14, flags | both);
+        let whose = used_flags(self.given, self.size());
+        self.desc.set16(offset + 14, flags | whose);
         self.given += u64::from(chain.descriptors);
     }
 
@@ -203,7 +204,7 @@ impl Device for Packed {
 
     fn wake_at(&mut self, at: u64) {
         assert!(self.options.event_idx);
-        self.tell_driver(self.off_wrap(at), AT_DESCRIPTOR);
+        self.tell_driver(off_wrap(at, self.size()), AT_DESCRIPTOR);
     }
 
     fn next_available(&self) -> u64 {

@@ -3,16 +3,15 @@
 
 use std::mem::replace;
 
-use super::{Carrier, Record, Wish};
-use testkit::device::Device;
+use super::{Carrier, Wish};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     /// How large the next buffer is.
     fn shape(&mut self) -> Shape {
         let size = u64::from(self.options.size);
-        let free = u64::from(self.free_descriptors);
+        let free = u64::from(self.flight.free);
         let longest = if self.options.indirect {
             // Beyond what a queue keeps room for, too.
             40
@@ -49,33 +48,25 @@ impl<D: Device> Carrier<D> {
 
     /// Adds a buffer. False if there was no room for it.
     fn add_one(&mut self) -> bool {
-        if self.free_descriptors == 0 && !self.rng.one_in(64) {
+        if self.flight.free == 0 && !self.rng.one_in(64) {
             return false;
         }
         let shape = self.shape();
-        let free = self.free_descriptors;
+        let free = self.flight.free;
         let table = self.options.indirect && shape.entries > 1 && free > 0;
         let descriptors = if table { 1 } else { shape.entries };
         let fits = descriptors <= free;
-        let record = if fits {
-            self.unused_records.pop().unwrap()
-        } else {
-            0
-        };
-
         pattern::fill(self.added, shape, &mut self.elements);
         let style = match self.rng.below(8) {
             0 => Style::Linked,
             1 => Style::Pieces,
             _ => Style::Whole,
         };
-        let token = (self.added + 1) << 16 | u64::from(record);
-        let kicks = self.host.bells().kicks.rung();
+        let token = self.flight.token(self.added);
+        let kicks = self.queue.signals().kicks.count();
         let readable = shape.readable as usize;
-        let result = self
-            .host
-            .add(&self.elements, readable, style, token as usize);
-        let kicked = self.host.bells().kicks.rung() - kicks;
+        let result = self.queue.add(&self.elements, readable, style, token);
+        let kicked = self.queue.signals().kicks.count() - kicks;
 
         if !fits {
             assert_eq!(result, -libc::ENOSPC, "{descriptors} of {free}");
@@ -84,18 +75,14 @@ impl<D: Device> Carrier<D> {
             let forced = !self.options.packed && shape.readable > 0;
             assert_eq!(kicked, forced.into());
             self.device_sleeps &= !forced;
-            assert_eq!(self.host.num_free(), free);
+            assert_eq!(self.queue.num_free(), free);
             return false;
         }
         assert_eq!((result, kicked), (0, 0));
-        self.records[usize::from(record)] = Some(Record {
-            serial: self.added,
-            descriptors,
-        });
+        self.flight.added(self.added, descriptors);
         self.added += 1;
         self.added_at += self.units(descriptors);
-        self.free_descriptors -= descriptors;
-        assert_eq!(self.host.num_free(), self.free_descriptors);
+        assert_eq!(self.queue.num_free(), self.flight.free);
         true
     }
 
@@ -120,13 +107,13 @@ impl<D: Device> Carrier<D> {
                 (at % period + period - from % period) % period < self.added_at - from
             }
         };
-        let kicks = self.host.bells().kicks.rung();
+        let kicks = self.queue.signals().kicks.count();
         if self.rng.one_in(2) {
-            assert!(self.host.kick());
-        } else if self.host.kick_prepare() {
-            assert!(self.host.notify());
+            assert!(self.queue.kick());
+        } else if self.queue.kick_prepare() {
+            assert!(self.queue.notify());
         }
-        let kicked = self.host.bells().kicks.rung() - kicks;
+        let kicked = self.queue.signals().kicks.count() - kicks;
         assert_eq!(kicked, expected.into(), "notify: {}", self.state());
         self.device_sleeps &= !expected;
     }

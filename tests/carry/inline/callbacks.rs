@@ -2,11 +2,9 @@
 //! The driver takes back, and says when it wants to be called.
 
 use super::{Carrier, Wish};
-use testkit::device::Device;
 use testkit::device::Options;
-use testkit::pattern;
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     pub(super) fn drain(&mut self) {
         if self.driver_sleeps {
             return;
@@ -26,24 +24,17 @@ impl<D: Device> Carrier<D> {
     }
 
     fn get_one(&mut self) {
-        let got = self.host.get();
+        let got = self.queue.get();
         let serial = self.returned.pop_front();
         assert_eq!(got.is_some(), serial.is_some(), "{}", self.state());
         let (Some((token, length)), Some(serial)) = (got, serial) else {
             return;
         };
-        let i = token & 0xffff;
-        let record = self.records[i]
-            .take()
-            .expect("a token that is not in flight");
-        assert_eq!(token as u64 >> 16, serial + 1);
-        assert_eq!(record.serial, serial);
-        assert_eq!(length, pattern::used_length(serial));
-        self.unused_records.push(i as u16);
-        self.free_descriptors += record.descriptors;
-        assert_eq!(self.host.num_free(), self.free_descriptors);
+        let (found, descriptors) = self.flight.came_back(token, length);
+        assert_eq!(found, serial);
+        assert_eq!(self.queue.num_free(), self.flight.free);
         self.got += 1;
-        self.got_at += self.units(record.descriptors);
+        self.got_at += self.units(descriptors);
         // The event goes along while callbacks are enabled.
         if let Wish::At(_) = self.call_wish {
             self.call_wish = Wish::At(self.got_at);
@@ -51,7 +42,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn disable_cb(&mut self) {
-        self.host.disable_cb();
+        self.queue.disable_cb();
         self.call_wish = match self.options {
             // A split ring has only an index to say it with, and a packed one
             // may have been told when it was of no use any more.
@@ -77,7 +68,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn enable_cb(&mut self) {
-        let nothing = self.host.enable_cb();
+        let nothing = self.queue.enable_cb();
         assert_eq!(nothing, self.returned.is_empty(), "{}", self.state());
         self.enabled(self.got_at);
         self.sleep_if(nothing);
@@ -86,7 +77,7 @@ impl<D: Device> Carrier<D> {
     fn enable_cb_delayed(&mut self) {
         // Three quarters of what is in flight: buffers or descriptors.
         let in_flight = if self.options.packed {
-            u32::from(self.options.size) - self.free_descriptors
+            u32::from(self.options.size) - self.flight.free
         } else {
             (self.added - self.got) as u32
         };
@@ -97,7 +88,7 @@ impl<D: Device> Carrier<D> {
         } else {
             pending <= wait
         };
-        assert_eq!(self.host.enable_cb_delayed(), expected, "{}", self.state());
+        assert_eq!(self.queue.enable_cb_delayed(), expected, "{}", self.state());
         self.enabled(self.got_at + wait);
         // The event can be behind what was given already, on a packed ring
         // with something pending only.
@@ -105,7 +96,7 @@ impl<D: Device> Carrier<D> {
     }
 
     fn prepare_and_poll(&mut self) {
-        let token = self.host.enable_cb_prepare();
+        let token = self.queue.enable_cb_prepare();
         // C's last_used_idx.
         let low = if self.options.packed {
             let size = u64::from(self.options.size);
@@ -116,7 +107,7 @@ impl<D: Device> Carrier<D> {
         };
         assert_eq!(u64::from(token & 0xffff), low, "{}", self.state());
         let pending = !self.returned.is_empty();
-        assert_eq!(self.host.line().poll(token), pending, "{}", self.state());
+        assert_eq!(self.queue.handle().poll(token), pending, "{}", self.state());
         self.enabled(self.got_at);
         self.sleep_if(!pending);
     }

@@ -13,9 +13,9 @@ mod serve;
 
 use std::collections::VecDeque;
 
-use crate::common::host::Host;
-use testkit::device::Options;
-use testkit::device::{Chain, Device, Element};
+use crate::flight::Flight;
+use testkit::device::{AnyDevice, Chain, Element, Options};
+use testkit::driver::Queue;
 use testkit::rng::Rng;
 
 /// What one side has asked of the other.
@@ -29,16 +29,9 @@ enum Wish {
     Unsaid,
 }
 
-/// A buffer in flight, as the driver knows it.
-#[derive(Clone, Copy)]
-struct Record {
-    serial: u64,
-    descriptors: u32,
-}
-
-struct Carrier<D> {
-    host: Host,
-    device: D,
+struct Carrier {
+    queue: Queue,
+    device: AnyDevice,
     options: Options,
     rng: Rng,
     /// Buffers to carry.
@@ -50,17 +43,14 @@ struct Carrier<D> {
     given: u64,
     got: u64,
 
-    // Ring positions (see `common::device`) of the same, and where each side
+    // Ring positions (see `testkit::device`) of the same, and where each side
     // was when the other's wish was last looked at.
     added_at: u64,
     announced_at: u64,
     told_at: u64,
     got_at: u64,
 
-    /// In flight, by the low half of the token.
-    records: Vec<Option<Record>>,
-    unused_records: Vec<u16>,
-    free_descriptors: u32,
+    flight: Flight,
     /// Taken by the device and not given.
     held: VecDeque<(Chain, u64)>,
     /// Given and not taken back.
@@ -76,8 +66,8 @@ struct Carrier<D> {
 }
 
 /// Carries `total` buffers.
-pub fn carry<D: Device>(options: Options, total: u64) {
-    let mut carrier = Carrier::<D>::new(options, total);
+pub fn carry(options: Options, total: u64) {
+    let mut carrier = Carrier::new(options, total);
     let mut idle = 0;
     while carrier.got < total {
         let before = carrier.progress();
@@ -94,11 +84,11 @@ pub fn carry<D: Device>(options: Options, total: u64) {
     carrier.finish();
 }
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     fn new(options: Options, total: u64) -> Self {
-        let host = Host::new(options);
-        // SAFETY: the host's queue, which lives as long.
-        let device = unsafe { D::new(host.areas(), host.options()) };
+        let queue = Queue::ours(options);
+        // SAFETY: the queue, which lives as long.
+        let device = unsafe { queue.device() };
         // The ring's memory is zero at first.
         let initial = if options.event_idx && !options.packed {
             Wish::At(0)
@@ -106,7 +96,7 @@ impl<D: Device> Carrier<D> {
             Wish::Always
         };
         Self {
-            host,
+            queue,
             device,
             options,
             rng: Rng::new(u64::from(options.size)),
@@ -119,9 +109,7 @@ impl<D: Device> Carrier<D> {
             announced_at: 0,
             told_at: 0,
             got_at: 0,
-            records: vec![None; options.size.into()],
-            unused_records: (0..options.size).collect(),
-            free_descriptors: options.size.into(),
+            flight: Flight::new(options.size),
             held: VecDeque::new(),
             returned: VecDeque::new(),
             kick_wish: initial,
@@ -174,11 +162,11 @@ impl<D: Device> Carrier<D> {
     /// Everything is back.
     fn finish(mut self) {
         assert_eq!(self.progress(), 4 * self.total);
-        assert_eq!(self.free_descriptors, self.options.size.into());
-        assert_eq!(self.host.num_free(), self.options.size.into());
-        assert!(self.records.iter().all(Option::is_none));
-        assert_eq!(self.host.get(), None);
-        assert_eq!(self.host.detach(), None);
-        assert!(!self.host.line().is_broken());
+        assert_eq!(self.flight.free, self.options.size.into());
+        assert_eq!(self.queue.num_free(), self.options.size.into());
+        assert!(self.flight.is_empty());
+        assert_eq!(self.queue.get(), None);
+        assert_eq!(self.queue.detach(), None);
+        assert!(!self.queue.handle().is_broken());
     }
 }

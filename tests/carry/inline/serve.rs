@@ -4,10 +4,9 @@
 use std::mem::replace;
 
 use super::{Carrier, Wish};
-use testkit::device::Device;
 use testkit::pattern;
 
-impl<D: Device> Carrier<D> {
+impl Carrier {
     pub(super) fn run_device(&mut self) {
         if !self.device_sleeps {
             for _ in 0..self.burst() {
@@ -93,9 +92,9 @@ impl<D: Device> Carrier<D> {
         assert_eq!(interrupt, expected, "interrupt: {}", self.state());
         if interrupt {
             let pending = !self.returned.is_empty();
-            let calls = self.host.bells().calls.rung();
-            assert_eq!(self.host.line().interrupt(), pending);
-            let called = self.host.bells().calls.rung() - calls;
+            let calls = self.queue.signals().calls.count();
+            assert_eq!(self.queue.handle().interrupt(), pending);
+            let called = self.queue.signals().calls.count() - calls;
             assert_eq!(called, pending.into());
             self.driver_sleeps &= !pending;
         }

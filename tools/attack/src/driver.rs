@@ -3,19 +3,15 @@
 //! The driver's side: a queue, and our own record of what was added to it. What
 //! has to come back is told from the record, never from the ring.
 
-use std::ffi::{CStr, c_void};
-use std::ptr::{self, null_mut};
+use std::ffi::c_void;
 
 use testkit::Functions;
-use testkit::abi::{device, list_head, virtio_device, virtqueue};
 use testkit::device::{Element, Options};
-use testkit::lists::{Lists, Style};
+use testkit::driver::Queue;
+use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
 
 use crate::verdict::{Checked, corruption, leak};
-
-const NAME: &CStr = c"attacked";
-const ALIGN: u32 = 64;
 
 /// A buffer that the device has.
 struct InFlight {
@@ -25,8 +21,7 @@ struct InFlight {
 
 pub struct Driver {
     functions: Functions,
-    vq: *mut virtqueue,
-    _device: Box<virtio_device>,
+    queue: Queue,
     options: Options,
     in_flight: Vec<InFlight>,
     broken: bool,
@@ -37,38 +32,13 @@ pub struct Driver {
     /// descriptors (packed) that came back.
     position: u64,
     elements: Vec<Element>,
-    lists: Lists,
 }
-
-unsafe extern "C" fn notify(_: *mut virtqueue) -> bool {
-    true
-}
-
-unsafe extern "C" fn callback(_: *mut virtqueue) {}
 
 impl Driver {
     pub fn new(functions: &Functions, options: Options) -> Self {
-        let device = new_device(options);
-        // SAFETY: the device lives as long as the queue, the name for ever.
-        let vq = unsafe {
-            (functions.vring_create_virtqueue)(
-                0,
-                options.size.into(),
-                ALIGN,
-                ptr::from_ref(&*device).cast_mut(),
-                true,
-                false,
-                false,
-                Some(notify),
-                Some(callback),
-                NAME.as_ptr(),
-            )
-        };
-        assert!(!vq.is_null(), "no queue for {options:?}");
         Self {
             functions: *functions,
-            vq,
-            _device: device,
+            queue: Queue::new(functions, options),
             options,
             in_flight: Vec::new(),
             broken: false,
@@ -76,20 +46,11 @@ impl Driver {
             added_descriptors: 0,
             position: 0,
             elements: Vec::new(),
-            lists: Lists::default(),
         }
     }
 
-    /// Descriptors, driver area, device area.
-    pub fn areas(&self) -> [u64; 3] {
-        let Functions {
-            virtqueue_get_desc_addr: desc,
-            virtqueue_get_avail_addr: avail,
-            virtqueue_get_used_addr: used,
-            ..
-        } = self.functions;
-        // SAFETY: a live queue.
-        unsafe { [desc(self.vq), avail(self.vq), used(self.vq)] }
+    pub fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     pub fn is_broken(&self) -> bool {
@@ -142,11 +103,7 @@ impl Driver {
             readable: entries / 2,
         };
         pattern::fill(self.added, shape, &mut self.elements);
-        let (out, r#in) = self
-            .lists
-            .build(&self.elements, shape.readable as usize, Style::Whole);
         let token = self.added as usize + 1;
-        let data = ptr::without_provenance_mut::<c_void>(token);
         let expected = if self.broken {
             -libc::EIO
         } else if !self.has_room(entries) {
@@ -154,10 +111,10 @@ impl Driver {
         } else {
             0
         };
-        let heads = self.lists.heads();
-        // SAFETY: a live queue, lists that live through the call.
-        let result =
-            unsafe { (self.functions.virtqueue_add_sgs)(self.vq, heads, out, r#in, data, 0) };
+        let readable = shape.readable as usize;
+        let result = self
+            .queue
+            .add(&self.elements, readable, Style::Whole, token);
         if result == 0 {
             let descriptors = self.descriptors(entries);
             self.in_flight.push(InFlight { token, descriptors });
@@ -183,7 +140,7 @@ impl Driver {
     ) -> Checked<(Option<(usize, u32)>, bool)> {
         let was_broken = self.broken;
         let mut length = 0;
-        let (get_buf, vq) = (self.functions.virtqueue_get_buf, self.vq);
+        let (get_buf, vq) = (self.functions.virtqueue_get_buf, self.queue.raw());
         // SAFETY: a live queue.
         let (data, answer) = run(&mut || unsafe { get_buf(vq, &mut length) });
         let token = data.addr();
@@ -205,16 +162,13 @@ impl Driver {
 
     /// Takes an unused buffer back.
     pub fn detach(&mut self) -> Checked<Option<usize>> {
-        // SAFETY: a live queue, of which the device knows nothing any more.
-        let data = unsafe { (self.functions.virtqueue_detach_unused_buf)(self.vq) };
-        let token = data.addr();
-        if token == 0 {
+        let Some(token) = self.queue.detach() else {
             self.check("detach_unused_buf")?;
             if let Some(lost) = self.in_flight.first() {
                 return leak(format!("token {} never came back", lost.token));
             }
             return Ok(None);
-        }
+        };
         self.came_back("detach_unused_buf", token)?;
         Ok(Some(token))
     }
@@ -232,31 +186,17 @@ impl Driver {
 
     /// All other calls that look at what the device writes.
     pub fn other_calls(&mut self) -> Checked<()> {
-        let Functions {
-            virtqueue_kick_prepare: kick_prepare,
-            virtqueue_notify: notify,
-            virtqueue_disable_cb: disable_cb,
-            virtqueue_enable_cb_prepare: enable_cb_prepare,
-            virtqueue_poll: poll,
-            virtqueue_enable_cb: enable_cb,
-            virtqueue_enable_cb_delayed: enable_cb_delayed,
-            vring_interrupt: interrupt,
-            ..
-        } = self.functions;
         let was_broken = self.broken;
-        // SAFETY: a live queue.
-        let (told, polled) = unsafe {
-            kick_prepare(self.vq);
-            let told = notify(self.vq);
-            disable_cb(self.vq);
-            let token = enable_cb_prepare(self.vq);
-            let polled = poll(self.vq, token);
-            enable_cb_delayed(self.vq);
-            disable_cb(self.vq);
-            enable_cb(self.vq);
-            interrupt(0, self.vq.cast());
-            (told, polled)
-        };
+        let (handle, queue) = (self.queue.handle(), &mut self.queue);
+        queue.kick_prepare();
+        let told = queue.notify();
+        queue.disable_cb();
+        let token = queue.enable_cb_prepare();
+        let polled = handle.poll(token);
+        queue.enable_cb_delayed();
+        queue.disable_cb();
+        queue.enable_cb();
+        handle.interrupt();
         if was_broken && (told || polled) {
             return corruption(format!("broken, but notify {told}, poll {polled}"));
         }
@@ -265,13 +205,8 @@ impl Driver {
 
     /// Compares the queue's public state with the record.
     fn check(&mut self, call: &str) -> Checked<()> {
-        // SAFETY: a live queue.
-        let (free, broken) = unsafe {
-            (
-                (&raw const (*self.vq).num_free).read_volatile(),
-                (self.functions.virtqueue_is_broken)(self.vq),
-            )
-        };
+        let free = self.queue.num_free();
+        let broken = self.queue.handle().is_broken();
         let (expected, size) = (self.free(), u32::from(self.options.size));
         if free > size {
             return corruption(format!("{call}: num_free {free} of {size}"));
@@ -288,29 +223,4 @@ impl Driver {
         self.broken = broken;
         Ok(())
     }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // SAFETY: a live queue, given up.
-        unsafe { (self.functions.vring_del_virtqueue)(self.vq) }
-    }
-}
-
-/// A device with an empty list of queues.
-fn new_device(options: Options) -> Box<virtio_device> {
-    let mut vdev = Box::new(virtio_device {
-        dev: device { parent: null_mut() },
-        features: options.features(),
-        vqs: list_head::UNLINKED,
-        vqs_list_lock: 0,
-        config: ptr::null(),
-    });
-    let head = &raw mut vdev.vqs;
-    vdev.vqs.next = head;
-    vdev.vqs.prev = head;
-    // SAFETY: the lock is ours and used by nobody yet.
-    let error = unsafe { libc::pthread_spin_init(&mut vdev.vqs_list_lock, 0) };
-    assert_eq!(error, 0);
-    vdev
 }

@@ -2,7 +2,7 @@
 
 //! Attacks on more than one field, and those that rings elsewhere fell for.
 
-use testkit::device::Area;
+use testkit::device::{self, Area};
 use testkit::rng::Rng;
 
 use crate::attack::{Part, Place, Write, free_slot};
@@ -39,10 +39,10 @@ pub fn all(queue: Queue) -> impl Iterator<Item = &'static Forgery> {
     FORGERIES.iter().filter(move |f| f.layout.is_of(queue))
 }
 
-const NEXT: u64 = 1;
-const INDIRECT: u64 = 4;
+const NEXT: u64 = device::NEXT as u64;
+const INDIRECT: u64 = device::INDIRECT as u64;
 /// Packed: whose a descriptor is.
-const WHOSE: u64 = 1 << 7 | 1 << 15;
+const WHOSE: u64 = (device::AVAIL | device::USED) as u64;
 
 /// What C 6.1 is known to fall for, on a split ring: the tool has to see it.
 pub const NEXT_EVERYWHERE: &str = "NEXT on every descriptor";
@@ -102,7 +102,7 @@ static FORGERIES: [Forgery; 34] = [
         each(scene, |_| vec![(Part::Flags, INDIRECT), (Part::Length, 0)])
     }),
     forgery("addresses of the ring itself", Both, |scene| {
-        let own = scene.driver.areas()[0];
+        let own = scene.driver.queue().areas()[0];
         each(scene, |_| vec![(Part::Address, own)])
     }),
     forgery("every address 0", Both, |scene| {

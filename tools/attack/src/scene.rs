@@ -4,7 +4,10 @@
 //! finds it. What the device knows it has read before the attack.
 
 use testkit::Functions;
-use testkit::device::{Area, Chain, Device, Element, Options, Packed, Split};
+use testkit::device::{
+    AVAIL, AnyDevice, Area, Chain, DESCRIPTOR, Element, INDIRECT, Options, USED,
+};
+use testkit::device::{area_lengths, used_flags};
 use testkit::pattern;
 
 use crate::attack::Part;
@@ -30,7 +33,7 @@ pub struct Scene {
     pub queue: Queue,
     pub options: Options,
     pub driver: Driver,
-    pub device: Box<dyn Device>,
+    pub device: AnyDevice,
     /// Descriptors, driver area, device area.
     pub areas: [Area; 3],
     /// What was in them a lap ago, by 16 bits.
@@ -50,27 +53,12 @@ impl Scene {
     pub fn new(functions: &Functions, queue: Queue) -> Checked<Self> {
         let options = queue.options();
         let driver = Driver::new(functions, options);
-        let addresses = driver.areas();
-        let size = usize::from(options.size);
-        let lengths = if options.packed {
-            [16 * size, 4, 4]
-        } else {
-            [16 * size, 6 + 2 * size, 6 + 8 * size]
-        };
-        let area = |i: usize| {
-            // SAFETY: as large as 2.7 and 2.8 have it; lives as long as the
-            // queue, and so the scene.
-            unsafe { Area::new(addresses[i], lengths[i]) }
-        };
-        // SAFETY: the queue's areas and its options; it is dropped behind the
-        // device.
-        let device: Box<dyn Device> = unsafe {
-            if options.packed {
-                Box::new(Packed::new(addresses, options))
-            } else {
-                Box::new(Split::new(addresses, options))
-            }
-        };
+        let addresses = driver.queue().areas();
+        let lengths = area_lengths(options.packed, options.size.into());
+        // SAFETY: the queue's areas, which live as long as the scene.
+        let area = |i: usize| unsafe { Area::new(addresses[i], lengths[i]) };
+        // SAFETY: the queue lives as long as the scene, and is never reset.
+        let device = unsafe { driver.queue().device() };
         let mut scene = Self {
             queue,
             options,
@@ -165,15 +153,14 @@ impl Scene {
             let positions = at..at + u64::from(chain.descriptors);
             return positions.map(|at| (at % size) as u16).collect();
         }
-        let next = |&i: &u16| Some(self.areas[0].get16(usize::from(i) * 16 + 14));
+        let next = |&i: &u16| Some(self.areas[0].get16(usize::from(i) * DESCRIPTOR + 14));
         std::iter::successors(Some(chain.id), next)
             .take(chain.descriptors.into())
             .collect()
     }
 
     fn table(&self, slot: u16) -> Option<Area> {
-        const INDIRECT: u16 = 4;
-        let at = usize::from(slot) * 16;
+        let at = usize::from(slot) * DESCRIPTOR;
         let flags_at = if self.options.packed { 14 } else { 12 };
         if self.areas[0].get16(at + flags_at) & INDIRECT == 0 {
             return None;
@@ -230,10 +217,8 @@ impl Scene {
             return self.areas[2].get16(2) != position as u16;
         }
         let size = u64::from(self.size());
-        let flags = self.areas[0].get16((position % size) as usize * 16 + 14);
-        let (avail, used) = (flags & 1 << 7 != 0, flags & 1 << 15 != 0);
-        let lap = (position / size).is_multiple_of(2);
-        avail == lap && used == lap
+        let flags = self.areas[0].get16((position % size) as usize * DESCRIPTOR + 14);
+        flags & (AVAIL | USED) == used_flags(position, size)
     }
 
     fn get_expected(&mut self, token: usize) -> Checked<()> {
@@ -279,7 +264,7 @@ impl Scene {
         let size = u64::from(self.size());
         let id = if self.options.packed {
             let slot = (self.driver.added_descriptors() - u64::from(descriptors)) % size;
-            self.areas[0].get16(slot as usize * 16 + 12)
+            self.areas[0].get16(slot as usize * DESCRIPTOR + 12)
         } else {
             let entry = (self.driver.added() - 1) % size;
             self.areas[1].get16(4 + 2 * entry as usize)

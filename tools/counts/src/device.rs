@@ -6,11 +6,13 @@
 
 use std::ptr::with_exposed_provenance_mut as pointer;
 
+use testkit::device::{AVAIL, USED};
+
 use crate::Work;
 
 /// `AVAIL` and `USED` (virtio 1.3, 2.8.1), as the device sets them in a lap
 /// whose wrap counter is 1.
-const USED_LAP: u16 = 1 << 7 | 1 << 15;
+const USED_LAP: u16 = AVAIL | USED;
 /// Notify when a certain descriptor is there (2.8.10), and the bit beside it
 /// that says in which lap.
 const AT_DESCRIPTOR: u32 = 2 << 16;

@@ -2,18 +2,17 @@
 //! The driver's side of a queue, and the one buffer that goes there and back.
 
 use std::ffi::c_void;
-use std::ptr::{self, null_mut};
+use std::ptr;
 
 use anyhow::{Context, Result, ensure};
 use testkit::Functions;
-use testkit::abi::{device, list_head, virtio_device, virtqueue};
+use testkit::abi::virtqueue;
 use testkit::device::Element;
+use testkit::driver;
 use testkit::lists::{Lists, Style};
 
 use crate::Work;
 
-/// `vring_align` of a split ring.
-const ALIGN: u32 = 4096;
 /// Bytes of a buffer's element.
 const LENGTH: u32 = 64;
 /// Every buffer's token. Nobody follows it.
@@ -21,54 +20,27 @@ const TOKEN: *mut c_void = ptr::without_provenance_mut(0x1000);
 
 /// A queue of some ring's.
 pub struct Queue {
+    queue: driver::Queue,
+    /// What the counted loops call, without a way around.
     functions: Functions,
     vq: *mut virtqueue,
-    /// Boxed, for the queue has its address; dropped behind the queue.
-    _vdev: Box<virtio_device>,
     lists: Lists,
     entries: u32,
 }
 
-unsafe extern "C" fn notify(_: *mut virtqueue) -> bool {
-    true
-}
-
-unsafe extern "C" fn callback(_: *mut virtqueue) {}
-
 impl Queue {
     /// As `work` wants it.
     pub fn new(functions: Functions, work: &Work) -> Result<Self> {
-        let mut vdev = new_device(work.options().features());
-        // SAFETY: the device lives as long as the queue, the name for ever.
-        let vq = unsafe {
-            (functions.vring_create_virtqueue)(
-                0,
-                work.size.into(),
-                ALIGN,
-                &mut *vdev,
-                true,
-                false,
-                false,
-                Some(notify),
-                Some(callback),
-                c"counts".as_ptr(),
-            )
-        };
-        ensure!(!vq.is_null(), "no queue for {work}");
+        let mut queue = driver::Queue::new(&functions, work.options());
         if work.wraps {
-            let count = functions
-                .virtqueue_use_wrap_counter
-                .context("this ring cannot count wraps")?;
-            // SAFETY: a live queue.
-            ensure!(unsafe { count(vq) } == 0, "wraps are not counted");
+            let error = queue.use_wrap_counter();
+            let error = error.context("this ring cannot count wraps")?;
+            ensure!(error == 0, "wraps are not counted");
         }
-        // SAFETY: a live queue.
-        unsafe {
-            (functions.virtqueue_disable_cb)(vq);
-            if work.callbacks {
-                // Only now does a packed ring say for which descriptor.
-                (functions.virtqueue_enable_cb)(vq);
-            }
+        queue.disable_cb();
+        if work.callbacks {
+            // Only now does a packed ring say for which descriptor.
+            queue.enable_cb();
         }
         let elements = (0..work.entries).map(|k| Element {
             address: 0x10_0000 + u64::from(k) * 4096,
@@ -80,8 +52,8 @@ impl Queue {
         lists.build(&elements, elements.len(), Style::Whole);
         Ok(Self {
             functions,
-            vq,
-            _vdev: vdev,
+            vq: queue.raw(),
+            queue,
             lists,
             entries: work.entries.into(),
         })
@@ -89,14 +61,7 @@ impl Queue {
 
     /// Addresses of the three areas: descriptors, driver, device.
     pub fn areas(&self) -> [u64; 3] {
-        // SAFETY: a live queue.
-        unsafe {
-            [
-                (self.functions.virtqueue_get_desc_addr)(self.vq),
-                (self.functions.virtqueue_get_avail_addr)(self.vq),
-                (self.functions.virtqueue_get_used_addr)(self.vq),
-            ]
-        }
+        self.queue.areas()
     }
 
     /// Adds `count` buffers, for which there is room, and asks whether that
@@ -142,29 +107,4 @@ impl Queue {
         // SAFETY: a live queue.
         unsafe { (self.functions.virtqueue_disable_cb)(self.vq) }
     }
-}
-
-impl Drop for Queue {
-    fn drop(&mut self) {
-        // SAFETY: a live queue, given up.
-        unsafe { (self.functions.vring_del_virtqueue)(self.vq) }
-    }
-}
-
-/// A device with an empty list of queues.
-fn new_device(features: u64) -> Box<virtio_device> {
-    let mut vdev = Box::new(virtio_device {
-        dev: device { parent: null_mut() },
-        features,
-        vqs: list_head::UNLINKED,
-        vqs_list_lock: 0,
-        config: ptr::null(),
-    });
-    let head = &raw mut vdev.vqs;
-    vdev.vqs.next = head;
-    vdev.vqs.prev = head;
-    // SAFETY: the lock is ours and used by nobody yet.
-    let error = unsafe { libc::pthread_spin_init(&mut vdev.vqs_list_lock, 0) };
-    assert_eq!(error, 0);
-    vdev
 }

@@ -7,15 +7,10 @@
 //! that is wrong has to be told of, and its case made smaller.)
 
 use crate::case::Wish;
-use crate::memory::{Areas, DESCRIPTOR, INDIRECT, NEXT};
+use crate::memory::Areas;
+use testkit::device::{AVAIL, DESCRIPTOR, INDIRECT, NEXT, USED, WRITE, off_wrap, used_flags};
 
-/// Descriptor flags of a packed ring (virtio 1.3, 2.8.1).
-const AVAIL: u16 = 1 << 7;
-const USED: u16 = 1 << 15;
-const WRITE: u16 = 2;
-/// The wrap counter's bit beside an offset.
-const WRAP: u16 = 1 << 15;
-/// Event suppression (2.8.10).
+/// Event suppression (virtio 1.3, 2.8.10).
 const ENABLE: u16 = 0;
 const DISABLE: u16 = 1;
 const AT_DESCRIPTOR: u16 = 2;
@@ -37,34 +32,22 @@ pub struct Device {
     chains: Vec<Chain>,
 }
 
-/// Where in a packed ring a position is.
-#[derive(Clone, Copy)]
-pub struct Place {
-    pub slot: u64,
-    pub wrap: bool,
-}
-
-/// A packed ring's lap is said by its wrap counter: 1 in the first.
-pub fn place(position: u64, size: u64) -> Place {
-    Place {
-        slot: position % size,
-        wrap: (position / size).is_multiple_of(2),
-    }
-}
-
-/// Offset and wrap counter.
-pub fn off_wrap(Place { slot, wrap }: Place) -> u16 {
-    slot as u16 | if wrap { WRAP } else { 0 }
-}
-
 /// Has the device used what is at a position? (`position` of get_buf's.)
 pub fn is_used_at(c: &Areas, packed: bool, size: u64, position: u64) -> bool {
     if !packed {
         return c.device().get16(2) != position as u16;
     }
-    let at = place(position, size);
-    let flags = c.desc().get16(at.slot as usize * DESCRIPTOR + 14);
-    (flags & AVAIL != 0) == at.wrap && (flags & USED != 0) == at.wrap
+    flags(c, position, size) & (AVAIL | USED) == used_flags(position, size)
+}
+
+/// Byte offset of a packed descriptor.
+fn offset(position: u64, size: u64) -> usize {
+    (position % size) as usize * DESCRIPTOR
+}
+
+/// A packed descriptor's flags.
+fn flags(c: &Areas, position: u64, size: u64) -> u16 {
+    c.desc().get16(offset(position, size) + 14)
 }
 
 impl Device {
@@ -94,26 +77,20 @@ impl Device {
     }
 
     fn next_packed(&mut self, c: &Areas, size: u64) -> Option<Chain> {
-        let Place { wrap, .. } = place(self.taken, size);
-        let flags = |position: u64| {
-            let slot = place(position, size).slot as usize;
-            c.desc().get16(slot * DESCRIPTOR + 14)
-        };
-        let first = flags(self.taken);
-        if (first & AVAIL != 0) != wrap || (first & USED != 0) == wrap {
+        let first = flags(c, self.taken, size);
+        if first & (AVAIL | USED) != used_flags(self.taken, size) ^ USED {
             return None;
         }
         let from = self.taken;
         if first & INDIRECT == 0 {
-            while flags(self.taken) & NEXT != 0 {
+            while flags(c, self.taken, size) & NEXT != 0 {
                 self.taken += 1;
             }
         }
         self.taken += 1;
         // The last descriptor has the id (2.8.6).
-        let last = place(self.taken - 1, size).slot as usize;
         Some(Chain {
-            id: c.desc().get16(last * DESCRIPTOR + 12),
+            id: c.desc().get16(offset(self.taken - 1, size) + 12),
             descriptors: (self.taken - from) as u16,
         })
     }
@@ -126,11 +103,10 @@ impl Device {
         let chain = self.chains.remove(usize::from(nth) % self.chains.len());
         for areas in both {
             if packed {
-                let Place { slot, wrap } = place(self.given, size);
-                let (desc, at) = (areas.desc(), slot as usize * DESCRIPTOR);
+                let (desc, at) = (areas.desc(), offset(self.given, size));
                 desc.set16(at + 12, chain.id);
                 desc.set32(at + 8, length);
-                let whose = if wrap { AVAIL | USED } else { 0 };
+                let whose = used_flags(self.given, size);
                 // WRITE says that the length means something (2.8.3).
                 desc.set16(at + 14, whose | if length == 0 { 0 } else { WRITE });
             } else {
@@ -160,7 +136,7 @@ impl Device {
                     Wish::Never => (0, DISABLE),
                     Wish::At(ahead) => {
                         let at = self.taken.saturating_add_signed(ahead.into());
-                        (off_wrap(place(at, size)), AT_DESCRIPTOR)
+                        (off_wrap(at, size), AT_DESCRIPTOR)
                     }
                     Wish::Bits(bits) => (bits, AT_DESCRIPTOR),
                 };

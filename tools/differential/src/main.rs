@@ -9,7 +9,6 @@ mod device;
 mod libraries;
 mod memory;
 mod options;
-mod position;
 mod ring;
 mod rules;
 mod run;

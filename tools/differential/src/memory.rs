@@ -5,15 +5,9 @@
 use std::fmt::Write;
 use std::slice;
 
-use testkit::device::Area;
+use testkit::device::{Area, DESCRIPTOR, area_lengths};
 
 use crate::rules::{Applied, Id};
-
-/// A descriptor of either layout.
-pub const DESCRIPTOR: usize = 16;
-/// Descriptor flags (virtio 1.3, 2.7.5).
-pub const NEXT: u16 = 1;
-pub const INDIRECT: u16 = 4;
 
 /// The buffer id in the second half of a packed descriptor.
 const ID: u64 = 0xffff << 32;
@@ -46,13 +40,9 @@ impl Areas {
     /// They are a ring's of `size` descriptors, which lives as long as the
     /// value is used.
     pub unsafe fn new(addresses: [u64; 3], size: usize, packed: bool) -> Self {
-        let lengths = match packed {
-            true => [DESCRIPTOR * size, 4, 4],
-            false => [DESCRIPTOR * size, 6 + 2 * size, 6 + 8 * size],
-        };
         Self {
             addresses: addresses.map(|address| address as usize),
-            lengths,
+            lengths: area_lengths(packed, size),
             size,
             packed,
         }

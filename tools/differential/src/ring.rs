@@ -3,13 +3,14 @@
 //! One ring under test: a device structure, a queue of one library's on it, and
 //! its functions behind safe ones.
 
-use std::alloc;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, c_int, c_uint, c_void};
-use std::ptr::{self, null_mut};
+use std::ptr;
 
 use testkit::Functions;
-use testkit::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
+use testkit::abi::{virtio_config_ops, virtio_device, virtqueue};
+use testkit::block::Block;
+use testkit::driver::new_device;
 
 use crate::case::{Fault, NUM_MAX, Queue};
 use crate::memory::Areas;
@@ -109,38 +110,17 @@ impl From<()> for Returned {
     }
 }
 
-/// A page-aligned piece of memory of the program's.
-struct Pages {
-    base: *mut u8,
-    layout: alloc::Layout,
-}
-
-impl Pages {
-    /// Memory for a split ring of `size`, not cleared but for what both sides
-    /// take for granted: flags and indices at 0.
-    fn new(size: usize, align: usize) -> Self {
-        let avail = 16 * size;
-        let used = (avail + 6 + 2 * size).next_multiple_of(align);
-        let length = used + 6 + 8 * size;
-        let layout = alloc::Layout::from_size_align(length, PAGE).expect("a small layout");
-        // SAFETY: not of size 0.
-        let base = unsafe { alloc::alloc(layout) };
-        assert!(!base.is_null(), "no memory");
-        // SAFETY: both are within the layout.
-        unsafe {
-            base.write_bytes(0xa5, length);
-            base.add(avail).write_bytes(0, used - avail + 4);
-            base.add(length - 2).write_bytes(0, 2);
-        }
-        Self { base, layout }
+/// Memory for a split ring of `size`, not cleared but for what both sides take
+/// for granted: flags and indices at 0.
+fn pages(size: usize, align: usize) -> Block {
+    let (block, used) = Block::split_ring(size, align, PAGE, 0xa5);
+    let (base, avail) = (block.base().cast::<u8>(), 16 * size);
+    // SAFETY: all are within the block.
+    unsafe {
+        base.add(avail).write_bytes(0, used - avail + 4);
+        base.add(block.length() - 2).write_bytes(0, 2);
     }
-}
-
-impl Drop for Pages {
-    fn drop(&mut self) {
-        // SAFETY: from `new`.
-        unsafe { alloc::dealloc(self.base, self.layout) }
-    }
+    block
 }
 
 /// A queue of one library's.
@@ -151,7 +131,7 @@ pub struct Ring<'a> {
     vdev: Box<virtio_device>,
     config: Box<virtio_config_ops>,
     program: Box<Program>,
-    _pages: Option<Pages>,
+    _pages: Option<Block>,
     packed: bool,
     programs: bool,
     /// Where the ring is.
@@ -214,33 +194,22 @@ impl<'a> Ring<'a> {
             disable_vq_and_reset: Some(disable),
             enable_vq_after_reset: Some(enable),
         });
-        let mut vdev = Box::new(virtio_device {
-            dev: device { parent: null_mut() },
-            features: bit(queue.packed, RING_PACKED)
-                | bit(queue.indirect, INDIRECT_DESC)
-                | bit(queue.event_idx, EVENT_IDX)
-                | bit(queue.version_1, VERSION_1)
-                | bit(queue.notification_data, NOTIFICATION_DATA)
-                | UNKNOWN,
-            vqs: list_head::UNLINKED,
-            vqs_list_lock: 0,
-            config: &*config,
-        });
-        let head = &raw mut vdev.vqs;
-        vdev.vqs.next = head;
-        vdev.vqs.prev = head;
+        let features = bit(queue.packed, RING_PACKED)
+            | bit(queue.indirect, INDIRECT_DESC)
+            | bit(queue.event_idx, EVENT_IDX)
+            | bit(queue.version_1, VERSION_1)
+            | bit(queue.notification_data, NOTIFICATION_DATA)
+            | UNKNOWN;
+        let mut vdev = new_device(features, &*config);
         let size = u32::from(queue.size);
         let callback = queue
             .callback
             .then_some(callback as unsafe extern "C" fn(_));
         let pages = queue
             .programs
-            .then(|| Pages::new(queue.size.into(), queue.align.into()));
-        // SAFETY: the lock is ours and used by nobody yet; device and pages
-        // live as long as the queue, the name for ever.
+            .then(|| pages(queue.size.into(), queue.align.into()));
+        // SAFETY: device and pages live as long as the queue, the name for ever.
         let vq = unsafe {
-            let error = libc::pthread_spin_init(&mut vdev.vqs_list_lock, 0);
-            assert_eq!(error, 0);
             (f.vring_transport_features)(&mut *vdev);
             match &pages {
                 None => (f.vring_create_virtqueue)(
@@ -262,7 +231,7 @@ impl<'a> Ring<'a> {
                     &mut *vdev,
                     true,
                     queue.context,
-                    pages.base.cast(),
+                    pages.base(),
                     Some(notify),
                     callback,
                     NAME.as_ptr(),
@@ -392,9 +361,9 @@ impl<'a> Ring<'a> {
 
     pub fn resize(&mut self, size: u32, fault: Fault) -> Returned {
         self.set_fault(fault);
+        let done = recycle_done as *mut c_void;
         // SAFETY: a live queue.
-        unsafe { (self.f.virtqueue_resize)(self.vq, size, Some(recycle), Some(recycle_done)) }
-            .into()
+        unsafe { (self.f.virtqueue_resize)(self.vq, size, Some(recycle), done) }.into()
     }
 
     pub fn get_buf(&self, with_ctx: bool) -> Returned {

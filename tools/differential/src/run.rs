@@ -7,12 +7,12 @@ use std::fmt::Write;
 
 use testkit::device::Element;
 use testkit::lists;
+use testkit::position::Position;
 use testkit::{Functions, Library};
 
 use crate::case::{Add, Case, Entries, Lists, Queue, Step, Wraps};
 use crate::device::Device;
 use crate::memory::{Memory, Mismatch};
-use crate::position::Position;
 use crate::ring::{Answer, BIT_41, NOTIFICATION_DATA, Returned, Ring, Vq};
 use crate::rules::{Applied, Id};
 

@@ -3,12 +3,13 @@
 //! What each step of a case is on both rings, and what has to come of it.
 
 use testkit::Functions;
+use testkit::device::{DESCRIPTOR, INDIRECT, NEXT};
 use testkit::lists;
 use testkit::pattern::{self, Shape};
 
 use crate::case::{Add, Entries, Fault, Lists, NUM_MAX, Size, Step};
 use crate::device::{Device, is_used_at};
-use crate::memory::{DESCRIPTOR, INDIRECT, Mismatch, NEXT};
+use crate::memory::Mismatch;
 use crate::ring::{Returned, Vq};
 use crate::rules::Id;
 use crate::run::{Bench, Flight, TOKENS, Token, expect};

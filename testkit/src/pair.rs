@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A queue, its device, and buffers with numbers: buffer `n` has the pattern
-//! `n` and the token `n + 1`.
+//! A queue of ours, its device, and buffers with numbers: buffer `n` has the
+//! pattern `n` and the token `n + 1`.
 
-use crate::common::host::Host;
-use testkit::device::Options;
-use testkit::device::{Chain, Device, Element};
-use testkit::lists::Style;
-use testkit::pattern::{self, Shape};
+use crate::device::{AnyDevice, Chain, Element, Options};
+use crate::driver::Queue;
+use crate::lists::Style;
+use crate::pattern::{self, Shape};
 
-pub struct Rig<D> {
-    pub host: Host,
-    pub device: D,
+pub struct Pair {
+    pub queue: Queue,
+    pub device: AnyDevice,
     elements: Vec<Element>,
     /// Buffers added.
     pub added: u64,
@@ -18,16 +17,16 @@ pub struct Rig<D> {
     taken: u64,
 }
 
-impl<D: Device> Rig<D> {
+impl Pair {
     pub fn new(options: Options) -> Self {
-        Self::over(Host::new(options))
+        Self::over(Queue::ours(options))
     }
 
-    pub fn over(host: Host) -> Self {
-        // SAFETY: the host's queue, which lives as long.
-        let device = unsafe { D::new(host.areas(), host.options()) };
+    pub fn over(queue: Queue) -> Self {
+        // SAFETY: the queue, which lives as long.
+        let device = unsafe { queue.device() };
         Self {
-            host,
+            queue,
             device,
             elements: Vec::new(),
             added: 0,
@@ -35,8 +34,14 @@ impl<D: Device> Rig<D> {
         }
     }
 
+    /// The queue was reset or resized: the device starts anew.
+    pub fn restart(&mut self) {
+        // SAFETY: as in `over`.
+        self.device = unsafe { self.queue.device() };
+    }
+
     pub fn size(&self) -> u16 {
-        self.host.options().size
+        self.queue.options().size
     }
 
     /// Adds the next buffer: half of it for the device to read.
@@ -48,7 +53,8 @@ impl<D: Device> Rig<D> {
         pattern::fill(self.added, shape, &mut self.elements);
         let readable = shape.readable as usize;
         let token = self.added as usize + 1;
-        self.host.add(&self.elements, readable, Style::Whole, token)
+        self.queue
+            .add(&self.elements, readable, Style::Whole, token)
     }
 
     #[track_caller]
@@ -70,7 +76,7 @@ impl<D: Device> Rig<D> {
     /// The driver takes back buffer `n`.
     #[track_caller]
     pub fn get(&mut self, n: u64, length: u32) {
-        assert_eq!(self.host.get(), Some((n as usize + 1, length)));
+        assert_eq!(self.queue.get(), Some((n as usize + 1, length)));
     }
 
     /// A buffer's whole way.
@@ -85,34 +91,16 @@ impl<D: Device> Rig<D> {
 
     /// Kicks. How often was the device notified?
     pub fn kick(&mut self) -> u64 {
-        let before = self.host.bells().kicks.rung();
-        assert!(self.host.kick());
-        self.host.bells().kicks.rung() - before
+        let before = self.queue.signals().kicks.count();
+        assert!(self.queue.kick());
+        self.queue.signals().kicks.count() - before
     }
 
     #[track_caller]
     pub fn assert_idle(&mut self) {
-        assert_eq!(self.host.num_free(), self.size().into());
-        assert_eq!(self.host.get(), None);
+        assert_eq!(self.queue.num_free(), self.size().into());
+        assert_eq!(self.queue.get(), None);
         assert!(self.device.take(&mut self.elements).is_none());
-        assert!(!self.host.line().is_broken());
+        assert!(!self.queue.handle().is_broken());
     }
-}
-
-/// Runs a generic check on both layouts.
-#[macro_export]
-macro_rules! on_both {
-    ($name:ident, $check:ident) => {
-        mod $name {
-            #[test]
-            fn split() {
-                super::$check::<testkit::device::Split>(false);
-            }
-
-            #[test]
-            fn packed() {
-                super::$check::<testkit::device::Packed>(true);
-            }
-        }
-    };
 }

@@ -3,7 +3,7 @@
 //! How far get_buf has come, worked out from what it gave back, and which poll
 //! tokens that makes: by the documented formulas, not by anybody's code.
 
-use crate::device::{off_wrap, place};
+use crate::device::off_wrap;
 
 /// get_buf's position in a queue's life.
 pub struct Position {
@@ -49,7 +49,7 @@ impl Position {
     /// C's `last_used_idx`.
     pub fn low(&self) -> u16 {
         match self.packed {
-            true => off_wrap(place(self.seen, self.size)),
+            true => off_wrap(self.seen, self.size),
             false => self.seen as u16,
         }
     }

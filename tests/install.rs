@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What `make` leaves and `make install` does, for `make test`: it runs make.
+
+use std::path::Path;
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// Where this test is built, and so where make is to build.
+fn target() -> &'static Path {
+    Path::new(TEMPORARY).parent().unwrap()
+}
+
+/// Runs make, and answers what it prints.
+fn make(arguments: &[&str]) -> String {
+    let mut make = Command::new("make");
+    make.args(["-C", ROOT]).args(arguments);
+    // A make and a cargo of their own, whatever we run under.
+    for variable in [
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKELEVEL",
+        "CARGO_BUILD_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
+        make.env_remove(variable);
+    }
+    make.env("CARGO_TARGET_DIR", target());
+    let output = make.output().expect("make can't be run");
+    assert!(
+        output.status.success(),
+        "this fails: make -C {ROOT} {arguments:?}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A program that is linked against the build folder starts, too.
+#[test]
+#[ignore = "needs what make builds: make test runs it"]
+fn program_starts_from_the_build_folder() {
+    let source = Path::new(TEMPORARY).join("program.c");
+    let program = Path::new(TEMPORARY).join("program");
+    let text = "#include <virtio_ring.h>\nint main(void) { return !virtio_max_dma_size(NULL); }\n";
+    std::fs::write(&source, text).unwrap();
+    let release = target().join("release");
+    let built = release.display();
+    let compiled = Command::new("cc")
+        .args([&source, Path::new("-o"), &program])
+        .args([format!("-I{ROOT}/include"), format!("-L{built}")])
+        .args(["-lvirtio_ring".into(), format!("-Wl,-rpath,{built}")])
+        .status();
+    assert!(compiled.unwrap().success());
+    let status = Command::new(&program)
+        .env_remove("LD_LIBRARY_PATH")
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// The loader learns of a new library where it looks for it; anywhere else, one line
+/// says what to do.
+#[test]
+#[ignore = "needs what make builds: make test runs it"]
+fn install_runs_or_names_ldconfig() {
+    let prefix = format!("{TEMPORARY}/prefix");
+    let tool = Path::new(TEMPORARY).join("ldconfig");
+    let libdir = format!("{prefix}/lib");
+    let calls = format!("{TEMPORARY}/ldconfig.calls");
+    let script = format!(
+        "#!/bin/sh\nif [ $# -eq 0 ]; then echo called >>{calls}; else echo '{libdir}: (from)'; fi\n"
+    );
+    std::fs::write(&tool, script).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&tool, mode).unwrap();
+    let is_root =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+
+    let install = |folder: &str, destination: &str| {
+        let _ = std::fs::remove_file(&calls);
+        let said = make(&[
+            "install",
+            &format!("PREFIX={prefix}"),
+            &format!("LIBDIR={folder}"),
+            &format!("DESTDIR={destination}"),
+            &format!("LDCONFIG={}", tool.display()),
+        ]);
+        let is_named = said
+            .lines()
+            .filter(|line| line.contains("run ldconfig"))
+            .count()
+            == 1;
+        (is_named, std::fs::exists(&calls).unwrap())
+    };
+    assert_eq!(install(&libdir, ""), (!is_root, is_root));
+    assert_eq!(install(&format!("{prefix}/elsewhere"), ""), (true, false));
+    assert_eq!(
+        install(&libdir, &format!("{TEMPORARY}/root")),
+        (true, false)
+    );
+}

@@ -235,7 +235,7 @@ static void resized(struct plan plan)
 	bed.ops.enable_vq_after_reset = restart;
 	bed.vq->num_max = 32768;
 	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+	CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
 	bed_attach(&bed, bed.vq, plan);
 	CHECK_EQ(put_in(&bed, 50, 1, token(1)), 0);
 	use_next(&bed, LENGTH(50));

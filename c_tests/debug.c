@@ -104,7 +104,7 @@ static void call_notification_data(struct virtqueue *vq)
 
 static void call_reset(struct virtqueue *vq)
 {
-	virtqueue_reset(vq, NULL, NULL);
+	virtqueue_reset(vq, bed_forget, NULL);
 }
 
 static void call_resize(struct virtqueue *vq)
@@ -415,7 +415,7 @@ static void not_late(struct plan plan)
 	pass_time(1000);
 	virtqueue_kick(bed.vq);
 	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+	CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
 	pass_time(1000);
 	virtqueue_kick(bed.vq);
 	bed.vq->num_max = 32;
@@ -424,7 +424,7 @@ static void not_late(struct plan plan)
 		if (n == 16)
 			CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
 		else
-			CHECK_EQ(virtqueue_resize(bed.vq, 32, NULL), 0);
+			CHECK_EQ(virtqueue_resize(bed.vq, 32, bed_forget), 0);
 		pass_time(1000);
 		virtqueue_kick(bed.vq);
 	}

@@ -481,6 +481,10 @@ struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
  * with `vring_align`. The memory is neither cleared nor checked, and must
  * outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
  * the packed ring.
+ *
+ * Indirect tables are not in that memory but on the heap of this process. A device
+ * in another process cannot reach them: `vring_create_virtqueue_in` is for that, or
+ * do not negotiate VIRTIO_RING_F_INDIRECT_DESC.
  */
 struct virtqueue *vring_new_virtqueue(unsigned int index,
                                       unsigned int num,
@@ -563,8 +567,11 @@ int virtqueue_set_dma_premapped(struct virtqueue *vq);
  * anew with `enable_vq_after_reset`.
  *
  * Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
- * one of the functions); an error of the first function, or -EBUSY if the second
- * has one.
+ * one of the functions); -EINVAL (`recycle` is NULL and buffers are in flight, which
+ * nobody would get back: nothing has changed); an error of the first function, or
+ * -EBUSY if the second has one.
+ *
+ * A broken queue stays broken: `__virtqueue_unbreak` follows the reset.
  */
 int virtqueue_reset(struct virtqueue *vq,
                     vq_recycle_t recycle,

@@ -330,6 +330,10 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
 /// with `vring_align`. The memory is neither cleared nor checked, and must
 /// outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
 /// the packed ring.
+///
+/// Indirect tables are not in that memory but on the heap of this process. A device
+/// in another process cannot reach them: `vring_create_virtqueue_in` is for that, or
+/// do not negotiate VIRTIO_RING_F_INDIRECT_DESC.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_new_virtqueue(
     index: c_uint,
@@ -488,8 +492,11 @@ pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_in
 /// anew with `enable_vq_after_reset`.
 ///
 /// Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
-/// one of the functions); an error of the first function, or -EBUSY if the second
-/// has one.
+/// one of the functions); -EINVAL (`recycle` is NULL and buffers are in flight, which
+/// nobody would get back: nothing has changed); an error of the first function, or
+/// -EBUSY if the second has one.
+///
+/// A broken queue stays broken: `__virtqueue_unbreak` follows the reset.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_reset(
     vq: *mut virtqueue,
@@ -508,12 +515,14 @@ pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
     unsafe { ((*ops(vq)).dma_dev)(vq) }
 }
 
-/// Gives the queue another size, as `virtqueue_reset` with a new ring.
+/// Gives the queue another size, as `virtqueue_reset` with a new ring. With the size
+/// that it has already nothing at all happens: the device is not asked, and buffers
+/// stay in flight.
 ///
 /// `recycle_done` is looked at under `VIRTIO_RING_ABI=6.12` only: 6.1's function
 /// has three arguments.
 ///
-/// Returns 0, also if it has the size already; -E2BIG (above `num_max`);
+/// Returns 0; -E2BIG (above `num_max`);
 /// -EINVAL (0); the errors of `virtqueue_reset`; -ENOMEM, when the queue has been
 /// reset on its old ring.
 #[unsafe(no_mangle)]

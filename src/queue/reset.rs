@@ -30,6 +30,16 @@ pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void 
     data.as_ptr()
 }
 
+/// How many descriptors are in flight.
+///
+/// # Safety
+/// As for [`Handle::driver`].
+unsafe fn in_flight<R: RingKind>(queue: &Handle<R>) -> u32 {
+    // SAFETY: the caller.
+    let slots = unsafe { queue.driver() }.states();
+    slots.size() - slots.num_free()
+}
+
 /// Has the device stop the queue and gives back what is in flight. On success,
 /// the device's function that starts the queue again.
 ///
@@ -47,6 +57,15 @@ unsafe fn stop<R: RingKind>(
         return Err(-libc::EPERM);
     }
     let (disable, enable) = queue.device().reset_ops().ok_or(-libc::ENOENT)?;
+    // SAFETY: the caller.
+    let in_flight = unsafe { in_flight(queue) };
+    if recycle.is_none() && in_flight != 0 {
+        queue.complain(
+            function,
+            format_args!("recycle is NULL, {in_flight} descriptors are in flight"),
+        );
+        return Err(-libc::EINVAL);
+    }
     // SAFETY: the program's function on its own queue.
     let error = unsafe { disable(vq) };
     if error != 0 {
@@ -184,9 +203,8 @@ pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
-    let slots = unsafe { queue.driver() }.states();
-    if slots.num_free() != slots.size() {
-        let in_flight = slots.size() - slots.num_free();
+    let in_flight = unsafe { in_flight(&queue) };
+    if in_flight != 0 {
         queue.complain(
             "virtqueue_set_dma_premapped",
             format_args!("{in_flight} descriptors are in flight"),

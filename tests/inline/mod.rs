@@ -46,6 +46,8 @@ unsafe extern "C" fn told(_: *mut virtqueue) -> bool {
 
 unsafe extern "C" fn heard(_: *mut virtqueue) {}
 
+unsafe extern "C" fn forget(_: *mut virtqueue, _: *mut c_void) {}
+
 unsafe extern "C" fn reset_works(_: *mut virtqueue) -> c_int {
     0
 }
@@ -180,7 +182,7 @@ impl Queue {
     /// Resets the queue, forgetting what is in flight.
     pub fn reset(&self) {
         // SAFETY: a live queue whose device does nothing meanwhile.
-        assert_eq!(unsafe { capi::virtqueue_reset(self.vq, None, None) }, 0);
+        assert_eq!(unsafe { capi::virtqueue_reset(self.vq, Some(forget), None) }, 0);
     }
 
     /// Gives the queue another size.
@@ -189,7 +191,7 @@ impl Queue {
         // head's limit is the program's to raise.
         let answer = unsafe {
             (*self.vq).num_max = 1 << 15;
-            capi::virtqueue_resize(self.vq, size, None, null::<c_void>().cast_mut())
+            capi::virtqueue_resize(self.vq, size, Some(forget), null::<c_void>().cast_mut())
         };
         assert_eq!(answer, 0);
     }

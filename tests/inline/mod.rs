@@ -182,7 +182,10 @@ impl Queue {
     /// Resets the queue, forgetting what is in flight.
     pub fn reset(&self) {
         // SAFETY: a live queue whose device does nothing meanwhile.
-        assert_eq!(unsafe { capi::virtqueue_reset(self.vq, Some(forget), None) }, 0);
+        assert_eq!(
+            unsafe { capi::virtqueue_reset(self.vq, Some(forget), None) },
+            0
+        );
     }
 
     /// Gives the queue another size.

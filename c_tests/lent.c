@@ -136,6 +136,40 @@ static void placed(struct plan plan)
 	}
 }
 
+/*
+ * What lies between the areas keeps its values: with a large vring_align it is
+ * most of the memory, which nobody should touch.
+ */
+static void padding(struct plan plan)
+{
+	struct range range;
+	struct bed bed;
+	size_t i, desc, from, to;
+
+	make_range(&range, 65536, 0);
+	bed_init(&bed, plan);
+	bed.vq = create(&bed, &range, 16, 16384, false, false);
+	REQUIRE(bed.vq != NULL);
+	bed_attach(&bed, bed.vq, plan);
+	desc = virtqueue_get_desc_addr(bed.vq) - (uintptr_t)range.base;
+	from = virtqueue_get_avail_addr(bed.vq) - (uintptr_t)range.base +
+	       (plan.packed ? 4 : 6 + 2 * 16);
+	to = virtqueue_get_used_addr(bed.vq) - (uintptr_t)range.base;
+	CHECK(from < to);
+	for (i = from; i < to; i++)
+		if (!CHECK_EQ(range.base[i], GUARD))
+			break;
+	/* The areas themselves are cleared. */
+	for (i = desc; i < desc + 16 * 16; i++)
+		if (!CHECK_EQ(range.base[i], 0))
+			break;
+	for (i = to; i < to + (plan.packed ? 4 : 6 + 8 * 16); i++)
+		if (!CHECK_EQ(range.base[i], 0))
+			break;
+	bed_close(&bed);
+	free_range(&range);
+}
+
 /* All chains in flight at a time, each with a table of its own. */
 static void many_tables(struct plan plan)
 {
@@ -386,6 +420,7 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST_ALL(placed),
+		TEST_ALL(padding),
 		TEST_ALL(many_tables),
 		TEST_ALL(shortest),
 		TEST_ALL(no_memory_at_all),

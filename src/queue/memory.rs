@@ -228,10 +228,16 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
                 let end = vring::size(num, align);
                 let range = Range::find(place, end, align.max(16))?;
                 let tables = range.tables(end, size, indirect)?;
-                // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
-                // lent range may still have the ring of a stopped queue in it.
-                unsafe { range.base.write_bytes(0, end) };
                 let vring = vring::contiguous(range.base.as_ptr().cast(), num, align);
+                // The areas alone: what lies between them may be large.
+                let (driver, device) = (vring::driver_size(num), vring::device_size(num));
+                // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
+                // lent range may still have the ring of a stopped queue in it. The
+                // areas are within, as `vring::size` has it.
+                unsafe {
+                    vring.desc.cast::<u8>().write_bytes(0, driver);
+                    vring.used.cast::<u8>().write_bytes(0, device);
+                }
                 (vring, range.block, tables)
             }
         };
@@ -281,6 +287,9 @@ fn areas(vring: &vring) -> Option<SplitAreas> {
 /// sides, so they should not share a cache line.
 const LINE: usize = 64;
 
+/// Size of an event suppression structure (virtio 1.3, 2.8.10).
+const EVENT: usize = 4;
+
 impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
     const HAS_VRING: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
@@ -306,8 +315,13 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
         };
         let tables = range.tables(end, size, indirect)?;
         // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
-        // lent range may still have the ring of a stopped queue in it.
-        unsafe { range.base.write_bytes(0, end) };
+        // lent range may still have the ring of a stopped queue in it. The areas are
+        // within.
+        unsafe {
+            areas.desc.write_bytes(0, usize::from(size) * 16);
+            areas.driver.write_bytes(0, EVENT);
+            areas.device.write_bytes(0, EVENT);
+        }
         // SAFETY: aligned and as large as needed; our own live in `block`,
         // which the queue keeps, lent ones as long as the queue.
         let memory = unsafe { PackedShared::new(areas, size, tables) };

@@ -17,7 +17,7 @@ use core::sync::atomic::{
 use super::{Head, Ops, complain, complain_broken};
 use crate::abi::{MAX_ENTRIES, SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::platform::{self, Text};
-use ring::MAX_SIZE;
+use ring::{MAX_SIZE, UsedElement};
 
 /// A kick is late when a buffer has waited for it for more than so many
 /// milliseconds, as in the kernel.
@@ -159,30 +159,31 @@ impl Checks {
         }
     }
 
-    /// Can the device have written so much to the buffer in flight under `id`?
-    /// If not, the queue is broken.
+    /// How much the device has written to a buffer in flight. None, and the queue is
+    /// broken, if it cannot have been so much. A reserved length is never wrong: it
+    /// is cut to what the device could write.
     ///
     /// # Safety
     /// `vq` is the queue.
     #[inline(never)]
-    pub unsafe fn check_len(&self, vq: *mut virtqueue, id: u32, length: u32) -> bool {
-        let writable = match self.writable.get(id as usize) {
-            Some(writable) => writable.load(Relaxed),
-            None => return true,
+    pub unsafe fn check_len(&self, vq: *mut virtqueue, used: &UsedElement) -> Option<u32> {
+        let UsedElement { id, length, .. } = *used;
+        let Some(writable) = self.writable.get(id as usize) else {
+            return Some(length);
         };
-        if length > writable {
-            // SAFETY: the caller.
-            unsafe {
-                ((*self.base_ops()).set_broken)(vq, true);
-                complain_broken(
-                    vq,
-                    format_args!(
-                        "id {id} used with length {length}, {writable} bytes are writable"
-                    ),
-                );
-            }
+        let writable = writable.load(Relaxed);
+        if length <= writable || used.length_is_reserved() {
+            return Some(length.min(writable));
         }
-        length <= writable
+        // SAFETY: the caller.
+        unsafe {
+            ((*self.base_ops()).set_broken)(vq, true);
+            complain_broken(
+                vq,
+                format_args!("id {id} used with length {length}, {writable} bytes are writable"),
+            );
+        }
+        None
     }
 
     /// To be held while a function runs that the caller serialises. Complains

@@ -182,10 +182,8 @@ impl Queue {
     /// Resets the queue, forgetting what is in flight.
     pub fn reset(&self) {
         // SAFETY: a live queue whose device does nothing meanwhile.
-        assert_eq!(
-            unsafe { capi::virtqueue_reset(self.vq, Some(forget), None) },
-            0
-        );
+        let answer = unsafe { capi::virtqueue_reset(self.vq, Some(forget), None) };
+        assert_eq!(answer, 0);
     }
 
     /// Gives the queue another size.

@@ -644,7 +644,9 @@ void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
  * each chain. A chain with more goes into the ring itself. (A packed ring
  * counts as large as the next power of two in both.)
  *
- * NULL, and a line on stderr, also when the range is too small.
+ * NULL, and a line on stderr, also when the range is too small; `vring_lent_size`
+ * says what is enough. A line also if VIRTIO_RING_F_INDIRECT_DESC was negotiated and
+ * there is no room for tables.
  */
 struct virtqueue *vring_create_virtqueue_in(unsigned int index,
                                             unsigned int num,
@@ -658,6 +660,41 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index,
                                             vq_notify_t notify,
                                             vq_callback_t callback,
                                             const char *name);
+
+/**
+ * Extension: as `vring_create_virtqueue_in`, where the device's address of `base` is
+ * `dma_address`: the addresses of ring and event areas, and of indirect tables, are
+ * the device's. `virtqueue_get_vring` has those of this process. For a queue whose
+ * buffers have addresses of their own, too, see `virtqueue_set_dma_premapped`.
+ *
+ * NULL, and a line on stderr, also when `base` and `dma_address` do not differ by a
+ * multiple of `vring_align` and 16 (split) or of 64 (packed).
+ */
+struct virtqueue *vring_create_virtqueue_in_dma(unsigned int index,
+                                                unsigned int num,
+                                                unsigned int vring_align,
+                                                struct virtio_device *vdev,
+                                                bool weak_barriers,
+                                                bool may_reduce_num,
+                                                bool context,
+                                                void *base,
+                                                size_t length,
+                                                dma_addr_t dma_address,
+                                                vq_notify_t notify,
+                                                vq_callback_t callback,
+                                                const char *name);
+
+/**
+ * Extension: how many bytes to lend to `vring_create_virtqueue_in` for a ring of `num`
+ * descriptors and, for each chain in flight, an indirect table of `table_entries`
+ * entries (0: no tables). `vring_align` counts for a split ring only. `base` has to be
+ * a multiple of it and of 16 (split) or of 64 (packed); what it is away from the next
+ * multiple has to be added. 0 if there can be no such ring.
+ */
+size_t vring_lent_size(unsigned int num,
+                       unsigned long vring_align,
+                       bool packed,
+                       unsigned int table_entries);
 
 /**
  * Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes

@@ -4,8 +4,9 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{Checks, Handle, RingKind, transfer};
+use super::{Checks, Handle, LACKS_TABLES, RingKind, transfer};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
+use crate::platform::Text;
 use ring::memory::Memory;
 use ring::{DescStates, Released};
 
@@ -129,6 +130,9 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
         queue.complain("virtqueue_resize", format_args!("no memory"));
         return None;
     };
+    if ground.lacks_tables {
+        queue.complain("virtqueue_resize", format_args!("{}", Text(LACKS_TABLES)));
+    }
     let callback = queue.has_callback();
     // SAFETY: the caller; the common half is referred to from nowhere else.
     let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };

@@ -153,7 +153,7 @@ fn lent_memory_is_not_exceeded() {
 fn no_table_is_longer_than_a_descriptor_can_say() {
     let bytes = Bytes::new(256);
     // SAFETY: no more than two elements are ever written there.
-    let tables: Tables<NoHeap> = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1) };
+    let tables: Tables<NoHeap> = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1, 0) };
     let place = |entries| tables.place(0, entries, elements(2), |_, _, _| [0u8; 16]);
     assert_eq!(place((1 << 28) - 1).err(), Some(TableError::Unmapped));
     assert_eq!(place(1 << 28).err(), Some(TableError::NoMemory));

@@ -95,6 +95,14 @@ unsafe fn stop<R: RingKind>(
     Ok(enable)
 }
 
+/// Tells the queue's checks, if it has any, that it starts anew.
+fn note_restart<R: RingKind>(queue: &Handle<R>) {
+    // SAFETY: a live queue.
+    if let Some(checks) = unsafe { Checks::find(queue.public()) } {
+        checks.restarted();
+    }
+}
+
 /// Starts the ring anew on the memory that it has.
 ///
 /// # Safety
@@ -104,6 +112,7 @@ unsafe fn restart<R: RingKind>(queue: &Handle<R>) {
     let driver = unsafe { queue.driver() };
     driver.restart(queue.common(), queue.has_callback());
     queue.publish_num_free(driver.num_free());
+    note_restart(queue);
 }
 
 /// Puts the ring on memory for `num` descriptors. None, and the ring to be
@@ -140,6 +149,7 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
     queue.publish_num_free(driver.num_free());
     config._block = ground.block;
     config.vring = ground.vring;
+    note_restart(queue);
     Some(())
 }
 

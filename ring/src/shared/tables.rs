@@ -52,8 +52,8 @@ pub struct Tables<T: TableMemory> {
     stride: usize,
     /// Size of the ring rounded up to a power of two, less 1.
     mask: u32,
-    /// The device's address of the pool.
-    device_base: u64,
+    /// What a table's address is for the device, less what it is for us.
+    offset: u64,
     /// Our own pool's memory. What does not fit goes to the heap then; a lent
     /// range's device could not reach that.
     pool: Option<T::Pool>,
@@ -67,7 +67,7 @@ impl<T: TableMemory> Tables<T> {
             entries: 0,
             stride: 0,
             mask: 0,
-            device_base: 0,
+            offset: 0,
             pool: None,
         }
     }
@@ -80,7 +80,7 @@ impl<T: TableMemory> Tables<T> {
             entries: POOL_ENTRIES,
             stride: POOL_ENTRIES as usize * DESCRIPTOR,
             mask: u32::from(size.next_power_of_two() - 1),
-            device_base: base.as_ptr() as u64,
+            offset: 0,
             pool: Some(pool),
         })
     }
@@ -105,7 +105,7 @@ impl<T: TableMemory> Tables<T> {
             entries,
             stride: entries as usize * DESCRIPTOR,
             mask: (places - 1) as u32,
-            device_base: (base.as_ptr() as u64).wrapping_add(offset),
+            offset,
             pool: None,
         }
     }
@@ -122,37 +122,22 @@ impl<T: TableMemory> Tables<T> {
         self.entries > 1
     }
 
-    /// A table outside of the pool: the device's address is ours.
-    #[inline(always)]
-    fn elsewhere(base: NonNull<u8>, table: T::Table) -> (NonNull<u8>, Placed<T::Table>) {
-        let placed = Placed {
-            address: base.as_ptr() as u64,
-            owned: Some(table),
-        };
-        (base, placed)
-    }
-
     /// Memory for a table: where, and its owner if it is not in the pool.
     #[inline(always)]
-    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, Placed<T::Table>)> {
+    fn find(&self, id: u16, entries: u32) -> Option<(NonNull<u8>, Option<T::Table>)> {
         if let Some((base, table)) = T::redirected() {
-            return Some(Self::elsewhere(base, table));
+            return Some((base, Some(table)));
         }
         if entries <= self.entries {
             let place = (u32::from(id) & self.mask) as usize * self.stride;
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
-            let base = unsafe { self.base.add(place) };
-            let placed = Placed {
-                address: self.device_base.wrapping_add(place as u64),
-                owned: None,
-            };
-            return Some((base, placed));
+            return Some((unsafe { self.base.add(place) }, None));
         }
         if self.pool.is_none() || entries > MAX_ENTRIES {
             return None;
         }
         let (base, table) = T::table(entries as usize * DESCRIPTOR)?;
-        Some(Self::elsewhere(base, table))
+        Some((base, Some(table)))
     }
 
     /// Writes a table of `entries` elements for the chain `id`, as `raw` makes
@@ -166,7 +151,7 @@ impl<T: TableMemory> Tables<T> {
         raw: impl Fn(Buffer, u32, bool) -> D,
     ) -> Result<Placed<T::Table>, TableError> {
         const { assert!(size_of::<D>() == DESCRIPTOR) };
-        let (base, placed) = self.find(id, entries).ok_or(TableError::NoMemory)?;
+        let (base, owned) = self.find(id, entries).ok_or(TableError::NoMemory)?;
         let table = base.cast::<D>().as_ptr();
         // Plain stores: the device learns of the table when it is whole, and
         // nothing is ever read back. The program's memory need not be aligned,
@@ -180,6 +165,9 @@ impl<T: TableMemory> Tables<T> {
         let descriptor = raw(elements.last()?, last, false);
         // SAFETY: as above.
         unsafe { table.add(last as usize).write_unaligned(descriptor) };
-        Ok(placed)
+        Ok(Placed {
+            address: (base.as_ptr() as u64).wrapping_add(self.offset),
+            owned,
+        })
     }
 }

@@ -32,6 +32,9 @@ void bed_close(struct bed *bed);
 bool bed_notify(struct virtqueue *vq);
 void bed_callback(struct virtqueue *vq);
 
+/* Gets back what was in flight at a reset or resize, and forgets it. */
+void bed_forget(struct virtqueue *vq, void *buf);
+
 /* Buffers and tokens, told apart by their number. */
 void *buffer(unsigned int i);
 void *token(unsigned int i);

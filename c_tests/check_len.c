@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * VIRTIO_RING_CHECK_LEN: a used length above what the device could write breaks
- * the queue, and the buffer stays the driver's to detach. Without it, any length
- * is delivered.
+ * the queue, and the buffer stays the driver's to detach; a packed ring's length
+ * without the WRITE flag is reserved, and cut. Without the setting, any length is
+ * delivered.
  */
 #include "bed.h"
 
@@ -161,6 +162,41 @@ static void too_long(struct plan plan)
 	}
 }
 
+/* Without WRITE a packed used descriptor's length says nothing: never a fault. */
+static void reserved(struct plan plan)
+{
+	static const uint32_t lengths[] = { 0, 1, 64, 0xffffffff };
+	struct bed bed;
+	size_t i, k;
+
+	bed_open(&bed, plan);
+	bed.dev.never_says_write = true;
+	catch_stderr();
+	for (i = 0; i < WAYS; i++) {
+		uint32_t writable = ways[i].writable;
+
+		for (k = 0; k < 4; k++) {
+			uint32_t length = lengths[k];
+
+			set_case("%s, %u", ways[i].name, length);
+			CHECK_EQ(ways[i].add(&bed, token(i)), 0);
+			use_next(&bed, length);
+			CHECK_GET(&bed, token(i),
+				  length < writable ? length : writable);
+			CHECK(!virtqueue_is_broken(bed.vq));
+		}
+	}
+	CHECK_SILENT();
+	/* With the flag it is what the device says. */
+	bed.dev.never_says_write = false;
+	CHECK_EQ(add_in(&bed, token(0)), 0);
+	use_next(&bed, LENGTH(0) + 1);
+	catch_stderr();
+	CHECK_PTR(virtqueue_get_buf(bed.vq, &(unsigned int) { 0 }), NULL);
+	CHECK(strstr(caught(), "bytes are writable") != NULL);
+	bed_close(&bed);
+}
+
 /* The entry is there until the queue is reset; after that all is well. */
 static void then_reset(struct plan plan)
 {
@@ -235,7 +271,7 @@ static void resized(struct plan plan)
 	bed.ops.enable_vq_after_reset = restart;
 	bed.vq->num_max = 32768;
 	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+	CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
 	bed_attach(&bed, bed.vq, plan);
 	CHECK_EQ(put_in(&bed, 50, 1, token(1)), 0);
 	use_next(&bed, LENGTH(50));
@@ -358,8 +394,9 @@ static void delivered(struct plan plan)
 	size_t i;
 
 	bed_open(&bed, plan);
-	for (i = 0; i < WAYS; i++) {
-		CHECK_EQ(ways[i].add(&bed, token(i)), 0);
+	for (i = 0; i < 2 * WAYS; i++) {
+		bed.dev.never_says_write = i >= WAYS;
+		CHECK_EQ(ways[i % WAYS].add(&bed, token(i)), 0);
 		use_next(&bed, 0xffffffff);
 		CHECK_GET(&bed, token(i), 0xffffffff);
 	}
@@ -397,6 +434,7 @@ int main(int argc, char **argv)
 	static const struct test on[] = {
 		TEST_ALL(fitting),
 		TEST_ALL(too_long),
+		TEST_PACKED(reserved),
 		TEST_ALL(then_reset),
 		TEST_ALL(many),
 		TEST_ALL(resized),

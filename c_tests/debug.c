@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * VIRTIO_RING_DEBUG: two threads in one queue's functions at once, and late
- * kicks, are told of on stderr; without it, or when all is well, nothing is.
+ * VIRTIO_RING_DEBUG: two threads in one queue's functions at once, late kicks, and
+ * a queue that is used after its buffers were detached, are told of on stderr;
+ * without it, or when all is well, nothing is.
  */
 #include "bed.h"
 
@@ -104,7 +105,7 @@ static void call_notification_data(struct virtqueue *vq)
 
 static void call_reset(struct virtqueue *vq)
 {
-	virtqueue_reset(vq, NULL, NULL);
+	virtqueue_reset(vq, bed_forget, NULL);
 }
 
 static void call_resize(struct virtqueue *vq)
@@ -400,6 +401,79 @@ static void late(struct plan plan)
 	}
 }
 
+/*
+ * Buffers were taken back from a device that was not stopped: said once, when the
+ * queue is used again. Without that, or after a reset, nothing is.
+ */
+static void detached_in_use(struct plan plan)
+{
+	struct bed bed;
+	size_t add;
+
+	for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
+		/* All is taken back at the end of a queue's life. */
+		open(&bed, plan);
+		catch_stderr();
+		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
+		virtqueue_kick(bed.vq);
+		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
+		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(1));
+		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+		virtqueue_kick(bed.vq);
+		call_get_buf(bed.vq);
+		CHECK_SILENT();
+
+		/* But the queue is used again. */
+		set_case("%s", serialised[add].name);
+		catch_stderr();
+		serialised[add].call(bed.vq);
+		CHECK_LINE(serialised[add].name,
+			   "virtqueue_detach_unused_buf took buffers back");
+		catch_stderr();
+		serialised[add].call(bed.vq);
+		CHECK_SILENT();
+
+		/* There was nothing to take back, or a reset followed. */
+		catch_stderr();
+		CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
+		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+		serialised[add].call(bed.vq);
+		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
+		CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+		serialised[add].call(bed.vq);
+		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
+		CHECK_EQ(virtqueue_resize(bed.vq, 8, NULL), 0);
+		serialised[add].call(bed.vq);
+		/* The queue had given up on its device. */
+		__virtqueue_break(bed.vq);
+		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
+		__virtqueue_unbreak(bed.vq);
+		serialised[add].call(bed.vq);
+		CHECK_SILENT();
+		bed_close(&bed);
+	}
+}
+
+/* The device has used what was taken back: get_buf breaks the queue over it. */
+static void detached_then_used(struct plan plan)
+{
+	struct bed bed;
+	struct chain chain;
+	unsigned int len;
+
+	open(&bed, plan);
+	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK(device_pop(&bed.dev, &chain));
+	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
+	device_use(&bed.dev, &chain, 0);
+	catch_stderr();
+	CHECK_PTR(virtqueue_get_buf(bed.vq, &len), NULL);
+	CHECK(strstr(caught(), "virtqueue_detach_unused_buf took buffers back"));
+	CHECK(virtqueue_is_broken(bed.vq));
+	bed_close(&bed);
+}
+
 /* No buffer was added, or none is left. */
 static void not_late(struct plan plan)
 {
@@ -415,16 +489,20 @@ static void not_late(struct plan plan)
 	pass_time(1000);
 	virtqueue_kick(bed.vq);
 	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+	CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
 	pass_time(1000);
 	virtqueue_kick(bed.vq);
 	bed.vq->num_max = 32;
 	for (n = 16; n <= 32; n *= 2) {
 		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		if (n == 16)
+		if (n == 16) {
+			/* Broken: a queue in use would be told of. */
+			__virtqueue_break(bed.vq);
 			CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-		else
-			CHECK_EQ(virtqueue_resize(bed.vq, 32, NULL), 0);
+			__virtqueue_unbreak(bed.vq);
+		} else {
+			CHECK_EQ(virtqueue_resize(bed.vq, 32, bed_forget), 0);
+		}
 		pass_time(1000);
 		virtqueue_kick(bed.vq);
 	}
@@ -622,6 +700,8 @@ int main(int argc, char **argv)
 		TEST_ALL(handed_over_to_get_buf),
 		TEST_ALL(nested),
 		TEST_ALL(late),
+		TEST_ALL(detached_in_use),
+		TEST_ALL(detached_then_used),
 		TEST_ALL(not_late),
 		TEST_ALL(not_late_for_the_next),
 		TEST_ALL(not_late_after_many),

@@ -202,7 +202,9 @@ static void write_used(struct device_side *d, uint32_t id, unsigned int slots,
 		desc->id = id;
 		desc->len = len;
 		__atomic_store_n(&desc->flags,
-				 d->used & WRAP ? AVAIL | USED : 0,
+				 (d->used & WRAP ? AVAIL | USED : 0) |
+				 (len && !d->never_says_write ?
+				  VRING_DESC_F_WRITE : 0),
 				 __ATOMIC_RELEASE);
 		d->used = advance(d, d->used, slots);
 	} else {

@@ -136,6 +136,40 @@ static void placed(struct plan plan)
 	}
 }
 
+/*
+ * What lies between the areas keeps its values: with a large vring_align it is
+ * most of the memory, which nobody should touch.
+ */
+static void padding(struct plan plan)
+{
+	struct range range;
+	struct bed bed;
+	size_t i, desc, from, to;
+
+	make_range(&range, 65536, 0);
+	bed_init(&bed, plan);
+	bed.vq = create(&bed, &range, 16, 16384, false, false);
+	REQUIRE(bed.vq != NULL);
+	bed_attach(&bed, bed.vq, plan);
+	desc = virtqueue_get_desc_addr(bed.vq) - (uintptr_t)range.base;
+	from = virtqueue_get_avail_addr(bed.vq) - (uintptr_t)range.base +
+	       (plan.packed ? 4 : 6 + 2 * 16);
+	to = virtqueue_get_used_addr(bed.vq) - (uintptr_t)range.base;
+	CHECK(from < to);
+	for (i = from; i < to; i++)
+		if (!CHECK_EQ(range.base[i], GUARD))
+			break;
+	/* The areas themselves are cleared. */
+	for (i = desc; i < desc + 16 * 16; i++)
+		if (!CHECK_EQ(range.base[i], 0))
+			break;
+	for (i = to; i < to + (plan.packed ? 4 : 6 + 8 * 16); i++)
+		if (!CHECK_EQ(range.base[i], 0))
+			break;
+	bed_close(&bed);
+	free_range(&range);
+}
+
 /* All chains in flight at a time, each with a table of its own. */
 static void many_tables(struct plan plan)
 {
@@ -193,7 +227,13 @@ static void shortest_at(struct plan plan, unsigned int shift)
 		CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
 		free_range(&range);
 	}
-	CHECK_SILENT();
+	/* Said where tables were negotiated, and only there. */
+	if (plan.indirect)
+		CHECK_LINE("vring_create_virtqueue_in", "no room for tables");
+	else
+		CHECK_SILENT();
+	if (shift == 0)
+		CHECK_EQ(length, vring_lent_size(16, 64, plan.packed, 0));
 	CHECK(length >= ring);
 	/* Two cache lines more at most for each of three areas. */
 	CHECK(length <= ring + 3 * 128);
@@ -242,7 +282,10 @@ static void reduced(struct plan plan)
 		free_range(&range);
 		return;
 	}
-	CHECK_SILENT();
+	if (plan.indirect)
+		CHECK_LINE("vring_create_virtqueue_in", "no room for tables");
+	else
+		CHECK_SILENT();
 	REQUIRE(bed.vq != NULL);
 	bed_attach(&bed, bed.vq, plan);
 	CHECK_EQ(virtqueue_get_vring_size(bed.vq), 128);
@@ -252,6 +295,77 @@ static void reduced(struct plan plan)
 	bed_close(&bed);
 	free_range(&range);
 }
+
+/* As many bytes as vring_lent_size() says have room for each chain's table. */
+static void lent_size(struct plan plan)
+{
+	static const struct {
+		unsigned int num, align, entries;
+	} rows[] = {
+		{ 16, 64, 8 }, { 16, 4, 2 }, { 1, 4096, 40 }, { 8, 8192, 30 },
+	};
+	size_t i;
+	int less;
+
+	for (i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned int num = rows[i / 2].num, entries = rows[i / 2].entries;
+		struct range range;
+		struct chain chain;
+		struct bed bed;
+		int error;
+
+		less = i % 2;
+		set_case("row %zu, %d too few", i / 2, less);
+		make_range(&range, vring_lent_size(num, rows[i / 2].align,
+						   plan.packed, entries) - less,
+			   0);
+		/* make_range() gives multiples of a page. */
+		if (rows[i / 2].align > 4096 &&
+		    (uintptr_t)range.base % rows[i / 2].align) {
+			free_range(&range);
+			continue;
+		}
+		bed_init(&bed, plan);
+		catch_stderr();
+		bed.vq = create(&bed, &range, num, rows[i / 2].align, false,
+				false);
+		if (plan.indirect && less && entries == 2)
+			CHECK_LINE("vring_create_virtqueue_in",
+				   "no room for tables");
+		else
+			CHECK_SILENT();
+		REQUIRE(bed.vq != NULL);
+		bed_attach(&bed, bed.vq, plan);
+		error = put_in(&bed, 0, entries, token(0));
+		if (plan.indirect && !less) {
+			CHECK_EQ(error, 0);
+			CHECK_POP(&bed, &chain, 0, 0, entries);
+			CHECK(chain.indirect);
+			CHECK(within(&range, chain.table, 16 * entries));
+		} else if (entries > num) {
+			CHECK_EQ(error, -ENOSPC);
+		} else {
+			CHECK_EQ(error, 0);
+			CHECK_POP(&bed, &chain, 0, 0, entries);
+			CHECK(!chain.indirect);
+		}
+		bed_close(&bed);
+		free_range(&range);
+	}
+	set_case("what can't be");
+	CHECK_EQ(vring_lent_size(0, 64, plan.packed, 0), 0);
+	CHECK_EQ(vring_lent_size(32769, 64, plan.packed, 0), 0);
+	CHECK_EQ(vring_lent_size(7, 64, false, 0), 0);
+	CHECK(vring_lent_size(7, 64, true, 0) > 7 * 16);
+	CHECK_EQ(vring_lent_size(16, 2, false, 0), 0);
+	CHECK_EQ(vring_lent_size(16, 48, false, 0), 0);
+	CHECK_EQ(vring_lent_size(16, 1ul << 40, false, 0), 0);
+	CHECK(vring_lent_size(16, 0, true, 0) > 0);
+	CHECK(vring_lent_size(32768, 64, plan.packed, 0xffffffff) > 1ull << 50);
+}
+
+/* Where the device finds what lies at `offset` of the range. */
+#define DMA_BASE 0x7654321000000000ull
 
 static int reset_op(struct virtqueue *vq)
 {
@@ -297,6 +411,88 @@ static void resized(struct plan plan)
 	check_within(&bed, &range, plan);
 	traffic(&bed, &range);
 	bed_close(&bed);
+	free_range(&range);
+}
+
+/* Addresses for the device are the device's; ours are where we are. */
+static void check_dma(struct bed *bed, const struct range *range,
+		      struct plan plan, uint64_t way)
+{
+	const struct vring *vring = virtqueue_get_vring(bed->vq);
+	uint64_t desc = virtqueue_get_desc_addr(bed->vq) - way;
+	uint64_t avail = virtqueue_get_avail_addr(bed->vq) - way;
+	uint64_t used = virtqueue_get_used_addr(bed->vq) - way;
+	const struct vring_desc *split;
+	const struct vring_packed_desc *packed;
+	struct scatterlist sg[3];
+	uint64_t addr;
+
+	if (!CHECK(within(range, desc, 16)) || !CHECK(within(range, avail, 4)) ||
+	    !CHECK(within(range, used, 4)))
+		return;
+	if (plan.packed) {
+		CHECK_PTR(vring, NULL);
+	} else {
+		CHECK_PTR(vring->desc, (void *)(uintptr_t)desc);
+		CHECK_PTR(vring->avail, (void *)(uintptr_t)avail);
+		CHECK_PTR(vring->used, (void *)(uintptr_t)used);
+	}
+	list(sg, 0, 3);
+	sg[0].dma_address = 0x1000;
+	sg[1].dma_address = 0x2000;
+	sg[2].dma_address = 0x3000;
+	CHECK_EQ(virtqueue_add_inbuf(bed->vq, sg, 3, token(0), 0), 0);
+	split = (void *)(uintptr_t)desc;
+	packed = (void *)(uintptr_t)desc;
+	addr = plan.packed ? packed->addr : split->addr;
+	if (!plan.indirect) {
+		CHECK_EQ(addr, 0x1000);
+		return;
+	}
+	if (!CHECK(within(range, addr - way, 3 * 16)))
+		return;
+	split = (void *)(uintptr_t)(addr - way);
+	CHECK_EQ(split[0].addr, 0x1000);
+	CHECK_EQ(split[2].addr, 0x3000);
+}
+
+static void dma_address(struct plan plan)
+{
+	struct range range;
+	struct bed bed;
+	uint64_t way;
+	unsigned int shift;
+
+	for (shift = 0; shift < 64; shift += 24) {
+		set_case("base is %u bytes into a page", shift);
+		make_range(&range, 8192, shift);
+		way = DMA_BASE + shift - (uintptr_t)range.base;
+		bed_init(&bed, plan);
+		bed.ops.disable_vq_and_reset = reset_op;
+		bed.ops.enable_vq_after_reset = reset_op;
+		bed.vq = vring_create_virtqueue_in_dma(
+			3, 16, 64, &bed.vdev, true, false, false, range.base,
+			range.length, DMA_BASE + shift, bed_notify, NULL,
+			"test");
+		REQUIRE(bed.vq != NULL);
+		CHECK_EQ(virtqueue_set_dma_premapped(bed.vq), 0);
+		check_dma(&bed, &range, plan, way);
+		CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
+		check_dma(&bed, &range, plan, way);
+		CHECK_EQ(virtqueue_resize(bed.vq, 8, bed_forget), 0);
+		check_dma(&bed, &range, plan, way);
+		bed_close(&bed);
+		free_range(&range);
+	}
+	set_case("aligned otherwise");
+	make_range(&range, 8192, 0);
+	bed_init(&bed, plan);
+	catch_stderr();
+	CHECK_PTR(vring_create_virtqueue_in_dma(
+			  3, 16, 64, &bed.vdev, true, false, false, range.base,
+			  range.length, DMA_BASE + 8, bed_notify, NULL,
+			  "test"), NULL);
+	CHECK_LINE("vring_create_virtqueue_in_dma", "multiple of 64");
 	free_range(&range);
 }
 
@@ -386,10 +582,13 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST_ALL(placed),
+		TEST_ALL(padding),
 		TEST_ALL(many_tables),
 		TEST_ALL(shortest),
 		TEST_ALL(no_memory_at_all),
 		TEST_ALL(reduced),
+		TEST_ALL(lent_size),
+		TEST_ALL(dma_address),
 		TEST_ALL(resized),
 		TEST_ALL(other_process),
 	};

@@ -414,7 +414,7 @@ static void one_after_another(struct plan plan)
 			int error;
 
 			bed.vq->num_max = 256;
-			error = virtqueue_resize(bed.vq, sizes[i], NULL);
+			error = virtqueue_resize(bed.vq, sizes[i], bed_forget);
 			size = error ? size : sizes[i];
 			CHECK(error == 0 || error == -ENOMEM);
 			CHECK_EQ(virtqueue_get_vring_size(bed.vq), size);
@@ -428,7 +428,7 @@ static void one_after_another(struct plan plan)
 				 (plan.indirect ? 1 : 3));
 			device_use(&bed.dev, &chain, 1);
 			CHECK_GET(&bed, token(0), 1);
-			CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+			CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
 			CHECK_EQ(bed.vq->num_free, size);
 		}
 		/* The one that failed has made itself -1. */

@@ -10,7 +10,9 @@
 
 static void recycle(struct virtqueue *vq, void *buf);
 
-static int resize(struct virtqueue *vq, uint32_t num, vq_callback_t *done)
+static int resize_with(struct virtqueue *vq, uint32_t num,
+		       void (*recycle)(struct virtqueue *vq, void *buf),
+		       vq_callback_t *done)
 {
 #ifdef VIRTIO_RING_ABI_6_12
 	return virtqueue_resize(vq, num, recycle, done);
@@ -30,6 +32,11 @@ static int resize(struct virtqueue *vq, uint32_t num, vq_callback_t *done)
 		done = (vq_callback_t *)0xdead0000beef;
 	return function(vq, num, recycle, done);
 #endif
+}
+
+static int resize(struct virtqueue *vq, uint32_t num, vq_recycle_done_t done)
+{
+	return resize_with(vq, num, recycle, done);
 }
 
 /* What was called, in order: d(isable), r(ecycle), f(inished), e(nable). */
@@ -333,6 +340,39 @@ static void refused(struct plan plan)
 	bed_close(&bed);
 }
 
+/*
+ * Nobody would get back what is in flight: nothing happens, and nobody is
+ * called. With nothing in flight no function is needed.
+ */
+static void no_recycle(struct plan plan)
+{
+	struct bed bed;
+
+	open(&bed, plan);
+	in_flight(&bed);
+	catch_stderr();
+	CHECK_EQ(virtqueue_reset(bed.vq, NULL, finished), -EINVAL);
+	CHECK_LINE("virtqueue_reset", "recycle is NULL");
+	catch_stderr();
+	CHECK_EQ(resize_with(bed.vq, 8, NULL, NULL), -EINVAL);
+	CHECK_LINE("virtqueue_resize", "recycle is NULL");
+	/* The size that it has: nothing is asked for. */
+	CHECK_EQ(resize_with(bed.vq, 16, NULL, NULL), 0);
+	check_log("");
+	CHECK_EQ(virtqueue_get_vring_size(bed.vq), 16);
+	CHECK_GET(&bed, token(0), 0);
+	device_use_next(&bed.dev, 3);
+	device_use_next(&bed.dev, 4);
+	CHECK_GET(&bed, token(1), 3);
+	CHECK_GET(&bed, token(2), 4);
+	CHECK_EQ(virtqueue_reset(bed.vq, NULL, finished), 0);
+	check_log("dfe");
+	CHECK_EQ(resize_with(bed.vq, 8, NULL, NULL), 0);
+	check_log("de");
+	check_new(&bed, plan, 8);
+	bed_close(&bed);
+}
+
 /* A ring of the program's is not the library's to replace. */
 static void programs_ring(struct plan plan)
 {
@@ -462,6 +502,7 @@ int main(int argc, char **argv)
 		TEST_ALL(odd_size),
 		TEST_ALL(above_all),
 		TEST_ALL(refused),
+		TEST_ALL(no_recycle),
 		TEST_SPLIT(programs_ring),
 		TEST_ALL(disable_fails),
 		TEST_ALL(enable_fails),

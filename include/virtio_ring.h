@@ -506,6 +506,11 @@ struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
  * with `vring_align`. The memory is neither cleared nor checked, and must
  * outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
  * the packed ring.
+ *
+ * Indirect tables are not in that memory but on the heap of this process. A device
+ * in another process cannot reach them: `vring_create_virtqueue_in` is for that, or
+ * do not negotiate VIRTIO_RING_F_INDIRECT_DESC.
+ *
  * From any thread.
  */
 struct virtqueue *vring_new_virtqueue(unsigned int index,
@@ -593,8 +598,12 @@ int virtqueue_set_dma_premapped(struct virtqueue *vq);
  * anew with `enable_vq_after_reset`.
  *
  * Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
- * one of the functions); an error of the first function, or -EBUSY if the second
- * has one.
+ * one of the functions); -EINVAL (`recycle` is NULL and buffers are in flight, which
+ * nobody would get back: nothing has changed); an error of the first function, or
+ * -EBUSY if the second has one.
+ *
+ * A broken queue stays broken: `__virtqueue_unbreak` follows the reset.
+ *
  * The caller serialises.
  */
 int virtqueue_reset(struct virtqueue *vq,
@@ -676,7 +685,10 @@ void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
  * each chain. A chain with more goes into the ring itself. (A packed ring
  * counts as large as the next power of two in both.)
  *
- * NULL, and a line on stderr, also when the range is too small.
+ * NULL, and a line on stderr, also when the range is too small; `vring_lent_size`
+ * says what is enough. A line also if VIRTIO_RING_F_INDIRECT_DESC was negotiated and
+ * there is no room for tables.
+ *
  * From any thread.
  */
 struct virtqueue *vring_create_virtqueue_in(unsigned int index,
@@ -691,6 +703,41 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index,
                                             bool (*notify)(struct virtqueue *vq),
                                             vq_callback_t *callback,
                                             const char *name);
+
+/**
+ * Extension: as `vring_create_virtqueue_in`, where the device's address of `base` is
+ * `dma_address`: the addresses of ring and event areas, and of indirect tables, are
+ * the device's. `virtqueue_get_vring` has those of this process. For a queue whose
+ * buffers have addresses of their own, too, see `virtqueue_set_dma_premapped`.
+ *
+ * NULL, and a line on stderr, also when `base` and `dma_address` do not differ by a
+ * multiple of `vring_align` and 16 (split) or of 64 (packed).
+ */
+struct virtqueue *vring_create_virtqueue_in_dma(unsigned int index,
+                                                unsigned int num,
+                                                unsigned int vring_align,
+                                                struct virtio_device *vdev,
+                                                bool weak_barriers,
+                                                bool may_reduce_num,
+                                                bool context,
+                                                void *base,
+                                                size_t length,
+                                                dma_addr_t dma_address,
+                                                bool (*notify)(struct virtqueue *vq),
+                                                vq_callback_t *callback,
+                                                const char *name);
+
+/**
+ * Extension: how many bytes to lend to `vring_create_virtqueue_in` for a ring of `num`
+ * descriptors and, for each chain in flight, an indirect table of `table_entries`
+ * entries (0: no tables). `vring_align` counts for a split ring only. `base` has to be
+ * a multiple of it and of 16 (split) or of 64 (packed); what it is away from the next
+ * multiple has to be added. 0 if there can be no such ring.
+ */
+size_t vring_lent_size(unsigned int num,
+                       unsigned long vring_align,
+                       bool packed,
+                       unsigned int table_entries);
 
 /**
  * Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes

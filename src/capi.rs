@@ -2,7 +2,7 @@
 //! The exported C functions and nothing else.
 //!
 //! Names, arguments and answers are those of `drivers/virtio/virtio_ring.c`;
-//! the last three functions are extensions. `src/symbols.txt` is the list of
+//! the last five functions are extensions. `src/symbols.txt` is the list of
 //! them all. Their documentation goes into the C header.
 //!
 //! What each function asks of its caller, if it says nothing else: the queue
@@ -22,7 +22,7 @@ use crate::abi::{
     virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, SpinGuard, Text};
-use crate::queue::{Area, CreateArgs, MemorySource, NO_LIST, create, ops};
+use crate::queue::{Area, CreateArgs, MemorySource, NO_LIST, create, lent_size, ops};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
 /// addresses are mapped to themselves.
@@ -360,6 +360,11 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
 /// with `vring_align`. The memory is neither cleared nor checked, and must
 /// outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
 /// the packed ring.
+///
+/// Indirect tables are not in that memory but on the heap of this process. A device
+/// in another process cannot reach them: `vring_create_virtqueue_in` is for that, or
+/// do not negotiate VIRTIO_RING_F_INDIRECT_DESC.
+///
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_new_virtqueue(
@@ -527,8 +532,12 @@ pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_in
 /// anew with `enable_vq_after_reset`.
 ///
 /// Returns 0; -EPERM (a ring from `vring_new_virtqueue`); -ENOENT (the device lacks
-/// one of the functions); an error of the first function, or -EBUSY if the second
-/// has one.
+/// one of the functions); -EINVAL (`recycle` is NULL and buffers are in flight, which
+/// nobody would get back: nothing has changed); an error of the first function, or
+/// -EBUSY if the second has one.
+///
+/// A broken queue stays broken: `__virtqueue_unbreak` follows the reset.
+///
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_reset(
@@ -549,12 +558,14 @@ pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
     unsafe { ((*ops(vq)).dma_dev)(vq) }
 }
 
-/// Gives the queue another size, as `virtqueue_reset` with a new ring.
+/// Gives the queue another size, as `virtqueue_reset` with a new ring. With the size
+/// that it has already nothing at all happens: the device is not asked, and buffers
+/// stay in flight.
 ///
 /// `recycle_done` is looked at under `VIRTIO_RING_ABI=6.12` only: 6.1's function
 /// has three arguments.
 ///
-/// Returns 0, also if it has the size already; -E2BIG (above `num_max`);
+/// Returns 0; -E2BIG (above `num_max`);
 /// -EINVAL (0); the errors of `virtqueue_reset`; -ENOMEM, when the queue has been
 /// reset on its old ring.
 /// Runs alone: no other call may be under way on the queue.
@@ -658,7 +669,10 @@ pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
 /// each chain. A chain with more goes into the ring itself. (A packed ring
 /// counts as large as the next power of two in both.)
 ///
-/// NULL, and a line on stderr, also when the range is too small.
+/// NULL, and a line on stderr, also when the range is too small; `vring_lent_size`
+/// says what is enough. A line also if VIRTIO_RING_F_INDIRECT_DESC was negotiated and
+/// there is no room for tables.
+///
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_create_virtqueue_in(
@@ -684,7 +698,11 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
         weak_barriers,
         may_reduce_num,
         context,
-        place: MemorySource::Lent { base, length },
+        place: MemorySource::Lent {
+            base,
+            length,
+            dma_address: base as u64,
+        },
         notify,
         callback,
         name,
@@ -692,6 +710,67 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
     };
     // SAFETY: the caller's device, name and memory.
     unsafe { create(&args) }
+}
+
+/// Extension: as `vring_create_virtqueue_in`, where the device's address of `base` is
+/// `dma_address`: the addresses of ring and event areas, and of indirect tables, are
+/// the device's. `virtqueue_get_vring` has those of this process. For a queue whose
+/// buffers have addresses of their own, too, see `virtqueue_set_dma_premapped`.
+///
+/// NULL, and a line on stderr, also when `base` and `dma_address` do not differ by a
+/// multiple of `vring_align` and 16 (split) or of 64 (packed).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
+    index: c_uint,
+    num: c_uint,
+    vring_align: c_uint,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    may_reduce_num: bool,
+    context: bool,
+    base: *mut c_void,
+    length: usize,
+    dma_address: dma_addr_t,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+) -> *mut virtqueue {
+    let args = CreateArgs {
+        function: "vring_create_virtqueue_in_dma",
+        index,
+        num,
+        align: vring_align,
+        vdev,
+        weak_barriers,
+        may_reduce_num,
+        context,
+        place: MemorySource::Lent {
+            base,
+            length,
+            dma_address,
+        },
+        notify,
+        callback,
+        name,
+        dma_dev: None,
+    };
+    // SAFETY: the caller's device, name and memory.
+    unsafe { create(&args) }
+}
+
+/// Extension: how many bytes to lend to `vring_create_virtqueue_in` for a ring of `num`
+/// descriptors and, for each chain in flight, an indirect table of `table_entries`
+/// entries (0: no tables). `vring_align` counts for a split ring only. `base` has to be
+/// a multiple of it and of 16 (split) or of 64 (packed); what it is away from the next
+/// multiple has to be added. 0 if there can be no such ring.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_lent_size(
+    num: c_uint,
+    vring_align: c_ulong,
+    packed: bool,
+    table_entries: c_uint,
+) -> usize {
+    lent_size(num, vring_align as usize, packed, table_entries).unwrap_or(0)
 }
 
 /// Extension: as `virtqueue_enable_cb_prepare`, with a token that never comes

@@ -183,6 +183,15 @@ pub struct UsedElement {
     pub id: u32,
     /// Bytes that the device says it wrote; not checked.
     pub length: u32,
+    /// The packed descriptor's flags; split: WRITE.
+    flags: u16,
+}
+
+impl UsedElement {
+    /// Is the length reserved, to be ignored (2.8.5)? Packed, without the WRITE flag.
+    pub fn length_is_reserved(&self) -> bool {
+        self.flags & flag::WRITE == 0
+    }
 }
 
 /// What is wrong with the id of a used entry.

@@ -347,7 +347,8 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }
         let at = common.used.get_own();
         let slot = common.memory.ring().get(usize::from(packed_slot(at)))?;
-        if slot.flags() & (AVAIL | USED) != self.used_flags {
+        let flags = slot.flags();
+        if flags & (AVAIL | USED) != self.used_flags {
             return None;
         }
         // Id and length are there once the flags say so.
@@ -357,6 +358,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             at,
             id: id.into(),
             length,
+            flags,
         })
     }
 

@@ -222,7 +222,12 @@ impl<M: SplitMemory> Ring for Split<M> {
         // The entry is there once the index says so.
         common.memory.read_barrier();
         let (id, length) = rings.used_element(at as u16);
-        Some(UsedElement { at, id, length })
+        Some(UsedElement {
+            at,
+            id,
+            length,
+            flags: flag::WRITE,
+        })
     }
 
     #[inline(always)]

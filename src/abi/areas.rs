@@ -35,7 +35,7 @@ impl vring {
     /// that is a multiple of `align`, a power of two.
     pub fn contiguous(base: *mut c_void, num: u32, align: usize) -> Self {
         let avail = base.wrapping_byte_add(16 * num as usize);
-        let avail_end = avail.wrapping_byte_add(6 + 2 * num as usize);
+        let avail_end = base.wrapping_byte_add(Self::driver_size(num));
         Self {
             num,
             desc: base,
@@ -44,10 +44,19 @@ impl vring {
         }
     }
 
-    /// The size of such a ring whose base is a multiple of `align`, in bytes:
-    /// the used ring has 6 bytes and 8 for each entry.
+    /// The size of what the driver writes, descriptors and available ring, in bytes.
+    pub fn driver_size(num: u32) -> usize {
+        (16 + 2) * num as usize + 6
+    }
+
+    /// The size of what the device writes, the used ring: 6 bytes and 8 for each
+    /// entry.
+    pub fn device_size(num: u32) -> usize {
+        8 * num as usize + 6
+    }
+
+    /// The size of such a ring whose base is a multiple of `align`, in bytes.
     pub fn size(num: u32, align: usize) -> usize {
-        let num = num as usize;
-        (16 * num + 6 + 2 * num).next_multiple_of(align) + 6 + 8 * num
+        Self::driver_size(num).next_multiple_of(align) + Self::device_size(num)
     }
 }

@@ -10,7 +10,7 @@ use core::sync::atomic::AtomicBool;
 
 use super::debug::{self, Checks};
 use super::memory::Refusal;
-use super::{Config, Handle, Head, MemorySource, Queue, RingKind, functions, ops};
+use super::{Config, Handle, Head, LACKS_TABLES, MemorySource, Queue, RingKind, functions, ops};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
@@ -142,7 +142,7 @@ unsafe fn make<R: RingKind>(
     let ground = unsafe {
         R::allocate_reducing(args.place, args.num, align, indirect, args.may_reduce_num)
     }?;
-    let size = ground.memory.size();
+    let (size, lacks_tables) = (ground.memory.size(), ground.lacks_tables);
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
     let slots = DescStates::new(size).ok_or(out_of_memory)?;
     let mut room = Vec::new();
@@ -199,7 +199,11 @@ unsafe fn make<R: RingKind>(
         }),
     });
     let queue: *mut [Queue<R>] = Box::into_raw(room.into_boxed_slice());
-    Ok(Handle::<R>(queue.cast()).public())
+    let queue = Handle::<R>(queue.cast());
+    if lacks_tables {
+        queue.complain(args.function, format_args!("{}", Text(LACKS_TABLES)));
+    }
+    Ok(queue.public())
 }
 
 pub unsafe fn delete<R: RingKind>(vq: *mut virtqueue) {

@@ -18,7 +18,7 @@ use super::add::MAX_COUNTED;
 use super::{Head, Ops, complain, complain_broken};
 use crate::abi::{SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::platform::{self, Text};
-use ring::{Elements, MAX_SIZE, Unmapped};
+use ring::{Elements, MAX_SIZE, Unmapped, UsedElement};
 
 /// A kick is late when a buffer has waited for it for more than so many
 /// milliseconds, as in the kernel.
@@ -42,6 +42,9 @@ pub struct Checks {
     waiting_since: AtomicU64,
     /// Does an add want the device told, once it is out of the queue?
     kick_due: AtomicBool,
+    /// Did the driver take buffers back from a device that was not stopped, as far as
+    /// we know, and has not used the queue since?
+    detached: AtomicBool,
     debug: bool,
     /// How many bytes the device may write to the buffer that is in flight under
     /// an id, for as many ids as a queue can ever have: a resize needs no more.
@@ -81,6 +84,7 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
         function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
         waiting_since: AtomicU64::new(0),
         kick_due: AtomicBool::new(false),
+        detached: AtomicBool::new(false),
         debug: platform::debug(),
         writable: writable.into_boxed_slice(),
     });
@@ -168,30 +172,31 @@ impl Checks {
         }
     }
 
-    /// Can the device have written so much to the buffer in flight under `id`?
-    /// If not, the queue is broken.
+    /// How much the device has written to a buffer in flight. None, and the queue is
+    /// broken, if it cannot have been so much. A reserved length is never wrong: it
+    /// is cut to what the device could write.
     ///
     /// # Safety
     /// `vq` is the queue.
     #[inline(never)]
-    pub unsafe fn check_len(&self, vq: *mut virtqueue, id: u32, length: u32) -> bool {
-        let writable = match self.writable.get(id as usize) {
-            Some(writable) => writable.load(Relaxed),
-            None => return true,
+    pub unsafe fn check_len(&self, vq: *mut virtqueue, used: &UsedElement) -> Option<u32> {
+        let UsedElement { id, length, .. } = *used;
+        let Some(writable) = self.writable.get(id as usize) else {
+            return Some(length);
         };
-        if length > writable {
-            // SAFETY: the caller.
-            unsafe {
-                ((*self.base_ops()).set_broken)(vq, true);
-                complain_broken(
-                    vq,
-                    format_args!(
-                        "id {id} used with length {length}, {writable} bytes are writable"
-                    ),
-                );
-            }
+        let writable = writable.load(Relaxed);
+        if length <= writable || used.length_is_reserved() {
+            return Some(length.min(writable));
         }
-        length <= writable
+        // SAFETY: the caller.
+        unsafe {
+            ((*self.base_ops()).set_broken)(vq, true);
+            complain_broken(
+                vq,
+                format_args!("id {id} used with length {length}, {writable} bytes are writable"),
+            );
+        }
+        None
     }
 
     /// To be held while a function runs that the caller serialises. Complains
@@ -239,6 +244,46 @@ impl Checks {
             self.waiting_since.store(platform::milliseconds(), Relaxed);
         }
         error
+    }
+
+    /// The queue starts anew: what was detached is no matter any more.
+    pub fn restarted(&self) {
+        self.detached.store(false, Relaxed);
+    }
+
+    /// A buffer was detached, or none was left. A broken queue has given up on its
+    /// device.
+    ///
+    /// # Safety
+    /// `vq` is the queue.
+    unsafe fn note_detached(&self, vq: *mut virtqueue, buffer: *mut c_void) {
+        // SAFETY: the caller.
+        let is_broken = unsafe { ((*self.base_ops()).is_broken)(vq) };
+        if self.debug && !buffer.is_null() && !is_broken {
+            self.detached.store(true, Relaxed);
+        }
+    }
+
+    /// The queue is used again. If that is after buffers were detached, says so: a
+    /// driver must not take back what is available (virtio 1.3, 2.7.6.1).
+    ///
+    /// # Safety
+    /// `vq` is the queue.
+    #[inline(never)]
+    unsafe fn used_again(&self, vq: *mut virtqueue, function: Name) {
+        if self.detached.swap(false, Relaxed) {
+            // SAFETY: the caller.
+            unsafe {
+                complain(
+                    vq,
+                    function,
+                    format_args!(
+                        "virtqueue_detach_unused_buf took buffers back and no reset followed; \
+                         a device that still runs loses its place"
+                    ),
+                );
+            }
+        }
     }
 
     /// The device was told of everything, or everything is gone. Since when
@@ -353,6 +398,9 @@ macro_rules! add_functions {
                 let inside = checks.enter(vq, &$function);
                 checks.note_writable(vq, $lists, $out, $in, $most);
                 let error = checks.added(((*checks.base_ops()).$name)(vq $(, $argument)*));
+                if error == 0 {
+                    checks.used_again(vq, &$function);
+                }
                 drop(inside);
                 checks.kick_if_due(vq);
                 error
@@ -373,7 +421,7 @@ add_functions! {
 }
 
 /// The functions that take a buffer back. If there is one, the driver has heard
-/// of the device, or the device is stopped: what else waits is not late.
+/// of the device: what else waits is not late.
 macro_rules! taking_functions {
     ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $base:ident($($value:expr),*);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> *mut c_void {
@@ -382,9 +430,12 @@ macro_rules! taking_functions {
             unsafe {
                 let checks = Checks::of(vq);
                 let _inside = checks.enter(vq, &$function);
+                let was_broken = ((*checks.base_ops()).is_broken)(vq);
                 let buffer = ((*checks.base_ops()).$base)(vq $(, $value)*);
                 if !buffer.is_null() {
                     checks.take_waiting_since();
+                } else if !was_broken && ((*checks.base_ops()).is_broken)(vq) {
+                    checks.used_again(vq, &$function);
                 }
                 buffer
             }
@@ -397,7 +448,21 @@ taking_functions! {
     get_buf(len: *mut c_uint), "virtqueue_get_buf", get_buf_ctx(len, null_mut());
     get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void),
         "virtqueue_get_buf_ctx", get_buf_ctx(len, ctx);
-    detach_unused_buf(), "virtqueue_detach_unused_buf", detach_unused_buf();
+}
+
+unsafe fn detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
+    // SAFETY: a live queue that is watched, from `ops`; the plain function's caller
+    // is ours.
+    unsafe {
+        let checks = Checks::of(vq);
+        let _inside = checks.enter(vq, &"virtqueue_detach_unused_buf");
+        let buffer = ((*checks.base_ops()).detach_unused_buf)(vq);
+        if !buffer.is_null() {
+            checks.take_waiting_since();
+        }
+        checks.note_detached(vq, buffer);
+        buffer
+    }
 }
 
 unsafe fn kick_prepare(vq: *mut virtqueue) -> bool {

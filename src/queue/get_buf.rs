@@ -37,7 +37,11 @@ pub unsafe fn get_buf_checked<R: RingKind>(
             if !driver.states().is_in_flight(used.id) {
                 return true;
             }
-            checks.check_len(vq, used.id, used.length)
+            let Some(length) = checks.check_len(vq, used) else {
+                return false;
+            };
+            len.write(length);
+            true
         })
     }
 }

@@ -32,6 +32,8 @@ pub enum MemorySource {
         base: *mut c_void,
         /// How many.
         length: usize,
+        /// The device's address of the first.
+        dma_address: u64,
     },
 }
 
@@ -39,6 +41,16 @@ impl MemorySource {
     /// Do we lay the ring out, and may we do so again?
     pub fn is_ours(self) -> bool {
         matches!(self, Self::Own | Self::Lent { .. })
+    }
+
+    /// What an address in it is for the device, less what it is for us.
+    pub fn dma_offset(self) -> u64 {
+        match self {
+            Self::Lent {
+                base, dma_address, ..
+            } => dma_address.wrapping_sub(base as u64),
+            _ => 0,
+        }
     }
 }
 
@@ -50,7 +62,13 @@ pub struct RingMemory<M> {
     pub block: Option<platform::Block>,
     /// Where the areas are, whatever kind of ring it is.
     pub vring: vring,
+    /// Are indirect tables wanted, and is there no room for any in what is lent?
+    pub lacks_tables: bool,
 }
+
+/// What to say where [`RingMemory::lacks_tables`].
+pub const LACKS_TABLES: &str = "VIRTIO_RING_F_INDIRECT_DESC was negotiated, but the lent memory \
+                                has no room for tables: chains go into the ring";
 
 /// Why there is no memory for a ring.
 #[derive(Clone, Copy)]
@@ -65,6 +83,8 @@ pub enum Refusal {
     Misaligned(vring),
     /// Less is lent than needed.
     Lent(usize, usize),
+    /// The lent memory's two addresses are not aligned alike.
+    DmaAddress(u64, *mut c_void, usize),
     /// The C library has no more.
     NoMemory(usize),
     /// Packed rings can't lie where the program says.
@@ -85,6 +105,10 @@ impl Display for Refusal {
                  must be multiples of 16, 2, 4"
             ),
             Self::Lent(length, needed) => write!(f, "{length} bytes lent, {needed} needed"),
+            Self::DmaAddress(dma_address, base, align) => write!(
+                f,
+                "dma_address {dma_address:#x} and base {base:p} differ by no multiple of {align}"
+            ),
             Self::NoMemory(size) => write!(f, "no memory for {size} bytes"),
             Self::PackedElsewhere => f.write_str("a packed ring must be created"),
         }
@@ -96,20 +120,27 @@ struct Range {
     base: NonNull<u8>,
     length: usize,
     block: Option<platform::Block>,
+    dma_offset: u64,
 }
 
 impl Range {
     /// A range of `needed` bytes on a multiple of `align`: ours, or the lent
     /// one, which has all that is left, too.
     fn find(place: MemorySource, needed: usize, align: usize) -> Result<Self, Refusal> {
-        let MemorySource::Lent { base, length } = place else {
+        let MemorySource::Lent { base, length, .. } = place else {
             let block = platform::Block::new(needed, align).ok_or(Refusal::NoMemory(needed))?;
             return Ok(Self {
                 base: block.base(),
                 length: needed,
                 block: Some(block),
+                dma_offset: 0,
             });
         };
+        let dma_offset = place.dma_offset();
+        if !dma_offset.is_multiple_of(align as u64) {
+            let dma_address = dma_offset.wrapping_add(base as u64);
+            return Err(Refusal::DmaAddress(dma_address, base, align));
+        }
         let base = NonNull::new(base.cast::<u8>()).ok_or(Refusal::Lent(0, needed))?;
         // (`align` is a power of two.)
         let skip = base.addr().get().wrapping_neg() & (align - 1);
@@ -121,6 +152,7 @@ impl Range {
             base: unsafe { base.add(skip) },
             length: length - skip,
             block: None,
+            dma_offset,
         })
     }
 
@@ -142,7 +174,7 @@ impl Range {
         let start = needed.next_multiple_of(16).min(self.length);
         // SAFETY: the range is lent for the life of the queue; nothing else
         // lies behind `needed`.
-        Ok(unsafe { HeapTables::lent(self.at(start), self.length - start, size) })
+        Ok(unsafe { HeapTables::lent(self.at(start), self.length - start, size, self.dma_offset) })
     }
 }
 
@@ -228,13 +260,20 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
                 let end = vring::size(num, align);
                 let range = Range::find(place, end, align.max(16))?;
                 let tables = range.tables(end, size, indirect)?;
-                // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
-                // lent range may still have the ring of a stopped queue in it.
-                unsafe { range.base.write_bytes(0, end) };
                 let vring = vring::contiguous(range.base.as_ptr().cast(), num, align);
+                // The areas alone: what lies between them may be large.
+                let (driver, device) = (vring::driver_size(num), vring::device_size(num));
+                // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
+                // lent range may still have the ring of a stopped queue in it. The
+                // areas are within, as `vring::size` has it.
+                unsafe {
+                    vring.desc.cast::<u8>().write_bytes(0, driver);
+                    vring.used.cast::<u8>().write_bytes(0, device);
+                }
                 (vring, range.block, tables)
             }
         };
+        let lacks_tables = indirect && !tables.has_room();
         let areas = areas(&vring).ok_or(Refusal::Misaligned(vring))?;
         // SAFETY: `areas` has looked at the alignment; the size is the
         // layout's, or the program says so; our own live in `block`, which the
@@ -244,6 +283,7 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
             memory,
             block,
             vring,
+            lacks_tables,
         })
     }
 
@@ -281,6 +321,38 @@ fn areas(vring: &vring) -> Option<SplitAreas> {
 /// sides, so they should not share a cache line.
 const LINE: usize = 64;
 
+/// Size of an event suppression structure (virtio 1.3, 2.8.10).
+const EVENT: usize = 4;
+
+/// Where a packed ring's event suppression structures start, and where it ends.
+fn packed_offsets(size: u16) -> (usize, usize, usize) {
+    let driver = (usize::from(size) * 16).next_multiple_of(LINE);
+    (driver, driver + LINE, driver + 2 * LINE)
+}
+
+/// How many bytes to lend for a ring, and for tables of `table_entries` entries for
+/// each of its chains. None if there can be no such ring.
+pub fn lent_size(num: u32, align: usize, packed: bool, table_entries: u32) -> Option<usize> {
+    let size = checked_size(num).ok()?;
+    let end = if packed {
+        packed_offsets(size).2
+    } else {
+        if !size.is_power_of_two() || !align.is_power_of_two() || align < 4 {
+            return None;
+        }
+        // As large as what a `vring_align` of the exported functions can be.
+        if u32::try_from(align).is_err() {
+            return None;
+        }
+        vring::size(num, align)
+    };
+    if table_entries == 0 {
+        return Some(end);
+    }
+    end.next_multiple_of(16)
+        .checked_add(HeapTables::lent_bytes(size, table_entries)?)
+}
+
 impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
     const HAS_VRING: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
@@ -295,9 +367,7 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
         if !place.is_ours() {
             return Err(Refusal::PackedElsewhere);
         }
-        let driver = (usize::from(size) * 16).next_multiple_of(LINE);
-        let device = driver + LINE;
-        let end = device + LINE;
+        let (driver, device, end) = packed_offsets(size);
         let range = Range::find(place, end, LINE)?;
         let areas = PackedAreas {
             desc: range.at(0),
@@ -305,9 +375,15 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
             device: range.at(device),
         };
         let tables = range.tables(end, size, indirect)?;
+        let lacks_tables = indirect && !tables.has_room();
         // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
-        // lent range may still have the ring of a stopped queue in it.
-        unsafe { range.base.write_bytes(0, end) };
+        // lent range may still have the ring of a stopped queue in it. The areas are
+        // within.
+        unsafe {
+            areas.desc.write_bytes(0, usize::from(size) * 16);
+            areas.driver.write_bytes(0, EVENT);
+            areas.device.write_bytes(0, EVENT);
+        }
         // SAFETY: aligned and as large as needed; our own live in `block`,
         // which the queue keeps, lent ones as long as the queue.
         let memory = unsafe { PackedShared::new(areas, size, tables) };
@@ -320,6 +396,7 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
                 avail: areas.driver.as_ptr().cast(),
                 used: areas.device.as_ptr().cast(),
             },
+            lacks_tables,
         })
     }
 

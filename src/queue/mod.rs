@@ -29,7 +29,7 @@ use debug::Checks;
 use ring::Common;
 
 pub use create::{CreateArgs, NO_LIST, create};
-pub use memory::{MemorySource, RingKind, RingMemory};
+pub use memory::{LACKS_TABLES, MemorySource, RingKind, RingMemory, lent_size};
 
 /// The functions of one kind of queue. Each does what the exported function
 /// of its name does, if there is one; all take a live queue of this kind.
@@ -329,11 +329,12 @@ unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
         queue.complain(area.function(), format_args!("the ring is not ours"));
         return 0;
     }
-    match area {
-        Area::Desc => config.vring.desc as u64,
-        Area::Avail => config.vring.avail as u64,
-        Area::Used => config.vring.used as u64,
-    }
+    let ours = match area {
+        Area::Desc => config.vring.desc,
+        Area::Avail => config.vring.avail,
+        Area::Used => config.vring.used,
+    };
+    (ours as u64).wrapping_add(config.place.dma_offset())
 }
 
 unsafe fn vring_of<R: RingKind>(vq: *const virtqueue) -> *const vring {

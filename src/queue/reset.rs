@@ -3,8 +3,9 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::{Checks, Handle, RingKind, add};
+use super::{Checks, Handle, LACKS_TABLES, RingKind, add};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
+use crate::platform::Text;
 use ring::memory::Memory;
 use ring::{DescStates, Released};
 
@@ -29,6 +30,16 @@ pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void 
     data.as_ptr()
 }
 
+/// How many descriptors are in flight.
+///
+/// # Safety
+/// As for [`Handle::driver`].
+unsafe fn in_flight<R: RingKind>(queue: &Handle<R>) -> u32 {
+    // SAFETY: the caller.
+    let slots = unsafe { queue.driver() }.states();
+    slots.size() - slots.num_free()
+}
+
 /// Has the device stop the queue and gives back what is in flight. On success,
 /// the device's function that starts the queue again.
 ///
@@ -46,6 +57,15 @@ unsafe fn stop<R: RingKind>(
         return Err(-libc::EPERM);
     }
     let (disable, enable) = queue.device().reset_ops().ok_or(-libc::ENOENT)?;
+    // SAFETY: the caller.
+    let in_flight = unsafe { in_flight(queue) };
+    if recycle.is_none() && in_flight != 0 {
+        queue.complain(
+            function,
+            format_args!("recycle is NULL, {in_flight} descriptors are in flight"),
+        );
+        return Err(-libc::EINVAL);
+    }
     // SAFETY: the program's function on its own queue.
     let error = unsafe { disable(vq) };
     if error != 0 {
@@ -74,6 +94,14 @@ unsafe fn stop<R: RingKind>(
     Ok(enable)
 }
 
+/// Tells the queue's checks, if it has any, that it starts anew.
+fn note_restart<R: RingKind>(queue: &Handle<R>) {
+    // SAFETY: a live queue.
+    if let Some(checks) = unsafe { Checks::find(queue.public()) } {
+        checks.restarted();
+    }
+}
+
 /// Starts the ring anew on the memory that it has.
 ///
 /// # Safety
@@ -83,6 +111,7 @@ unsafe fn restart<R: RingKind>(queue: &Handle<R>) {
     let driver = unsafe { queue.driver() };
     driver.restart(queue.common(), queue.has_callback());
     queue.publish_num_free(driver.num_free());
+    note_restart(queue);
 }
 
 /// Puts the ring on memory for `num` descriptors. None, and the ring to be
@@ -109,6 +138,9 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
         queue.complain("virtqueue_resize", format_args!("no memory"));
         return None;
     };
+    if ground.lacks_tables {
+        queue.complain("virtqueue_resize", format_args!("{}", Text(LACKS_TABLES)));
+    }
     let callback = queue.has_callback();
     // SAFETY: the caller; the common half is referred to from nowhere else.
     let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };
@@ -116,6 +148,7 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
     queue.publish_num_free(driver.num_free());
     config._block = ground.block;
     config.vring = ground.vring;
+    note_restart(queue);
     Some(())
 }
 
@@ -183,9 +216,8 @@ pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: a live queue, from `ops`.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: the caller serialises.
-    let slots = unsafe { queue.driver() }.states();
-    if slots.num_free() != slots.size() {
-        let in_flight = slots.size() - slots.num_free();
+    let in_flight = unsafe { in_flight(&queue) };
+    if in_flight != 0 {
         queue.complain(
             "virtqueue_set_dma_premapped",
             format_args!("{in_flight} descriptors are in flight"),

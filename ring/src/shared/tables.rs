@@ -48,8 +48,12 @@ pub struct Tables<T: TableMemory> {
     base: NonNull<u8>,
     /// Entries at each place; 0 without a pool.
     entries: u32,
+    /// The size of each place in bytes.
+    stride: usize,
     /// Size of the ring rounded up to a power of two, less 1.
     mask: u32,
+    /// What a table's address is for the device, less what it is for us.
+    offset: u64,
     /// Our own pool's memory. What does not fit goes to the heap then; a lent
     /// range's device could not reach that.
     pool: Option<T::Pool>,
@@ -61,7 +65,9 @@ impl<T: TableMemory> Tables<T> {
         Self {
             base: NonNull::dangling(),
             entries: 0,
+            stride: 0,
             mask: 0,
+            offset: 0,
             pool: None,
         }
     }
@@ -72,7 +78,9 @@ impl<T: TableMemory> Tables<T> {
         Some(Self {
             base,
             entries: POOL_ENTRIES,
+            stride: POOL_ENTRIES as usize * DESCRIPTOR,
             mask: u32::from(size.next_power_of_two() - 1),
+            offset: 0,
             pool: Some(pool),
         })
     }
@@ -82,20 +90,36 @@ impl<T: TableMemory> Tables<T> {
         usize::from(size.next_power_of_two()) * POOL_ENTRIES as usize * DESCRIPTOR
     }
 
-    /// A pool in `length` bytes at `base`, for a ring of `size`.
+    /// A pool in `length` bytes at `base`, for a ring of `size`. The device's address
+    /// of each byte is ours and `offset`.
     ///
     /// # Safety
     /// The range lives as long as the value, and is otherwise accessed only as
     /// by a device.
-    pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16) -> Self {
+    pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16, offset: u64) -> Self {
         let places = usize::from(size.next_power_of_two());
         let entries = length.checked_div(places * DESCRIPTOR).unwrap_or(0);
+        let entries = entries.min(MAX_POOL_ENTRIES) as u32;
         Self {
             base,
-            entries: entries.min(MAX_POOL_ENTRIES) as u32,
+            entries,
+            stride: entries as usize * DESCRIPTOR,
             mask: (places - 1) as u32,
+            offset,
             pool: None,
         }
+    }
+
+    /// How many bytes of [`Self::lent`] have room for tables of `entries` entries.
+    pub fn lent_bytes(size: u16, entries: u32) -> Option<usize> {
+        usize::from(size.next_power_of_two())
+            .checked_mul(DESCRIPTOR)?
+            .checked_mul(entries as usize)
+    }
+
+    /// Is there room for any table? One of a single entry is never written.
+    pub fn has_room(&self) -> bool {
+        self.entries > 1
     }
 
     /// Memory for a table: where, and its owner if it is not in the pool.
@@ -110,7 +134,7 @@ impl<T: TableMemory> Tables<T> {
             return HEAP.then_some((base, Some(table)));
         }
         if entries <= self.entries {
-            let place = (u32::from(id) & self.mask) as usize * self.entries as usize * DESCRIPTOR;
+            let place = (u32::from(id) & self.mask) as usize * self.stride;
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
             return Some((unsafe { self.base.add(place) }, None));
         }
@@ -137,10 +161,6 @@ impl<T: TableMemory> Tables<T> {
         let (base, owned) = self
             .find::<HEAP>(id, entries, most)
             .ok_or(TableError::NoMemory)?;
-        let placed = Placed {
-            address: base.as_ptr() as u64,
-            owned,
-        };
         let table = base.cast::<D>().as_ptr();
         // SAFETY: `find` gave room for `entries` descriptors.
         let end = unsafe { table.add(entries as usize) };
@@ -160,6 +180,9 @@ impl<T: TableMemory> Tables<T> {
             i += 1;
             Ok(())
         })?;
-        Ok(placed)
+        Ok(Placed {
+            address: (base.as_ptr() as u64).wrapping_add(self.offset),
+            owned,
+        })
     }
 }

@@ -61,7 +61,7 @@ use Test::{Applied as By, Own};
 use Which::{C, Old, Series};
 
 /// All of them, rows of the documentation's tables.
-pub const RULES: [Rule; 29] = [
+pub const RULES: [Rule; 30] = [
     Rule {
         name: "table-id",
         which: C,
@@ -106,6 +106,15 @@ pub const RULES: [Rule; 29] = [
         here: "-EINVAL and one line; nothing has changed",
         why: "a program's fault, and no reason to end it",
         test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "no-recycle",
+        which: C,
+        what: "`virtqueue_reset`, `_resize` without `recycle`, buffers in flight",
+        c: "a call of NULL",
+        here: "-EINVAL and one line; nothing has changed, the device is not asked",
+        why: "nobody would get the buffers back",
+        test: Own("c_tests/reset.c"),
     },
     Rule {
         name: "short-list",

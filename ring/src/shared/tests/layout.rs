@@ -157,7 +157,7 @@ fn lent_memory_is_not_exceeded() {
 fn no_lent_table_is_longer_than_next_can_say() {
     let bytes = Bytes::new(256);
     // SAFETY: no more than two elements are ever written there.
-    let tables: Tables<NoHeap> = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1) };
+    let tables: Tables<NoHeap> = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1, 0) };
     let place =
         |entries| tables.place::<_, true>(0, entries, 1 << 28, &elements(2), |_, _, _| [0u8; 16]);
     assert!(place(1 << 16).is_ok());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The driver's side: a device structure, one queue on it, and the C functions
-//! of whichever ring behind safe ones.
+//! of whichever ring in safe methods.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, null_mut};

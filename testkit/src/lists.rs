@@ -66,8 +66,8 @@ impl Lists {
                 elements.len() as u32
             }
             Style::Linked if elements.len() > 1 => {
-                // The link stands behind the first half, the second half right
-                // behind the link.
+                // The link stands after the first half, the second half right
+                // after the link.
                 let (first, second) = elements.split_at(elements.len() / 2);
                 self.begin();
                 first.iter().for_each(|element| self.put(element));

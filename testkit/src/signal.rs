@@ -2,7 +2,7 @@
 //! A notification that one side sends and the other counts or sleeps for.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -46,5 +46,14 @@ impl Signal {
             thread::park_timeout(PATIENCE);
         }
         true
+    }
+}
+
+/// Ends the other thread even if this one panics.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
     }
 }

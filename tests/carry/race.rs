@@ -18,7 +18,7 @@ use testkit::driver::{Handle, Queue};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
 use testkit::rng::Rng;
-use testkit::signal::{PATIENCE, Signal};
+use testkit::signal::{PATIENCE, SetOnDrop, Signal};
 
 const SHAPE: Shape = Shape {
     entries: 1,
@@ -52,10 +52,7 @@ fn seen_more(signal: &Signal, seen: u64) -> impl FnMut() -> bool {
 }
 
 fn new_queue(packed: bool) -> (Queue, AnyDevice) {
-    let queue = Queue::ours(Options {
-        event_idx: true,
-        ..Options::plain(packed, 2)
-    });
+    let queue = Queue::ours(Options::with_events(packed, 2));
     // SAFETY: the queue, which lives as long.
     let device = unsafe { queue.device() };
     (queue, device)
@@ -145,14 +142,5 @@ fn give_back(mut device: AnyDevice, handle: Handle, done: &AtomicBool) {
         } else {
             thread::yield_now();
         }
-    }
-}
-
-/// Ends the device even if the driver panics.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
     }
 }

@@ -142,7 +142,7 @@ fn wait(queue: &mut Queue, signals: &Signals, rng: &mut Rng, seen: u64, called: 
             queue.disable_cb();
             sleep(queue.enable_cb_delayed());
         }
-        // get_buf has published the event and found nothing behind it.
+        // get_buf has published the event and found nothing after it.
         3..6 if called => sleep(true),
         _ => sleep(queue.enable_cb()),
     }

@@ -44,7 +44,7 @@ type Attack = (&'static str, fn(&Target) -> Option<u32>);
 
 const ATTACKS: [Attack; 11] = [
     ("the first id that is none", |t| Some(t.size.into())),
-    ("the one behind", |t| Some(u32::from(t.size) + 1)),
+    ("the one after it", |t| Some(u32::from(t.size) + 1)),
     ("all ones, 16 bits", |_| Some(0xffff)),
     ("all ones", |t| (!t.packed).then_some(u32::MAX)),
     ("the sign bit", |t| (!t.packed).then_some(1 << 31)),
@@ -64,7 +64,7 @@ const ATTACKS: [Attack; 11] = [
     ("a buffer that came back already", |t| {
         Some(t.gone.id.into())
     }),
-    // C chains ids in a new ring one behind the other.
+    // C chains ids in a new ring one after the other.
     ("the middle of a live chain", |t| {
         Some(u32::from(t.live.id) + 1)
     }),
@@ -106,7 +106,7 @@ fn wrong_id(options: Options, (what, id): Attack, valid_first: bool) {
     };
     let what = format!("{what}: {id} of {options:?}");
     pair.device.give_as(id, 1, chains[1]);
-    // A true entry behind it makes nothing good.
+    // A true entry after it makes nothing good.
     pair.device.give(chains[2], 1);
     assert_eq!(pair.queue.get(), None, "{what}");
     assert_broken(&mut pair, &what, &left);
@@ -156,7 +156,7 @@ fn a_used_index_that_runs_away() {
         // SAFETY: the used ring (virtio 1.3, 2.7.8), alive.
         unsafe { Area::new(used, 4) }.set16(2, ahead);
         pair.get(0, 1);
-        // The entries behind it are zeros: buffer 0 again.
+        // The entries after it are zeros: buffer 0 again.
         assert_eq!(pair.queue.get(), None);
         assert_broken(&mut pair, "runaway", &[2, 3]);
     }

@@ -9,19 +9,12 @@ use std::time::{Duration, Instant};
 use crate::on_both;
 use testkit::device::{Area, Chain, Options};
 use testkit::pair::Pair;
-use testkit::signal::PATIENCE;
-
-fn with_events(packed: bool, size: u16) -> Options {
-    Options {
-        event_idx: true,
-        ..Options::plain(packed, size)
-    }
-}
+use testkit::signal::{PATIENCE, SetOnDrop};
 
 /// A queue of 8 with `count` chains of `length` taken by its device, after
 /// `moved` buffers.
 fn in_flight(packed: bool, moved: u64, length: u32, count: u64) -> (Pair, Vec<Chain>) {
-    let mut pair = Pair::new(with_events(packed, 8));
+    let mut pair = Pair::new(Options::with_events(packed, 8));
     (0..moved).for_each(|_| pair.pass(1));
     (0..count).for_each(|_| pair.add(length));
     let chains = (0..count).map(|_| pair.take()).collect();
@@ -104,7 +97,7 @@ fn published(pair: &Pair) -> [u16; 2] {
 /// published and will not do so again, so disable_cb has nothing to write; but
 /// get_buf must not publish another then.
 fn triggered(packed: bool) {
-    let mut pair = Pair::new(with_events(packed, 8));
+    let mut pair = Pair::new(Options::with_events(packed, 8));
     (0..4).for_each(|_| pair.add(1));
     let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
     pair.queue.disable_cb();
@@ -165,15 +158,6 @@ fn waits(packed: bool) {
 }
 
 on_both!(a_polling_loop_ends, waits);
-
-/// Ends the other thread even if this one panics.
-struct SetOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, SeqCst);
-    }
-}
 
 /// Kernel a7722890fdfb: interrupts and pollers read the position while get_buf
 /// moves it; a torn one lies outside of the ring. Small packed rings wrap with

@@ -5,13 +5,6 @@ use crate::on_both;
 use testkit::device::Options;
 use testkit::pair::Pair;
 
-fn with_events(packed: bool, size: u16) -> Options {
-    Options {
-        event_idx: true,
-        ..Options::plain(packed, size)
-    }
-}
-
 fn sizes(packed: bool) -> &'static [u16] {
     if packed {
         &[1, 2, 3, 7, 8]
@@ -27,7 +20,7 @@ fn steps(packed: bool, chains: u64, length: u32) -> u64 {
 
 /// openvmm 4267, hermit 1274: an event in the middle of a chain is never equal
 /// to a position at which a chain starts. From every place in two laps, each
-/// event from before the chains to behind them.
+/// event from before the chains to after them.
 fn windows(packed: bool) {
     for &size in sizes(packed) {
         for length in 1..=size.into() {
@@ -39,12 +32,12 @@ fn windows(packed: bool) {
 }
 
 fn windows_of(packed: bool, size: u16, length: u32, chains: u64) {
-    let mut pair = Pair::new(with_events(packed, size));
+    let mut pair = Pair::new(Options::with_events(packed, size));
     let gone = steps(packed, chains, length);
     // Each round moves on by `gone`: all starts, all events.
     for round in 0..2 * u64::from(size) * (gone + 2) {
         let start = pair.device.next_available();
-        // One behind the start, which has to have been there.
+        // One before the start, which has to have been there.
         let event = (start + round % (gone + 2)).saturating_sub(1);
         pair.device.wake_at(event);
         let first = pair.added;
@@ -72,7 +65,7 @@ on_both!(event_windows_with_chains, windows);
 /// 16-bit index, to a device that sleeps before each.
 fn across_the_wrap(packed: bool) {
     const WAY: u64 = 70_000;
-    let options = with_events(packed, 8);
+    let options = Options::with_events(packed, 8);
     for batch in 1..=8 {
         let mut pair = Pair::new(options);
         while pair.added < WAY {

@@ -156,7 +156,7 @@ impl Raw {
 /// 2.8.6).
 fn check_order(elements: &[Element]) {
     let sorted = elements.is_sorted_by_key(|element| element.writable);
-    assert!(sorted, "readable behind writable: {elements:?}");
+    assert!(sorted, "readable after writable: {elements:?}");
 }
 
 /// An indirect table, if that is what a descriptor describes (2.7.5.3.1).

@@ -35,6 +35,14 @@ impl Options {
         }
     }
 
+    /// Event index, too.
+    pub fn with_events(packed: bool, size: u16) -> Self {
+        Self {
+            event_idx: true,
+            ..Self::plain(packed, size)
+        }
+    }
+
     /// The feature bits of it.
     pub fn features(self) -> u64 {
         let bit = |on, bit| if on { bit } else { 0 };

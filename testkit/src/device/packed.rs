@@ -88,7 +88,7 @@ impl Packed {
         }
     }
 
-    /// Reads the parts of a chain in a table, one behind the other (2.8.7).
+    /// Reads the parts of a chain in a table, one after the other (2.8.7).
     fn read_table(&self, at: u64, flags: u16, elements: &mut Vec<Element>) -> u16 {
         assert_eq!(
             flags & !(INDIRECT | AVAIL | USED),

@@ -712,6 +712,7 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index,
  *
  * NULL, and a line on stderr, also when `base` and `dma_address` do not differ by a
  * multiple of `vring_align` and 16 (split) or of 64 (packed).
+ * From any thread.
  */
 struct virtqueue *vring_create_virtqueue_in_dma(unsigned int index,
                                                 unsigned int num,
@@ -733,6 +734,7 @@ struct virtqueue *vring_create_virtqueue_in_dma(unsigned int index,
  * entries (0: no tables). `vring_align` counts for a split ring only. `base` has to be
  * a multiple of it and of 16 (split) or of 64 (packed); what it is away from the next
  * multiple has to be added. 0 if there can be no such ring.
+ * From any thread.
  */
 size_t vring_lent_size(unsigned int num,
                        unsigned long vring_align,

@@ -719,6 +719,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
 ///
 /// NULL, and a line on stderr, also when `base` and `dma_address` do not differ by a
 /// multiple of `vring_align` and 16 (split) or of 64 (packed).
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
     index: c_uint,
@@ -763,6 +764,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
 /// entries (0: no tables). `vring_align` counts for a split ring only. `base` has to be
 /// a multiple of it and of 16 (split) or of 64 (packed); what it is away from the next
 /// multiple has to be added. 0 if there can be no such ring.
+/// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_lent_size(
     num: c_uint,

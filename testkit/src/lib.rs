@@ -7,11 +7,18 @@
 //! ours, and [`Library`] loads either. The functions are the exported ones,
 //! with the kernel's names and arguments.
 
+#[cfg(feature = "chart")]
+pub mod chart;
 pub mod device;
 mod functions;
 pub mod lists;
+#[cfg(feature = "report")]
+pub mod options;
 pub mod pattern;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod rng;
+pub mod stats;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

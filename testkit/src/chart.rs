@@ -9,7 +9,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::stats::Spread;
 
-pub type Colour = RGBColor;
+/// Red, green and blue.
+pub use plotters::style::RGBColor as Colour;
 
 /// One part of a chart, under its title.
 pub struct Panel {
@@ -35,7 +36,7 @@ const WIDTH: i32 = 960;
 const HEAD: i32 = 56;
 const PANEL: i32 = 310;
 const MARGIN: i32 = 40;
-const GREY: Colour = RGBColor(0xa0, 0xa0, 0xa0);
+const GREY: Colour = Colour(0xa0, 0xa0, 0xa0);
 /// What the highest median leaves above it. Quartiles of a disturbed machine may
 /// be far above; they end there.
 const ROOM: f64 = 1.2;

@@ -4,9 +4,13 @@
 
 use std::fmt;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use clap::ValueEnum;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Kernel {
+    #[value(name = "6.1")]
     V6_1,
+    #[value(name = "6.12")]
     V6_12,
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! `cargo bench -p ring-benches`: the eight main rows by criterion, one ring
-//! after the other, some five minutes. For a change's effect on this ring, which
+//! after the other, some four minutes. For a change's effect on this ring, which
 //! criterion shows against its last run; `make bench` compares rings.
 
 use std::time::Duration;

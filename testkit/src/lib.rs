@@ -9,6 +9,8 @@
 
 #[cfg(feature = "chart")]
 pub mod chart;
+#[cfg(feature = "cpus")]
+pub mod cpus;
 pub mod device;
 mod functions;
 pub mod lists;

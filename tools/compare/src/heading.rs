@@ -2,10 +2,10 @@
 
 //! What was measured on what, for the lines above the table.
 
+use testkit::cpus::Cpus;
 use testkit::report::{compilers, flags, load, machine};
 
 use crate::builds::Programs;
-use crate::cpus::Cpus;
 use crate::measure::Settings;
 use crate::trees::Tree;
 

@@ -10,7 +10,6 @@ mod builds;
 mod chart;
 mod command;
 mod counters;
-mod cpus;
 mod heading;
 mod matrix;
 mod measure;
@@ -28,9 +27,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use testkit::cpus::Cpus;
 
 use crate::builds::{C_LEVELS, Programs};
-use crate::cpus::Cpus;
 use crate::matrix::{Action, Kernel, Row};
 use crate::measure::{Measured, Settings};
 use crate::options::Options;

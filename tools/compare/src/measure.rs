@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use testkit::cpus::Cpus;
 use testkit::stats::{Spread, Verdict};
 
 use crate::builds::{Programs, Ring};
-use crate::cpus::Cpus;
 use crate::matrix::{Action, Row, Test, Way};
 use crate::run::{Failure, Outcome, Run};
 use crate::turn;

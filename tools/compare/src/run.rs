@@ -16,11 +16,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use testkit::cpus::Cpus;
 use wait_timeout::ChildExt;
 
-use crate::cpus::{Cpus, DEVICE_VARIABLE};
 use crate::usage::{Meter, Usage};
 
+/// Tells the preloaded device where its thread is to run.
+const DEVICE_VARIABLE: &str = "VHOST_TEST_DEVICE_CPU";
 /// How much of a failing run's output is shown.
 const TAIL_LINES: usize = 20;
 

@@ -169,16 +169,18 @@ aba: all
 poll-cost: all
 	scripts/poll-cost
 
-# Instructions for a buffer, held against tools/counts/ceilings.txt.
+# Instructions for a buffer, held against tools/counts/ceilings.toml.
 counts: all
 	scripts/setup valgrind
 	$(CARGO) build --release -p counts
 	$(OUT)/counts $(ARGS)
 
 # This ring, C's and others, timed in turns; the report is in target/bench.
+# criterion's benchmark, one ring after the other: cargo bench -p ring-benches
 bench: all
 	scripts/setup valgrind xz-utils
-	$(CARGO) bench -p ring-benches -- $(ARGS)
+	$(CARGO) build --release -p ring-benches
+	$(OUT)/ring-benches $(ARGS)
 
 # The long forms of what make test runs in a short one.
 model:

@@ -3,9 +3,11 @@
 
 use std::fmt::Write;
 
+use testkit::report::{command, compilers, flags, machine, table};
+use testkit::stats::{Spread, speed};
+
 use crate::rounds::Samples;
 use crate::rows::{Group, Row};
-use crate::stats::Spread;
 use crate::subjects::{OURS, PING_PONG, REFERENCE, Subject};
 
 /// One row's results.
@@ -19,17 +21,12 @@ pub struct Measurement {
     pub ring: &'static str,
     pub name: String,
     /// For a buffer, in each round.
-    pub nanoseconds: Vec<f64>,
+    nanoseconds: Vec<f64>,
+    pub time: Spread,
     pub instructions: Option<f64>,
     /// To the reference in the same round, in the faster of the ways in which
     /// that was compiled.
     pub ratio: Option<Spread>,
-}
-
-impl Measurement {
-    pub fn time(&self) -> Spread {
-        Spread::of(self.nanoseconds.iter().copied())
-    }
 }
 
 impl Measured {
@@ -44,7 +41,9 @@ impl Measured {
             .zip(counts)
             .map(|(samples, instructions)| {
                 let subject = &subjects[samples.subject];
+                let time = samples.nanoseconds.iter().copied();
                 Measurement {
+                    time: Spread::of(time).expect("a sample"),
                     ring: subject.ring,
                     name: subject.name.clone(),
                     nanoseconds: samples.nanoseconds,
@@ -60,16 +59,21 @@ impl Measured {
         if let Some(reference) = reference {
             for result in &mut measured.results {
                 let pairs = result.nanoseconds.iter().zip(&reference);
-                result.ratio = Some(Spread::of(pairs.map(|(own, other)| own / other)));
+                result.ratio = Spread::of(pairs.map(|(own, other)| own / other));
             }
         }
         measured
     }
 
+    /// This ring's time to the reference's.
+    fn ratio(&self) -> Option<Spread> {
+        self.fastest(OURS)?.ratio
+    }
+
     /// A ring in the way of compiling it that is faster here.
     pub fn fastest(&self, ring: &str) -> Option<&Measurement> {
         let ways = self.results.iter().filter(|result| result.ring == ring);
-        ways.min_by(|a, b| a.time().median.total_cmp(&b.time().median))
+        ways.min_by(|a, b| a.time.median.total_cmp(&b.time.median))
     }
 }
 
@@ -146,63 +150,81 @@ fn short_table(text: &mut String, rows: &[&Measured], rings: &[&str]) {
     if counted {
         head.extend(["instructions: C 6.1", "this ring"]);
     }
-    let _ = writeln!(
-        text,
-        "| {} |\n{}|",
-        head.join(" | "),
-        "|---".repeat(head.len())
-    );
-    for row in rows {
-        let mut cells = vec![row.row.to_string()];
+    let head = head.into_iter().map(String::from).collect();
+    let cells = |row: &&Measured| {
         let fastest = |ring| row.fastest(ring);
-        cells.extend(rings.iter().map(|ring| {
-            let time = fastest(ring).map(|m| format!("{:.1}", m.time().median));
-            time.unwrap_or_default()
-        }));
         let (ours, c) = (fastest(OURS), fastest(REFERENCE));
-        let ratio = ours.and_then(|m| m.ratio).map(|ratio| spread(ratio, 2));
-        cells.push(ratio.unwrap_or_default());
-        let least = ours
-            .zip(c)
-            .map(|(ours, c)| ours.time().least / c.time().least);
-        cells.push(least.map(|least| format!("{least:.2}")).unwrap_or_default());
+        let time = |ring: &&str| row.fastest(ring).map(|m| format!("{:.1}", m.time.median));
+        let least = ours.zip(c).map(|(ours, c)| ours.time.least / c.time.least);
+        let mut cells = vec![Some(row.row.to_string())];
+        cells.extend(rings.iter().map(time));
+        cells.push(row.ratio().map(|ratio| ratio.shown(2)));
+        cells.push(least.map(|least| format!("{least:.2}")));
         if counted {
-            cells.extend([c, ours].map(|m| instructions(m.and_then(|m| m.instructions))));
+            cells.extend([c, ours].map(|m| m.map(instructions)));
         }
-        let _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
+        cells.into_iter().map(Option::unwrap_or_default).collect()
+    };
+    let table: String = table::<Vec<String>>(head, rows.iter().map(cells), 1);
+    let _ = writeln!(text, "{table}");
 }
 
 fn full(text: &mut String, rows: &[&Measured]) {
-    text.push_str(
-        "| work | ring | ns | least | instructions | / C 6.1 |\n|---|---|---|---|---|---|\n",
-    );
-    for row in rows {
-        for result in &row.results {
-            let time = result.time();
+    let head = ["work", "ring", "ns", "least", "instructions", "/ C 6.1"].map(String::from);
+    let results = rows
+        .iter()
+        .flat_map(|m| m.results.iter().map(|result| (&m.row, result)));
+    let cells = results.map(|(row, result)| {
+        [
+            row.to_string(),
+            result.name.clone(),
+            result.time.shown(1),
+            format!("{:.1}", result.time.least),
+            instructions(result),
+            result.ratio.map(|r| r.shown(2)).unwrap_or_default(),
+        ]
+    });
+    let _ = writeln!(text, "{}", table(head, cells, 2));
+}
+
+fn instructions(of: &Measurement) -> String {
+    let count = of.instructions.map(|count| format!("{count:.0}"));
+    count.unwrap_or_default()
+}
+
+/// A line for each row: whether this ring is faster than the reference.
+pub fn verdicts(measured: &[Measured]) -> String {
+    let mut text = String::new();
+    for row in measured {
+        if let Some(ratio) = row.ratio() {
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {:.1} | {} | {} |",
+                "bench: {}: {}, {} of {REFERENCE}'s time",
                 row.row,
-                result.name,
-                spread(time, 1),
-                time.least,
-                instructions(result.instructions),
-                result.ratio.map(|r| spread(r, 2)).unwrap_or_default()
+                speed(&ratio),
+                ratio.shown(2)
             );
         }
     }
+    text
 }
 
-fn instructions(count: Option<f64>) -> String {
-    count.map(|count| format!("{count:.0}")).unwrap_or_default()
-}
-
-fn spread(spread: Spread, decimals: usize) -> String {
-    let Spread {
-        low, median, high, ..
-    } = spread;
-    format!("{median:.decimals$} ({low:.decimals$}..{high:.decimals$})")
+/// What was measured on what.
+pub fn heading(rounds: usize) -> String {
+    let [c, ours] = flags(&["-O2", "-O3"]);
+    let command = command("bench");
+    [
+        machine(),
+        compilers(),
+        c,
+        ours,
+        format!("command: {command}"),
+        format!(
+            "{rounds} rounds, in each of which everybody has a turn of half a millisecond, in rotating order"
+        ),
+    ]
+    .map(|line| format!("- {line}"))
+    .join("\n")
 }
 
 #[cfg(test)]
@@ -250,11 +272,20 @@ mod tests {
 
     #[test]
     fn rows_of_both_tables() {
-        let text = report("- here", &[measured()]);
-        let short = "| split entries 1 batch 1 | 20.0 |  |  |  | 10.0 | 0.50 (0.45..0.55) | 0.60 | 250 | 127 |";
-        assert!(text.contains(short), "{text}");
-        let full = "| split entries 1 batch 1 | C 6.1 -O2 | 30.0 (25.0..35.0) | 20.0 | 240 | 1.50 (1.42..1.75) |";
-        assert!(text.contains(full), "{text}");
+        let measured = [measured()];
+        let text = report("- here", &measured);
+        let rows: Vec<String> = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
+        for row in [
+            "| split entries 1 batch 1 | 20.0 | | | | 10.0 | 0.50 (0.45..0.55) | 0.60 | 250 | 127 |",
+            "| split entries 1 batch 1 | C 6.1 -O2 | 30.0 (25.0..35.0) | 20.0 | 240 | 1.50 (1.42..1.75) |",
+        ] {
+            assert!(rows.iter().any(|r| r == row), "{text}");
+        }
         assert!(!text.contains("## Polling"));
+        let verdict = "bench: split entries 1 batch 1: faster, 0.50 (0.45..0.55) of C 6.1's time\n";
+        assert_eq!(verdicts(&measured), verdict);
     }
 }

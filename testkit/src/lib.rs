@@ -9,15 +9,24 @@
 //! [`mod@device`] the other side, and [`pair`] both.
 
 pub mod block;
+#[cfg(feature = "chart")]
+pub mod chart;
+#[cfg(feature = "cpus")]
+pub mod cpus;
 pub mod device;
 pub mod driver;
 mod functions;
 pub mod lists;
+#[cfg(feature = "report")]
+pub mod options;
 pub mod pair;
 pub mod pattern;
 pub mod position;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod rng;
 pub mod signal;
+pub mod stats;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

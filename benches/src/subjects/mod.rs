@@ -7,7 +7,6 @@ mod virtio_driver;
 mod virtio_drivers;
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -119,8 +118,7 @@ fn linked() -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("libstatic.so");
     let object = testkit::target().join("release/virtio_ring.o");
-    let cc = std::env::var_os("CC").unwrap_or_else(|| "gcc".into());
-    let status = Command::new(cc)
+    let status = testkit::report::cc()
         .args(["-shared", "-Wl,-Bsymbolic", "-pthread", "-o"])
         .args([&file, &object])
         .status()

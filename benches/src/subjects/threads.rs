@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use counts::{Queue, Work};
 use testkit::Functions;
+use testkit::cpus::{Cpus, pin};
 
 use super::Run;
 
@@ -85,53 +86,29 @@ pub fn ping_pong(work: Work) -> Run {
 /// Runs both, each on a core; how long the second took, once the first was
 /// there.
 fn beside(first: impl FnOnce() + Send, second: impl FnOnce()) -> Duration {
-    let allowed = affinity();
-    pin(&allowed, 0);
-    let ready = AtomicBool::new(false);
-    let time = thread::scope(|scope| {
-        let ready = &ready;
-        scope.spawn(move || {
-            pin(&allowed, 1);
-            ready.store(true, Release);
-            first();
-        });
-        while !ready.load(Acquire) {
-            thread::yield_now();
-        }
-        let start = Instant::now();
-        second();
-        start.elapsed()
-    });
-    set_affinity(&allowed);
-    time
-}
-
-/// The cores that this thread may use.
-fn affinity() -> libc::cpu_set_t {
-    // SAFETY: a set of bits, which the call fills.
-    unsafe {
-        let mut cores = std::mem::zeroed();
-        libc::sched_getaffinity(0, size_of_val(&cores), &mut cores);
-        cores
+    let cpus = Cpus::choose();
+    let ready = &AtomicBool::new(false);
+    let run = || {
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                if let Some(cpus) = cpus {
+                    pin(cpus.device).expect("a CPU that this thread may use");
+                }
+                ready.store(true, Release);
+                first();
+            });
+            while !ready.load(Acquire) {
+                thread::yield_now();
+            }
+            let start = Instant::now();
+            second();
+            start.elapsed()
+        })
+    };
+    match cpus {
+        Some(cpus) => cpus.on_driver(|| Ok(run())).expect("such a CPU, too"),
+        None => run(),
     }
-}
-
-/// Keeps this thread on the nth of these, if there are as many.
-fn pin(allowed: &libc::cpu_set_t, nth: usize) {
-    // SAFETY: sets of bits, whose functions are given numbers within.
-    unsafe {
-        let mut cores = (0..libc::CPU_SETSIZE as usize).filter(|c| libc::CPU_ISSET(*c, allowed));
-        if let Some(core) = cores.nth(nth) {
-            let mut one = std::mem::zeroed();
-            libc::CPU_SET(core, &mut one);
-            set_affinity(&one);
-        }
-    }
-}
-
-fn set_affinity(cores: &libc::cpu_set_t) {
-    // SAFETY: a set of bits. Where it fails, the kernel chooses the core.
-    unsafe { libc::sched_setaffinity(0, size_of_val(cores), cores) };
 }
 
 /// The device's side: descriptors, driver and device area, and the position

@@ -1,40 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! Where the Makefile leaves what is compared, from the project's root.
+//! Where the Makefile leaves what is compared.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
+use testkit::target;
 
-/// An installed copy: libvirtio_ring.so and .a, with their pkg-config file.
-pub const STAGE_LIB: &str = "target/stage/lib";
-pub const PKG_CONFIG_DIR: &str = "target/stage/lib/pkgconfig";
 pub const PKG_CONFIG_NAME: &str = "virtio_ring";
-/// What the kernel's Makefile links in place of its own.
-pub const OBJECT: &str = "target/release/virtio_ring.o";
-/// /dev/vhost-test in user space, to be preloaded.
-pub const DEVICE_LIBRARY: &str = "target/release/libvhost_test_device.so";
 pub const DEVICE: &str = "/dev/vhost-test";
-/// Everything that is built here.
-pub const WORK: &str = "target/compare";
 /// Our part of virtio_test, for wrap counters.
 pub const WRAP_SOURCE: &str = "tools/compare/virtio_test_wrap.c";
 
-pub fn check_ring(root: &Path) -> Result<()> {
-    for path in [
-        &format!("{STAGE_LIB}/libvirtio_ring.so"),
-        &format!("{STAGE_LIB}/libvirtio_ring.a"),
-        &format!("{PKG_CONFIG_DIR}/{PKG_CONFIG_NAME}.pc"),
-        OBJECT,
-    ] {
-        check_built(root, path)?;
-    }
-    Ok(())
+/// An installed copy: libvirtio_ring.so and .a, with their pkg-config file.
+pub fn stage_lib() -> PathBuf {
+    target().join("stage/lib")
 }
 
-pub fn check_device(root: &Path, real: bool) -> Result<()> {
+/// What the kernel's Makefile links in place of its own.
+pub fn object() -> PathBuf {
+    target().join("release/virtio_ring.o")
+}
+
+/// /dev/vhost-test in user space, to be preloaded.
+pub fn device_library() -> PathBuf {
+    target().join("release/libvhost_test_device.so")
+}
+
+/// Everything that is built here.
+pub fn work() -> PathBuf {
+    target().join("compare")
+}
+
+pub fn check_ring() -> Result<()> {
+    for file in [
+        "libvirtio_ring.so",
+        "libvirtio_ring.a",
+        "pkgconfig/virtio_ring.pc",
+    ] {
+        check_built(&stage_lib().join(file))?;
+    }
+    check_built(&object())
+}
+
+pub fn check_device(real: bool) -> Result<()> {
     if !real {
-        return check_built(root, DEVICE_LIBRARY);
+        return check_built(&device_library());
     }
     ensure!(
         Path::new(DEVICE).exists(),
@@ -43,9 +54,11 @@ pub fn check_device(root: &Path, real: bool) -> Result<()> {
     Ok(())
 }
 
-fn check_built(root: &Path, path: &str) -> Result<()> {
-    if !root.join(path).exists() {
-        bail!("{path} is missing: `make compare` builds it, in the project's root");
-    }
+fn check_built(file: &Path) -> Result<()> {
+    ensure!(
+        file.exists(),
+        "{} is missing: `make compare` builds it",
+        file.display()
+    );
     Ok(())
 }

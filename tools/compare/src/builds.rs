@@ -21,7 +21,7 @@ use std::thread::available_parallelism;
 use anyhow::{Context, Result, ensure};
 use testkit::Change;
 
-use crate::artefacts::{OBJECT, PKG_CONFIG_DIR, PKG_CONFIG_NAME, STAGE_LIB, WRAP_SOURCE};
+use crate::artefacts::{PKG_CONFIG_NAME, WRAP_SOURCE, object, stage_lib};
 use crate::command;
 use crate::matrix::{Kernel, Test, Way};
 use crate::trees::{self, Tree};
@@ -78,21 +78,15 @@ impl Programs {
 
 /// Builds everything in `dir`, from nothing; what the report needs, at the
 /// levels that it needs.
-pub fn build(
-    tree: &Tree,
-    root: &Path,
-    dir: &Path,
-    report_levels: &[&'static str],
-) -> Result<Programs> {
+pub fn build(tree: &Tree, dir: &Path, report_levels: &[&'static str]) -> Result<Programs> {
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }
     let make = Make::new(tree, &dir.join("tree-c"))?;
-    make.compile_tests(root)?;
+    make.compile_tests()?;
     let flags = ring_flags(&make.cflags()?);
     let mut builder = Builder {
         tree,
-        root,
         dir,
         make,
         built: BTreeMap::new(),
@@ -115,7 +109,6 @@ pub fn build(
 
 struct Builder<'a> {
     tree: &'a Tree,
-    root: &'a Path,
     dir: &'a Path,
     /// The tree copy with the tests' objects.
     make: Make,
@@ -167,7 +160,7 @@ impl Builder<'_> {
     }
 
     fn our_library(&mut self) -> Result<()> {
-        let stage = self.root.join(STAGE_LIB);
+        let stage = stage_lib();
         let dynamic = dynamic_args(&stage, self.pkg_config(&[])?);
         let statically = static_args(self.pkg_config(&["--static"])?);
         for &test in self.tree.kernel.tests() {
@@ -180,7 +173,7 @@ impl Builder<'_> {
 
     fn pkg_config(&self, options: &[&str]) -> Result<Vec<String>> {
         let mut ask = command::new("pkg-config");
-        ask.env("PKG_CONFIG_PATH", self.root.join(PKG_CONFIG_DIR));
+        ask.env("PKG_CONFIG_PATH", stage_lib().join("pkgconfig"));
         ask.args(options)
             .args(["--cflags", "--libs", PKG_CONFIG_NAME]);
         Ok(words(&command::output(&mut ask)?))
@@ -193,7 +186,7 @@ impl Builder<'_> {
             let c = self.make.program(test);
             self.built.insert((Way::Object, Ring::CAsItComes, test), c);
             let ours = match &ours {
-                Ok(make) => make.program_with(test, &self.root.join(OBJECT)),
+                Ok(make) => make.program_with(test, &object()),
                 Err(error) => Err(anyhow::anyhow!("{error:#}")),
             };
             self.built.insert((Way::Object, Ring::Ours, test), ours);
@@ -203,7 +196,7 @@ impl Builder<'_> {
     fn make_with_our_object(&self) -> Result<Make> {
         let make = Make::new(self.tree, &self.dir.join("tree-ours"))?;
         // A copy is new, so make has no reason to build it from the source.
-        fs::copy(self.root.join(OBJECT), make.dir.join(RING_OBJECT))?;
+        fs::copy(object(), make.dir.join(RING_OBJECT))?;
         Ok(make)
     }
 
@@ -253,9 +246,12 @@ impl Make {
         make
     }
 
-    fn compile_tests(&self, root: &Path) -> Result<()> {
+    fn compile_tests(&self) -> Result<()> {
         // Beside virtio_test.c, which it includes.
-        fs::copy(root.join(WRAP_SOURCE), self.dir.join("virtio_test_wrap.c"))?;
+        fs::copy(
+            testkit::root().join(WRAP_SOURCE),
+            self.dir.join("virtio_test_wrap.c"),
+        )?;
         let tests = self.kernel.tests().iter().chain(&[Test::VirtioWrap]);
         let objects: Vec<&str> = tests.flat_map(|t| objects(*t)).copied().collect();
         command::output(self.command().args(objects)).context("the tests' objects")?;

@@ -2,7 +2,6 @@
 
 //! Compilers, make and pkg-config: commands that are expected to succeed.
 
-use std::env;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -22,21 +21,19 @@ const FOREIGN: [&str; 9] = [
 ];
 
 pub fn new(program: &str) -> Command {
-    let mut command = Command::new(program);
+    clean(Command::new(program))
+}
+
+/// The C compiler.
+pub fn cc() -> Command {
+    clean(testkit::report::cc())
+}
+
+fn clean(mut command: Command) -> Command {
     for name in FOREIGN {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());
-    command
-}
-
-/// The C compiler, chosen as make does.
-pub fn cc() -> Command {
-    let name = env::var("CC").ok().filter(|cc| !cc.trim().is_empty());
-    let name = name.unwrap_or_else(|| "cc".into());
-    let mut words = name.split_whitespace();
-    let mut command = new(words.next().unwrap_or("cc"));
-    command.args(words);
     command
 }
 
@@ -52,12 +49,6 @@ pub fn output(command: &mut Command) -> Result<String> {
         bail!("{} of\n{}\n{stdout}{stderr}", output.status, shown(command));
     }
     Ok(stdout.into_owned())
-}
-
-/// The first line of what it prints, or "unknown", for reports.
-pub fn first_line(command: &mut Command) -> String {
-    let text = output(command).unwrap_or_default();
-    text.lines().next().unwrap_or("unknown").trim().to_string()
 }
 
 fn shown(command: &Command) -> String {

@@ -10,75 +10,57 @@ mod builds;
 mod chart;
 mod command;
 mod counters;
-mod cpus;
 mod heading;
 mod matrix;
 mod measure;
 mod options;
 mod report;
 mod run;
-mod stats;
 mod table;
 mod trees;
+mod turn;
 mod usage;
 mod variants;
 
-use std::env;
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use testkit::cpus::Cpus;
 
 use crate::builds::{C_LEVELS, Programs};
-use crate::cpus::Cpus;
 use crate::matrix::{Action, Kernel, Row};
 use crate::measure::{Measured, Settings};
-use crate::options::{Options, Request};
+use crate::options::Options;
 use crate::report::Report;
 use crate::trees::Tree;
 
 fn main() -> ExitCode {
     counts::run_if_counted();
-    let options = match options::parse(lexopt::Parser::from_env()) {
-        Ok(Request::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Request::Compare(options)) => options,
-        Err(error) => {
-            eprintln!("compare: {error:#} (--help shows the options)");
-            return ExitCode::from(2);
-        }
-    };
-    match compare(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("compare: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::options::run(|options| compare(&options))
 }
 
 /// Whether everything passed.
 fn compare(options: &Options) -> Result<bool> {
-    let root = env::current_dir()?;
     // Everything that can be refused is, before anything takes time.
     rows(&Kernel::ALL, options)?;
-    artefacts::check_ring(&root)?;
+    artefacts::check_ring()?;
     kill_the_test_with_us()?;
+    // Two would build over each other.
+    fs::create_dir_all(artefacts::work())?;
+    let _work = turn::take(&artefacts::work().join("lock"))?;
 
-    let trees = trees::find(&root, &options.kernels)?;
+    let trees = trees::find(&options.kernels)?;
     let kernels: Vec<Kernel> = trees.iter().map(|tree| tree.kernel).collect();
     let rows = rows(&kernels, options)?;
-    let settings = settings(&root, options, &rows)?;
+    let settings = settings(options, &rows)?;
 
     let report_levels = options.report_runs().map_or(&[][..], |_| settings.c_levels);
-    let kernels = build_all(trees, &root, report_levels)?;
+    let kernels = build_all(trees, report_levels)?;
     let tabled = rows.is_empty() || print_table(&rows, &kernels, &settings);
     let reported = match options.report_runs() {
-        Some(runs) => write_report(&root, runs, &kernels, &settings)?,
+        Some(runs) => write_report(runs, &kernels, &settings)?,
         None => true,
     };
     Ok(tabled && reported)
@@ -96,28 +78,23 @@ fn print_table(rows: &[Row], kernels: &[(Tree, Programs)], settings: &Settings) 
 }
 
 /// Whether every variant passed.
-fn write_report(
-    root: &Path,
-    runs: usize,
-    kernels: &[(Tree, Programs)],
-    settings: &Settings,
-) -> Result<bool> {
+fn write_report(runs: usize, kernels: &[(Tree, Programs)], settings: &Settings) -> Result<bool> {
     let columns = |(tree, programs): &(Tree, Programs)| {
         let columns = variants::columns(tree.kernel, programs, runs, settings)?;
         Ok((tree.kernel, columns))
     };
     let report = Report {
-        facts: heading::facts(root, kernels, settings)?,
-        command: options::shown(env::args().skip(1)),
+        facts: heading::facts(kernels, settings),
+        command: testkit::report::command("compare"),
         runs,
         kernels: kernels.iter().map(columns).collect::<Result<_>>()?,
     };
-    let folder = root.join(artefacts::WORK);
-    svg::save(folder.join(report::CHART), &chart::svg(&report))?;
+    let folder = artefacts::work();
+    fs::write(folder.join(report::CHART), chart::chart(&report)?)?;
     fs::write(folder.join(report::FILE), report.markdown())?;
     let failures = report.failures();
     print!("{failures}");
-    println!("report: {}/{}", artefacts::WORK, report::FILE);
+    println!("report: {}", folder.join(report::FILE).display());
     Ok(failures.is_empty())
 }
 
@@ -131,16 +108,14 @@ fn rows(kernels: &[Kernel], options: &Options) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn settings(root: &Path, options: &Options, rows: &[Row]) -> Result<Settings> {
+fn settings(options: &Options, rows: &[Row]) -> Result<Settings> {
     let on_device = |r: &Row| r.test.needs_device() && r.action == Action::Run;
     if options.report_runs().is_some() || rows.iter().any(on_device) {
-        artefacts::check_device(root, options.real_device)?;
+        artefacts::check_device(options.real_device)?;
     }
-    let work = root.join(artefacts::WORK);
-    fs::create_dir_all(&work)?;
     Ok(Settings {
         runs: options.runs(),
-        limit: options.time_limit,
+        limit: Duration::from_secs(options.time_limit.get()),
         // The short form asks whether it works, and not how fast.
         c_levels: if options.short {
             &C_LEVELS[..1]
@@ -148,21 +123,17 @@ fn settings(root: &Path, options: &Options, rows: &[Row]) -> Result<Settings> {
             &C_LEVELS
         },
         cpus: Cpus::choose(),
-        preload: (!options.real_device).then(|| root.join(artefacts::DEVICE_LIBRARY)),
-        log: work.join("run.log"),
+        preload: (!options.real_device).then(artefacts::device_library),
+        log: artefacts::work().join("run.log"),
     })
 }
 
-fn build_all(
-    trees: Vec<Tree>,
-    root: &Path,
-    report_levels: &[&'static str],
-) -> Result<Vec<(Tree, Programs)>> {
+fn build_all(trees: Vec<Tree>, report_levels: &[&'static str]) -> Result<Vec<(Tree, Programs)>> {
     let build = |tree: Tree| {
         let kernel = tree.kernel;
         eprintln!("compare: building {kernel}'s tests");
-        let dir = root.join(artefacts::WORK).join(kernel.version());
-        let programs = builds::build(&tree, root, &dir, report_levels);
+        let dir = artefacts::work().join(kernel.version());
+        let programs = builds::build(&tree, &dir, report_levels);
         programs
             .map(|p| (tree, p))
             .with_context(|| format!("building {kernel}'s tests"))

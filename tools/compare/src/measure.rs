@@ -5,11 +5,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use testkit::cpus::Cpus;
+use testkit::stats::{Spread, Verdict};
+
 use crate::builds::{Programs, Ring};
-use crate::cpus::Cpus;
 use crate::matrix::{Action, Row, Test, Way};
 use crate::run::{Failure, Outcome, Run};
-use crate::stats::median;
+use crate::turn;
 use crate::usage::Usage;
 
 /// What has become of one ring in one row.
@@ -34,12 +36,8 @@ impl Side {
     }
 
     /// In seconds.
-    pub fn times(&self) -> Vec<f64> {
-        self.runs.iter().map(Usage::seconds).collect()
-    }
-
-    pub fn median(&self) -> Option<f64> {
-        median(&self.times())
+    pub fn spread(&self) -> Option<Spread> {
+        Spread::of(self.runs.iter().map(Usage::seconds))
     }
 }
 
@@ -65,20 +63,38 @@ impl Measured {
         fastest(&self.c)
     }
 
-    /// Ours to C's.
-    pub fn ratio(&self) -> Option<f64> {
-        Some(self.ours.median()? / self.best_c()?.median()?)
+    /// Ours beside C's.
+    pub fn verdict(&self) -> Option<Verdict> {
+        Some(Verdict::of(&self.best_c()?.spread()?, &self.ours.spread()?))
+    }
+
+    /// Must there be another round? A short run is a matter of luck.
+    fn goes_on(&self, rounds: Option<usize>) -> bool {
+        let sides = || self.c.iter().chain([&self.ours]);
+        let done = sides().map(|side| side.runs.len()).max().unwrap_or(0);
+        let longest = sides().flat_map(|side| &side.runs).map(Usage::seconds);
+        let short = longest.fold(0.0, f64::max) < SHORT;
+        done > 0 && done < rounds.unwrap_or(if short { SHORT_RUNS } else { RUNS })
     }
 }
 
 /// By the median; none if none has a time.
 pub fn fastest<'a>(sides: impl IntoIterator<Item = &'a Side>) -> Option<&'a Side> {
-    let timed = sides.into_iter().filter(|side| side.median().is_some());
-    timed.min_by(|a, b| a.median().partial_cmp(&b.median()).expect("no time is NaN"))
+    let sides = sides.into_iter();
+    let timed = sides.filter_map(|side| Some((side, side.spread()?.median)));
+    let fastest = timed.min_by(|(_, a), (_, b)| a.total_cmp(b));
+    fastest.map(|(side, _)| side)
 }
 
+/// In seconds: a run that takes less is repeated more often.
+const SHORT: f64 = 1.0;
+const SHORT_RUNS: usize = 5;
+/// The fewest that have a verdict.
+const RUNS: usize = 3;
+
 pub struct Settings {
-    pub runs: usize,
+    /// None: a row's time decides.
+    pub runs: Option<usize>,
     pub limit: Duration,
     /// The levels of C's ring that are run.
     pub c_levels: &'static [&'static str],
@@ -91,20 +107,20 @@ pub struct Settings {
 
 pub fn measure(row: &Row, programs: &Programs, settings: &Settings) -> Measured {
     let c = c_rings(row, settings);
-    let mut c: Vec<Side> = c.into_iter().map(Side::new).collect();
-    let mut ours = Side::new(Ring::Ours);
-    // In turns, so that a machine that gets slower does so for all of them.
-    let rounds = match row.action {
-        Action::Run => settings.runs,
-        Action::Link => 1,
+    let mut measured = Measured {
+        row: row.clone(),
+        c: c.into_iter().map(Side::new).collect(),
+        ours: Side::new(Ring::Ours),
     };
-    for _ in 0..rounds {
-        for side in c.iter_mut().chain([&mut ours]) {
+    // In turns, so that a machine that gets slower does so for all of them.
+    loop {
+        for side in measured.c.iter_mut().chain([&mut measured.ours]) {
             once(row, side, programs, settings);
         }
+        if !measured.goes_on(settings.runs) {
+            return measured;
+        }
     }
-    let row = row.clone();
-    Measured { row, c, ours }
 }
 
 /// The C rings that a row of ours is compared with.
@@ -142,6 +158,10 @@ pub fn once(row: &Row, side: &mut Side, programs: &Programs, settings: &Settings
 fn run(row: &Row, program: &Path, settings: &Settings) -> Outcome {
     let preload = settings.preload.as_deref();
     let on_device = row.test.needs_device();
+    let _turn = turn::take(turn::RUN.as_ref()).map_err(|error| Failure {
+        why: "cannot run".into(),
+        tail: format!("{error:#}"),
+    })?;
     Run {
         program,
         options: &row.options,
@@ -177,10 +197,26 @@ mod tests {
     }
 
     #[test]
-    fn ratio_is_to_the_faster_median() {
-        let m = measured();
+    fn verdict_is_against_the_faster_median() {
+        let mut m = measured();
         assert_eq!(m.best_c().unwrap().ring, Ring::C("-O2"));
-        assert_eq!(m.ratio(), Some(0.5));
+        assert_eq!(m.verdict(), Some(Verdict::TooFewRuns));
+        m.ours = side(Ring::Ours, &[1.0, 1.0, 1.0]);
+        assert_eq!(m.verdict(), Some(Verdict::Times(0.5)));
+    }
+
+    #[test]
+    fn short_runs_are_repeated_more_often() {
+        let runs = |times: &[f64], rounds| {
+            let ours = side(Ring::Ours, times);
+            let (row, c) = (measured().row, Vec::new());
+            Measured { row, c, ours }.goes_on(rounds)
+        };
+        assert!(runs(&[0.1; 4], None) && !runs(&[0.1; 5], None));
+        assert!(runs(&[2.0; 2], None) && !runs(&[2.0; 3], None));
+        assert!(!runs(&[0.1], Some(1)) && runs(&[0.1; 5], Some(6)));
+        // It only failed, or was only linked.
+        assert!(!runs(&[], None));
     }
 
     #[test]
@@ -199,6 +235,6 @@ mod tests {
         let mut m = measured();
         m.c.clear();
         assert!(m.ok());
-        assert_eq!(m.ratio(), None);
+        assert_eq!(m.verdict(), None);
     }
 }

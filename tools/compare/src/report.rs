@@ -6,13 +6,13 @@
 use std::fmt::Write;
 use std::iter;
 
-use comfy_table::{Table, presets};
+use testkit::report::table;
+use testkit::stats::{Spread, Verdict};
 
 use crate::builds::Ring;
 use crate::counters::HARDWARE;
 use crate::matrix::Kernel;
 use crate::measure::Side;
-use crate::stats::{Spread, Verdict};
 use crate::table::failure_text;
 use crate::usage::Usage;
 use crate::variants::{Column, Runs};
@@ -150,26 +150,15 @@ impl Metric {
     /// None unless each run has it.
     fn spread(&self, side: &Side) -> Option<Spread> {
         let values: Option<Vec<f64>> = side.runs.iter().map(self.of).collect();
-        Spread::of(&values?)
+        Spread::of(values?)
     }
 
     fn cell(&self, side: &Side) -> String {
         if let Some(failure) = &side.failure {
             return format!("FAIL {}", failure.why);
         }
-        let Some(spread) = self.spread(side) else {
-            return "not measured".into();
-        };
-        let number = |value: f64| format!("{value:.*}", self.decimals);
-        let median = number(spread.median);
-        match spread.runs {
-            1 => median,
-            _ => format!(
-                "{median} ({}..{})",
-                number(spread.lower),
-                number(spread.upper)
-            ),
-        }
+        let spread = self.spread(side);
+        spread.map_or("not measured".into(), |spread| spread.shown(self.decimals))
     }
 
     fn verdict(&self, base: &Side, side: &Side) -> String {
@@ -182,12 +171,11 @@ impl Metric {
 }
 
 fn kernel_table(columns: &[Column]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
     let titles = columns.iter().map(|column| title(&column.runs));
-    table.set_header(iter::once(String::new()).chain(titles));
+    let head: Vec<String> = iter::once(String::new()).chain(titles).collect();
+    let mut rows = Vec::new();
     let mut add_row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
-        table.add_row(iter::once(name.to_owned()).chain(cells));
+        rows.push(iter::once(name.to_owned()).chain(cells).collect());
     };
 
     let sides: Vec<&Side> = columns.iter().map(|column| column.runs.shown()).collect();
@@ -207,7 +195,8 @@ fn kernel_table(columns: &[Column]) -> String {
     for (name, of) in COUNTS {
         add_row(name, &mut against_first(columns.iter().map(of).collect()));
     }
-    table.to_string()
+    let numbers = head.len();
+    table(head, rows, numbers)
 }
 
 /// Each in percent of the first.

@@ -6,8 +6,7 @@
 //! is a process group of its own that can be killed as a whole: vringh_test
 //! forks, and a guest without its host may spin.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -15,18 +14,17 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use testkit::cpus::Cpus;
 use wait_timeout::ChildExt;
 
-use crate::cpus::{Cpus, DEVICE_VARIABLE};
 use crate::usage::{Meter, Usage};
 
+/// Tells the preloaded device where its thread is to run.
+const DEVICE_VARIABLE: &str = "VHOST_TEST_DEVICE_CPU";
 /// How much of a failing run's output is shown.
 const TAIL_LINES: usize = 20;
-/// vringh_test --parallel maps this file, whoever runs it.
-const VRINGH_FILE: &str = "/tmp/vringh_test-file";
 
 /// The process group that runs now, 0 for none.
 static RUNNING: AtomicI32 = AtomicI32::new(0);
@@ -68,7 +66,6 @@ impl Run<'_> {
 
     /// Why it failed, if it did, and what it took.
     fn run(&self) -> Result<(Option<String>, Usage)> {
-        let _file = self.lock_shared_file()?;
         let mut command = self.command()?;
         let meter = Meter::start()?;
         let mut child = match self.cpus {
@@ -121,23 +118,6 @@ impl Run<'_> {
         }
         command.process_group(0);
         Ok(command)
-    }
-
-    /// Two tests at once would write into each other's ring.
-    fn lock_shared_file(&self) -> Result<Option<Flock<File>>> {
-        if !self.options.contains(&"--parallel") {
-            return Ok(None);
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(VRINGH_FILE)
-            .with_context(|| format!("{VRINGH_FILE}, which vringh_test --parallel maps"))?;
-        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-        Ok(Some(lock))
     }
 
     fn tail(&self) -> String {

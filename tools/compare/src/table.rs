@@ -4,42 +4,39 @@
 
 use std::fmt::Write;
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
 use testkit::Change;
+use testkit::stats::Verdict;
 
 use crate::builds::Ring;
 use crate::matrix::{Action, Row};
 use crate::measure::{Measured, Side};
 use crate::run::Failure;
-use crate::stats::median;
 
 const HEADER: [&str; 9] = [
     "kernel", "way", "test", "options", "C", "C s", "ours", "ours s", "ratio",
 ];
 
 pub fn table(rows: &[Measured]) -> String {
-    let mut table = Table::new();
-    // Markdown: readable as it is, and fit for an issue.
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(HEADER);
-    for row in rows {
-        table.add_row(cells(row));
-    }
-    table.to_string()
+    testkit::report::table(HEADER.map(String::from), rows.iter().map(cells), 5)
 }
 
-fn cells(m: &Measured) -> [Cell; 9] {
-    let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+fn cells(m: &Measured) -> [String; 9] {
+    let ratio = match m.verdict() {
+        Some(Verdict::Times(ratio)) => format!("{ratio:.2}"),
+        Some(Verdict::NoDifference) => Verdict::NoDifference.to_string(),
+        Some(Verdict::TooFewRuns) => "-".into(),
+        None => String::new(),
+    };
     [
-        Cell::new(m.row.kernel),
-        Cell::new(m.row.way),
-        Cell::new(m.row.test.upstream()),
-        Cell::new(m.row.label()),
-        Cell::new(c_result(m)),
-        number(m.best_c().map(c_seconds).unwrap_or_default()),
-        Cell::new(result(&m.ours, m.row.action)),
-        number(seconds(&m.ours.times())),
-        number(m.ratio().map(|r| format!("{r:.2}")).unwrap_or_default()),
+        m.row.kernel.to_string(),
+        m.row.way.to_string(),
+        m.row.test.upstream().into(),
+        m.row.label(),
+        c_result(m),
+        m.best_c().map(c_seconds).unwrap_or_default(),
+        result(&m.ours, m.row.action),
+        seconds(&m.ours),
+        ratio,
     ]
 }
 
@@ -59,22 +56,14 @@ fn result(side: &Side, action: Action) -> String {
 
 fn c_seconds(side: &Side) -> String {
     match side.ring {
-        Ring::C(level) => format!("{} {level}", seconds(&side.times())),
-        _ => seconds(&side.times()),
+        Ring::C(level) => format!("{} {level}", seconds(side)),
+        _ => seconds(side),
     }
 }
 
-/// The median, and the spread if there is one.
-fn seconds(times: &[f64]) -> String {
-    let Some(median) = median(times) else {
-        return String::new();
-    };
-    let min = times.iter().copied().fold(f64::INFINITY, f64::min);
-    let max = times.iter().copied().fold(0.0, f64::max);
-    match times.len() {
-        1 => format!("{median:.2}"),
-        _ => format!("{median:.2} ({min:.2}..{max:.2})"),
-    }
+fn seconds(side: &Side) -> String {
+    let spread = side.spread();
+    spread.map(|spread| spread.shown(2)).unwrap_or_default()
 }
 
 /// Each failure with the end of what the program said.
@@ -138,10 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn seconds_show_the_spread_of_several() {
-        assert_eq!(seconds(&[]), "");
-        assert_eq!(seconds(&[1.234]), "1.23");
-        assert_eq!(seconds(&[3.0, 1.0, 2.0]), "2.00 (1.00..3.00)");
+    fn a_ratio_is_there_where_the_quartiles_lie_apart() {
+        let mut m = broken();
+        m.c[1] = side(Ring::C("-O3"), &[1.0, 1.1, 1.2]);
+        for (times, ratio) in [
+            (&[0.5, 0.55, 0.6][..], "0.50"),
+            (&[0.5, 1.1, 1.2], "no difference seen"),
+            (&[0.5], "-"),
+        ] {
+            m.ours = side(Ring::Ours, times);
+            assert_eq!(cells(&m)[8], ratio);
+        }
     }
 
     #[test]

@@ -34,10 +34,10 @@ pub struct Tree {
 
 /// The trees of the kernels asked for (none: all there are).  KERNEL_SRC, if it
 /// is set, is the only one there is.
-pub fn find(root: &Path, asked: &[Kernel]) -> Result<Vec<Tree>> {
+pub fn find(asked: &[Kernel]) -> Result<Vec<Tree>> {
     if std::env::var_os("KERNEL_SRC").is_some_and(|v| !v.is_empty()) {
         // The script checks it; the version makes no difference to it then.
-        let path = ask_script(root, Kernel::V6_12)?;
+        let path = ask_script(Kernel::V6_12)?;
         let tree = own_tree(path)?;
         ensure!(
             asked.is_empty() || asked.contains(&tree.kernel),
@@ -50,12 +50,12 @@ pub fn find(root: &Path, asked: &[Kernel]) -> Result<Vec<Tree>> {
     Kernel::ALL
         .iter()
         .filter(wanted)
-        .map(|&k| fetch(root, k))
+        .map(|&k| fetch(k))
         .collect()
 }
 
-fn fetch(root: &Path, kernel: Kernel) -> Result<Tree> {
-    let path = ask_script(root, kernel)?;
+fn fetch(kernel: Kernel) -> Result<Tree> {
+    let path = ask_script(kernel)?;
     let origin = fs::read_to_string(path.join(PACKAGE))
         .with_context(|| format!("{}/{PACKAGE}", path.display()))?;
     Ok(Tree {
@@ -95,8 +95,8 @@ fn makefile_version(makefile: &str) -> Option<String> {
     Some(format!("{major}.{minor}.{}", value("SUBLEVEL")?))
 }
 
-fn ask_script(root: &Path, kernel: Kernel) -> Result<PathBuf> {
-    let output = Command::new(root.join(SCRIPT))
+fn ask_script(kernel: Kernel) -> Result<PathBuf> {
+    let output = Command::new(testkit::root().join(SCRIPT))
         .arg(kernel.version())
         .stderr(Stdio::inherit())
         .output()

@@ -60,10 +60,11 @@ impl Variant {
 
     /// As the cover letter's runs: no other options.
     fn row(self, kernel: Kernel) -> Row {
-        match self.asks() {
-            true => Row::run(kernel, Way::Dynamic, Test::VirtioWrap, "--wrap-counters"),
-            false => Row::run(kernel, Way::Dynamic, Test::Virtio, ""),
-        }
+        let test = match self.asks() {
+            true => Test::VirtioWrap,
+            false => Test::Virtio,
+        };
+        Row::run(kernel, Way::Dynamic, test, "")
     }
 }
 

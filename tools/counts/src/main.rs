@@ -4,110 +4,73 @@
 
 mod ceilings;
 
-use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::iter::once;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use clap::Parser;
 use counts::{Work, count};
-use lexopt::prelude::*;
 
-use crate::ceilings::{Ceilings, Row};
+use crate::ceilings::{Ceilings, FILE, Judgement, judge};
 
-const HELP: &str = "\
-Counts the instructions that a ring takes to add, kick and take back one buffer.
-
-Usage: make counts [ARGS='OPTIONS']
-
-  --check             fail if this project's ring takes more than
-                      tools/counts/ceilings.txt allows; what make counts does
-                      without ARGS
-  --set               write that file anew, with what it takes now
-  --table [FILE...]   a table of shared objects; none: this project's, and C's of
-                      6.1 and 6.12 at -O2
-  --row 'WORDS'       a row of the table, instead of the eight usual ones (repeat
-                      for more): split|packed [entries N] [batch N] [size N]
-                      [indirect] [callbacks] [poll] [wraps]
-  --help              show this
-";
-
-const CEILINGS: &str = "tools/counts/ceilings.txt";
-
-enum Request {
-    Check,
-    Set,
-    Table(Vec<Work>, Vec<PathBuf>),
-    Help,
+/// Counts the instructions that a ring takes to add, kick and take back one
+/// buffer, and fails if this project's takes more than tools/counts/ceilings.toml
+/// allows.
+#[derive(Parser)]
+#[command(override_usage = "make counts [ARGS='OPTIONS']")]
+struct Options {
+    /// Write the present compiler's section of that file
+    #[arg(long, conflicts_with = "table")]
+    set: bool,
+    /// A table of shared objects; none: this project's, and C's of 6.1 and 6.12
+    /// at -O2
+    #[arg(long, value_name = "FILE", num_args = 0..)]
+    table: Option<Vec<PathBuf>>,
+    /// A row of the table, in place of the eight usual ones (repeat for more):
+    /// split|packed [entries N] [batch N] [size N] [indirect] [callbacks] [poll]
+    /// [wraps]
+    #[arg(long, value_name = "WORDS", requires = "table")]
+    row: Vec<Work>,
 }
 
 fn main() -> ExitCode {
     counts::run_if_counted();
-    let answer = parse().and_then(|request| match request {
-        Request::Check => check(),
-        Request::Set => set().map(|()| true),
-        Request::Table(rows, files) => table(rows, files).map(|()| true),
-        Request::Help => {
-            print!("{HELP}");
-            Ok(true)
-        }
-    });
-    match answer {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("counts: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testkit::options::run(|options: Options| match options {
+        Options {
+            table: Some(files),
+            row,
+            ..
+        } => table(row, files).map(|()| true),
+        Options { set: true, .. } => set().map(|()| true),
+        _ => check(),
+    })
 }
 
-fn parse() -> Result<Request> {
-    let mut parser = lexopt::Parser::from_env();
-    let mut request = Request::Check;
-    let (mut rows, mut files) = (Vec::new(), Vec::new());
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("check") => request = Request::Check,
-            Long("set") => request = Request::Set,
-            Long("table") => request = Request::Table(Vec::new(), Vec::new()),
-            Long("row") => rows.push(parser.value()?.string()?.parse()?),
-            Value(file) => files.push(PathBuf::from(file)),
-            Long("help") => return Ok(Request::Help),
-            _ => return Err(arg.unexpected().into()),
-        }
-    }
-    Ok(match request {
-        Request::Table(..) => Request::Table(rows, files),
-        other => other,
-    })
+fn ceilings(file: &Path) -> Result<Ceilings> {
+    Ceilings::parse(&fs::read_to_string(file).context(FILE)?).context(FILE)
 }
 
 /// Whether no count is above its ceiling.
 fn check() -> Result<bool> {
-    let file = testkit::root().join(CEILINGS);
-    let text = fs::read_to_string(&file).context(CEILINGS)?;
-    let ceilings: Ceilings = text.parse().context(CEILINGS)?;
     let compiler = compiler()?;
-    if compiler != ceilings.compiler {
-        println!("counts: not checked: {compiler} is here, the ceilings are for");
-        println!("counts: {} ({CEILINGS})", ceilings.compiler);
+    let Some(rows) = ceilings(&testkit::root().join(FILE))?.rows(&compiler) else {
+        println!("counts: not checked: {FILE} has nothing for {compiler} (make counts ARGS=--set)");
         return Ok(true);
-    }
+    };
     let ours = testkit::ours()?;
     let (mut above, mut below) = (false, false);
-    for row in &ceilings.rows {
-        match row.judge(count(&ours, &row.work)?.instructions) {
-            Ok(text) => {
-                println!("counts: {text}");
-                below |= text.contains("below");
-            }
-            Err(error) => {
-                println!("counts: TOO MANY {error}");
-                above = true;
-            }
-        }
+    for (work, written) in rows.context(FILE)? {
+        let count = count(&ours, &work)?.instructions;
+        let remark = match judge(count, written) {
+            Judgement::Fine => "".into(),
+            Judgement::Fewer => format!(", where {FILE} has {written:.2}"),
+            Judgement::TooMany => format!(", TOO MANY: {FILE} has {written:.2}"),
+        };
+        println!("counts: {work}: {count:.2}{remark}");
+        above |= judge(count, written) == Judgement::TooMany;
+        below |= judge(count, written) == Judgement::Fewer;
     }
     if above {
         println!("counts: if that is as it has to be: make counts ARGS=--set, and say why");
@@ -117,17 +80,12 @@ fn check() -> Result<bool> {
     Ok(!above)
 }
 
-/// The same rows, as high as they are now.
 fn set() -> Result<()> {
-    let file = testkit::root().join(CEILINGS);
-    let text = fs::read_to_string(&file).context(CEILINGS)?;
-    let mut ceilings: Ceilings = text.parse().context(CEILINGS)?;
-    ceilings.compiler = compiler()?;
+    let file = testkit::root().join(FILE);
+    let mut ceilings = ceilings(&file)?;
     let ours = testkit::ours()?;
-    for Row { ceiling, work } in &mut ceilings.rows {
-        *ceiling = count(&ours, work)?.instructions;
-    }
-    fs::write(&file, ceilings.to_string()).context(CEILINGS)
+    ceilings.set(compiler()?, |work| Ok(count(&ours, work)?.instructions))?;
+    fs::write(&file, ceilings.text()?).context(FILE)
 }
 
 /// Version and machine of the compiler that cargo uses.
@@ -154,31 +112,23 @@ fn table(mut rows: Vec<Work>, mut files: Vec<PathBuf>) -> Result<()> {
             files.push(testkit::build(kernel, testkit::Change::None, "-O2")?);
         }
     }
-
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    let names = files
-        .iter()
-        .map(|file| file.file_stem().unwrap_or(OsStr::new("?")));
-    let names = names.map(|name| name.to_string_lossy().into_owned());
-    table.set_header([String::new()].into_iter().chain(names));
-    for row in &rows {
-        let mut cells = vec![Cell::new(row)];
-        for file in &files {
-            let counts = count(file, row)?;
-            let called = match counts.called {
-                0.0 => String::new(),
-                called => format!(" + {called:.0}"),
-            };
-            let text = format!(
-                "{:.1}{called} ({:.1})",
-                counts.instructions, counts.branches
-            );
-            cells.push(Cell::new(text).set_alignment(CellAlignment::Right));
-        }
-        table.add_row(cells);
-    }
-    println!("{table}\n");
+    let name = |file: &PathBuf| file.file_stem().unwrap_or_default().display().to_string();
+    let head = once(String::new()).chain(files.iter().map(name)).collect();
+    let cell = |row: &Work, file: &PathBuf| -> Result<String> {
+        let counts = count(file, row)?;
+        let called = match counts.called {
+            0.0 => String::new(),
+            called => format!(" + {called:.0}"),
+        };
+        let (instructions, branches) = (counts.instructions, counts.branches);
+        Ok(format!("{instructions:.1}{called} ({branches:.1})"))
+    };
+    let cells = rows.iter().map(|row| {
+        let cells = files.iter().map(|file| cell(row, file));
+        once(Ok(row.to_string())).chain(cells).collect()
+    });
+    let cells = cells.collect::<Result<Vec<Vec<String>>>>()?;
+    println!("{}\n", testkit::report::table(head, cells, 1));
     println!(
         "instructions in the library, + in what it calls (malloc, free); in brackets, branches"
     );

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! A CPU for the driver and one for the device.  virtio_test is two threads that
-//! wait for each other: where a scheduler puts them both on one CPU, it takes
-//! several times as long.
+//! A CPU for the driver and one for the device. Two threads that wait for each
+//! other take several times as long where a scheduler puts both on one CPU.
 
 use std::fs;
 use std::io;
@@ -10,8 +9,6 @@ use std::io;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Tells the preloaded device where its thread is to run.
-pub const DEVICE_VARIABLE: &str = "VHOST_TEST_DEVICE_CPU";
 /// Of the calling thread.
 const THIS: Pid = Pid::from_raw(0);
 
@@ -35,16 +32,21 @@ impl Cpus {
         pair(&allowed, siblings)
     }
 
-    /// Calls `start`, whose processes inherit the driver's CPU.
+    /// Calls `start`, whose processes and threads inherit the driver's CPU.
     pub fn on_driver<T>(&self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         let ours = sched_getaffinity(THIS)?;
-        let mut only = CpuSet::new();
-        only.set(self.driver)?;
-        sched_setaffinity(THIS, &only)?;
+        pin(self.driver)?;
         let started = start();
         sched_setaffinity(THIS, &ours)?;
         started
     }
+}
+
+/// Keeps this thread on a CPU.
+pub fn pin(cpu: usize) -> io::Result<()> {
+    let mut only = CpuSet::new();
+    only.set(cpu)?;
+    Ok(sched_setaffinity(THIS, &only)?)
 }
 
 /// The last ones, since a machine's own work tends to be on the first; not two

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! What reports have in common: tables, and the lines that say what was
+//! measured on what.
+
+use std::env;
+use std::fs;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// A table in Markdown, whose columns hold numbers from this one on.
+pub fn table<R>(head: R, rows: impl IntoIterator<Item = R>, numbers: usize) -> String
+where
+    R: IntoIterator<Item: ToString>,
+{
+    let cells = |row: R| row.into_iter().map(|cell| cell.to_string());
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(cells(head));
+    for row in rows {
+        table.add_row(cells(row));
+    }
+    for column in table.column_iter_mut().skip(numbers) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.to_string()
+}
+
+/// The CPU and the kernel.
+pub fn machine() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let cores = available_parallelism().map_or(1, |n| n.get());
+    let model = cpu_model(&cpuinfo);
+    format!("machine: {model}, {cores} cores, Linux {}", release.trim())
+}
+
+fn cpu_model(cpuinfo: &str) -> &str {
+    let line = cpuinfo.lines().find(|l| l.starts_with("model name"));
+    line.and_then(|l| l.split_once(": "))
+        .map_or("unknown CPU", |(_, model)| model.trim())
+}
+
+/// What else the machine did in the last minute: beside it, times mean little.
+pub fn load() -> String {
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let last_minute = averages.split(' ').next().unwrap_or_default();
+    format!("load before the first run: {last_minute}")
+}
+
+pub fn compilers() -> String {
+    let cc = first_line(cc().arg("--version"));
+    let rustc = first_line(Command::new("rustc").arg("--version"));
+    format!("compilers: {cc}; {rustc}")
+}
+
+/// The C compiler, chosen as make does.
+pub fn cc() -> Command {
+    let name = env::var("CC").unwrap_or_default();
+    let mut words = name.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or("cc"));
+    command.args(words);
+    command
+}
+
+/// How `scripts/c-ring` and cargo compile.
+pub fn flags(c_levels: &[&str]) -> [String; 2] {
+    let script = crate::root().join("scripts/c-ring");
+    let flags = first_line(Command::new(script).arg("--flags"));
+    let manifest = fs::read_to_string(crate::root().join("Cargo.toml")).unwrap_or_default();
+    [
+        // They start with a level.
+        format!(
+            "C's ring (scripts/c-ring): `{} {}`",
+            c_levels.join(" or "),
+            flags.trim_start_matches("-O2 ")
+        ),
+        format!(
+            "our ring: cargo's release profile, `{}`",
+            release_profile(&manifest)
+        ),
+    ]
+}
+
+fn release_profile(manifest: &str) -> String {
+    let section = manifest
+        .lines()
+        .skip_while(|line| *line != "[profile.release]")
+        .skip(1);
+    let settings: Vec<&str> = section.take_while(|line| !line.is_empty()).collect();
+    settings.join(", ")
+}
+
+/// The command that has called this program, which is make's `target`.
+pub fn command(target: &str) -> String {
+    shown(target, env::args().skip(1))
+}
+
+fn shown(target: &str, args: impl Iterator<Item = String>) -> String {
+    let quoted = |arg: String| match arg.contains(' ') {
+        true => format!("'{arg}'"),
+        false => arg,
+    };
+    let args: Vec<String> = args.map(quoted).collect();
+    match args.is_empty() {
+        true => format!("make {target}"),
+        false => format!("make {target} ARGS=\"{}\"", args.join(" ")),
+    }
+}
+
+/// The first line that a program prints, or "unknown".
+fn first_line(command: &mut Command) -> String {
+    let output = command.output().map(|output| output.stdout);
+    let text = String::from_utf8(output.unwrap_or_default()).unwrap_or_default();
+    text.lines().next().unwrap_or("unknown").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_on_the_right() {
+        let text = table(["what", "n"], [["a row", "1"], ["b", "100"]], 1);
+        let rows: Vec<&str> = text.lines().collect();
+        assert_eq!(rows[2..], ["| a row |   1 |", "| b     | 100 |"]);
+    }
+
+    #[test]
+    fn facts_are_found_or_unknown() {
+        let text = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nmodel name\t: other\n";
+        assert_eq!(cpu_model(text), "Some CPU @ 2 GHz");
+        assert_eq!(cpu_model("Hardware: none\n"), "unknown CPU");
+        let manifest = "[profile.dev]\na = 1\n\n[profile.release]\nb = 2\nc = 3\n\n[package]\n";
+        assert_eq!(release_profile(manifest), "b = 2, c = 3");
+    }
+
+    #[test]
+    fn the_command_is_shown_as_it_can_be_typed() {
+        let shown = |args: &[&str]| super::shown("compare", args.iter().map(|a| a.to_string()));
+        assert_eq!(shown(&[]), "make compare");
+        assert_eq!(
+            shown(&["--runs", "25", "--only", "virtio_test default"]),
+            "make compare ARGS=\"--runs 25 --only 'virtio_test default'\""
+        );
+    }
+}

@@ -82,7 +82,7 @@ impl<M: PackedMemory> Packed<M> {
 
     /// All descriptors from the next available one on, each with the flags that
     /// make it available.
-    fn from_next_avail<'a>(
+    fn onward<'a>(
         &self,
         common: &'a Common<M>,
     ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M> {
@@ -191,7 +191,7 @@ impl<M: PackedMemory> Packed<M> {
     /// they were neither available nor used.
     #[cold]
     fn take_back(&self, common: &Common<M>, count: u32) {
-        let chain = self.from_next_avail(common).take(count as usize);
+        let chain = self.onward(common).take(count as usize);
         for (slot, flags) in chain.skip(1) {
             slot.write_flags(flags ^ (AVAIL | USED));
         }
@@ -302,7 +302,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        let slots = self.from_next_avail(common);
+        let slots = self.onward(common);
         self.add_to::<E, true>(common, request, slots)
     }
 

@@ -61,7 +61,7 @@ use Test::{Applied as By, Own};
 use Which::{C, Old, Series};
 
 /// All of them, rows of the documentation's tables.
-pub const RULES: [Rule; 30] = [
+pub const RULES: [Rule; 35] = [
     Rule {
         name: "table-id",
         which: C,
@@ -130,9 +130,56 @@ pub const RULES: [Rule; 30] = [
         which: C,
         what: "a list longer than its count",
         c: "written beyond the table",
-        here: "-EINVAL and one line",
-        why: "as above",
+        here: "-EINVAL and one line; entries after those announced are not read",
+        why: "what follows them may be no list",
         test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "endless-list",
+        which: C,
+        what: "a list that links to itself, in `virtqueue_add_sgs`",
+        c: "counted for ever",
+        here: "-EINVAL and one line after 65,536 entries (split) or 1,048,576 (packed); on a \
+               queue without indirect descriptors -ENOSPC after as many as the ring has",
+        why: "the rings take no longer list; in packed tables the limit is ours",
+        test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "split-table",
+        which: C,
+        what: "a buffer of more than 65,536 entries in a split ring's indirect table",
+        c: "0; `next` wraps around, and the table has no end",
+        here: "-EINVAL and one line; nothing has changed",
+        why: "`next` has 16 bits (2.7.5)",
+        test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "never-fits",
+        which: C,
+        what: "a buffer of more entries than the ring has, without indirect descriptors",
+        c: "-ENOSPC; warns once, whatever the queue",
+        here: "-ENOSPC, and one line, once for each queue",
+        why: "a driver that waits for room would wait for ever",
+        test: Own("c_tests/bad_add.c"),
+    },
+    Rule {
+        name: "not-set-up",
+        which: C,
+        what: "a device that was never set up: a list head in `vqs` is NULL",
+        c: "waits for ever for the device's lock, or crashes",
+        here: "NULL and one line, before the lock is touched; breaking such a device does \
+               nothing, and one line says so",
+        why: "a device of zeros is what a first program has, and on x86 its lock never opens",
+        test: Own("c_tests/create.c"),
+    },
+    Rule {
+        name: "held-lock",
+        which: C,
+        what: "the device's lock does not open within a second",
+        c: "waits",
+        here: "waits, too, and writes one line",
+        why: "nobody may ever have set it up",
+        test: Own("c_tests/lock.c"),
     },
     Rule {
         name: "sizes",
@@ -146,11 +193,10 @@ pub const RULES: [Rule; 30] = [
     Rule {
         name: "serialised",
         which: C,
-        what: "breaking a queue beside `virtqueue_resize`; `vring_notification_data` beside an \
-               add, as in a notify function that runs without the lock",
+        what: "breaking or mending a queue beside `virtqueue_resize`",
         c: "allowed",
-        here: "the caller's to serialise",
-        why: "what they read is replaced, or written without an atomic, by the other",
+        here: "the caller serialises: a resize runs alone",
+        why: "a resize replaces the ring, and nobody may look at the queue meanwhile",
         test: Own("include/virtio_ring.h says it"),
     },
     Rule {
@@ -250,7 +296,7 @@ pub const RULES: [Rule; 30] = [
         which: C,
         what: "the bad used entry's line",
         c: "`NAME:id 300 out of range`",
-        here: "the same behind `virtio_ring: virtqueue_get_buf: `",
+        here: "the same after `virtio_ring: virtqueue_get_buf: `",
         why: "every line says whose it is",
         test: Own("c_tests/get_buf.c"),
     },

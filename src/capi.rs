@@ -52,7 +52,7 @@ pub unsafe extern "C" fn virtqueue_add_sgs(
     data: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe {
         ((*ops(vq)).add_sgs)(
             vq,
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn virtqueue_add_outbuf(
     data: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).add_outbuf)(vq, sg, num, data) }
 }
 
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf(
     data: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).add_inbuf)(vq, sg, num, data) }
 }
 
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
     ctx: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).add_inbuf_ctx)(vq, sg, num, data, ctx) }
 }
 
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).kick_prepare)(vq) }
 }
 
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).notify)(vq) }
 }
 
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).kick)(vq) }
 }
 
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).get_buf_ctx)(vq, len, ctx) }
 }
 
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).get_buf)(vq, len) }
 }
 
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint)
 /// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).disable_cb)(vq) }
 }
 
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_uint {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).enable_cb_prepare)(vq) }
 }
 
@@ -186,7 +186,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_ui
 /// thread, without a lock. False on a broken queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uint) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).poll)(vq, last_used_idx) }
 }
 
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uin
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).enable_cb)(vq) }
 }
 
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).enable_cb_delayed)(vq) }
 }
 
@@ -213,21 +213,21 @@ pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).detach_unused_buf)(vq) }
 }
 
 /// Queue size in descriptors. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_vring_size(vq: *const virtqueue) -> c_uint {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).size)(vq) }
 }
 
 /// Has the queue given up on its device? From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_is_broken(vq: *const virtqueue) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).is_broken)(vq) }
 }
 
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn virtqueue_is_broken(vq: *const virtqueue) -> bool {
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_addr_t {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).address)(vq, Area::Desc) }
 }
 
@@ -245,7 +245,7 @@ pub unsafe extern "C" fn virtqueue_get_desc_addr(vq: *const virtqueue) -> dma_ad
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_addr_t {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).address)(vq, Area::Avail) }
 }
 
@@ -254,7 +254,7 @@ pub unsafe extern "C" fn virtqueue_get_avail_addr(vq: *const virtqueue) -> dma_a
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_addr_t {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).address)(vq, Area::Used) }
 }
 
@@ -263,7 +263,7 @@ pub unsafe extern "C" fn virtqueue_get_used_addr(vq: *const virtqueue) -> dma_ad
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_vring(vq: *const virtqueue) -> *const vring {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).vring)(vq) }
 }
 
@@ -272,7 +272,7 @@ pub unsafe extern "C" fn virtqueue_get_vring(vq: *const virtqueue) -> *const vri
 /// none. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_interrupt(irq: c_int, vq: *mut c_void) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq.cast())).interrupt)(vq.cast()) }
 }
 
@@ -316,7 +316,7 @@ pub unsafe extern "C" fn vring_create_virtqueue(
         name,
         dma_dev: None,
     };
-    // SAFETY: the caller's device and name.
+    // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
 }
 
@@ -352,7 +352,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
         name,
         dma_dev: Some(dma_dev),
     };
-    // SAFETY: the caller's device and name.
+    // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
 }
 
@@ -394,7 +394,7 @@ pub unsafe extern "C" fn vring_new_virtqueue(
         name,
         dma_dev: None,
     };
-    // SAFETY: the caller's device, name and memory.
+    // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
 }
 
@@ -428,7 +428,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
         name,
         dma_dev: None,
     };
-    // SAFETY: the caller's device, name and memory.
+    // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
 }
 
@@ -436,7 +436,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
 /// forgotten. Runs alone: no call may be under way on the queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).delete)(vq) }
 }
 
@@ -453,7 +453,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
         | 1 << feature::VIRTIO_F_RING_PACKED
         | 1 << feature::VIRTIO_F_ORDER_PLATFORM
         | 1 << feature::VIRTIO_F_NOTIFICATION_DATA;
-    // SAFETY: the caller's device.
+    // SAFETY: live device.
     let device = unsafe { DeviceRef::new(vdev, platform::abi_version()) };
     device.set_features(device.features() & (!TRANSPORT | OURS));
 }
@@ -463,7 +463,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
 /// # Safety
 /// As for [`DeviceRef::new`].
 unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool, function: &'static str) {
-    // SAFETY: the caller's device and lock; only queues are on its list.
+    // SAFETY: live device; only live queues are on its list.
     unsafe {
         let device = DeviceRef::new(vdev, platform::abi_version());
         if !device.has_list() {
@@ -478,7 +478,7 @@ unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool, function: &'sta
 /// Breaks all queues of a device. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
-    // SAFETY: the caller's device.
+    // SAFETY: live device.
     unsafe { set_all_broken(dev, true, "virtio_break_device") }
 }
 
@@ -486,21 +486,21 @@ pub unsafe extern "C" fn virtio_break_device(dev: *mut virtio_device) {
 /// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtio_unbreak_device(dev: *mut virtio_device) {
-    // SAFETY: the caller's device.
+    // SAFETY: live device.
     unsafe { set_all_broken(dev, false, "__virtio_unbreak_device") }
 }
 
 /// Breaks a queue: it adds and gives back nothing more. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtqueue_break(vq: *mut virtqueue) {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).set_broken)(vq, true) }
 }
 
 /// Mends a queue: for probing and restoring its device only. From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).set_broken)(vq, false) }
 }
 
@@ -514,7 +514,7 @@ pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).use_wrap_counter)(vq) }
 }
 
@@ -523,7 +523,7 @@ pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).set_premapped)(vq) }
 }
 
@@ -545,7 +545,7 @@ pub unsafe extern "C" fn virtqueue_reset(
     recycle: vq_recycle_t,
     recycle_done: vq_recycle_done_t,
 ) -> c_int {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).reset)(vq, recycle, recycle_done) }
 }
 
@@ -554,7 +554,7 @@ pub unsafe extern "C" fn virtqueue_reset(
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).dma_dev)(vq) }
 }
 
@@ -582,7 +582,7 @@ pub unsafe extern "C" fn virtqueue_resize(
     } else {
         None
     };
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).resize)(vq, num, recycle, done) }
 }
 
@@ -592,7 +592,7 @@ pub unsafe extern "C" fn virtqueue_resize(
 /// From any thread, also from a notify function that runs without the lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_notification_data(vq: *mut virtqueue) -> u32 {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { u32::from(((*ops(vq)).next_offset)(vq)) << 16 | (&raw const (*vq).index).read() }
 }
 
@@ -708,7 +708,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
         name,
         dma_dev: None,
     };
-    // SAFETY: the caller's device, name and memory.
+    // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
 }
 
@@ -755,7 +755,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
         name,
         dma_dev: None,
     };
-    // SAFETY: the caller's device, name and memory.
+    // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
 }
 
@@ -781,7 +781,7 @@ pub unsafe extern "C" fn vring_lent_size(
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u64 {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).enable_cb_prepare64)(vq) }
 }
 
@@ -789,6 +789,6 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u6
 /// any thread, without a lock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_poll64(vq: *mut virtqueue, token: u64) -> bool {
-    // SAFETY: the caller's queue.
+    // SAFETY: live queue.
     unsafe { ((*ops(vq)).poll64)(vq, token) }
 }

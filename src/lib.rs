@@ -7,6 +7,9 @@
 //! own without unsafe code) -> the memory that the device can write
 //! ([`ring::shared`]). [`abi`] has C's types, [`platform`] what the library needs
 //! of its surroundings: memory, lock, clock, stderr, settings.
+//!
+//! `docs/safety.md` states the invariants that `SAFETY` comments name, and who upholds
+//! each.
 
 #![no_std]
 #![warn(missing_docs)]

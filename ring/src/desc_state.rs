@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::mem;
 
-use super::{BadId, Data};
+use super::{BadId, Data, Id};
 
 /// One id. Most buffers are plain: one id, no table of their own, no context.
 /// Free slots are plain, too, so that a plain buffer has nothing to write here
@@ -21,14 +21,14 @@ struct Slot {
     data: Option<Data>,
     /// The next free id, or the next of the chain.
     next: u16,
-    /// The last id of the chain, and [`SPECIAL`]; plain: this id.
+    /// The last id of the chain, and [`HAS_EXTRA`]; plain: this id.
     last: u32,
     /// How many ids the chain has; plain: 1.
     count: u16,
 }
 
 /// In `last`: there is something in `extras` for this id.
-const SPECIAL: u32 = 1 << 31;
+const HAS_EXTRA: u32 = 1 << 31;
 
 /// What few buffers have.
 pub struct Extra<T> {
@@ -42,33 +42,33 @@ pub struct Extra<T> {
 #[derive(Clone, Copy)]
 pub struct Chain {
     /// First id, the buffer's.
-    pub head: u32,
+    pub head: Id,
     /// Last id.
-    pub last: u32,
+    pub last: Id,
     /// How many.
     pub count: u32,
-    /// The id behind the last in the free list.
-    pub after: u32,
+    /// The id after the last in the free list.
+    pub after: Id,
     /// How many ids are free without these.
     pub num_free: u32,
 }
 
 /// What was in flight under an id: the driver's data, how many ids are free
-/// now, and how many of them the buffer had. (What is most frequent has a way of
-/// its own all through.)
+/// now, and how many of them the buffer had. (Single ids, the most frequent, are
+/// a case of their own, so that all code for them is, too.)
 pub enum Released {
     /// One id, and nothing more.
-    Plain(Data, u32),
+    Single(Data, u32),
     /// Several.
     Chain(Data, u32, u16),
-    /// There is more: [`DescStates::take_extra`] has it.
-    Special(Data, u32, u16),
+    /// A context or a table, too: [`DescStates::take_extra`] has it.
+    WithExtra(Data, u32, u16),
 }
 
 /// A walk along the free list, to take a chain off its top.
 pub struct Walk<'a> {
     slots: &'a mut [Slot],
-    free_head: &'a mut u32,
+    free_head: &'a mut Id,
     num_free: &'a mut u32,
 }
 
@@ -81,7 +81,7 @@ impl Walk<'_> {
 
     /// The id after `id` in the free list.
     #[inline(always)]
-    pub fn next_of(&self, id: u32) -> Option<u32> {
+    pub fn next_of(&self, id: Id) -> Option<Id> {
         Some(self.slots.get(id as usize)?.next.into())
     }
 
@@ -106,7 +106,7 @@ pub struct DescStates<T> {
     slots: Box<[Slot]>,
     num_free: u32,
     /// Top of the free list; stale while nothing is free.
-    free_head: u32,
+    free_head: Id,
     extras: Box<[Extra<T>]>,
 }
 
@@ -152,7 +152,7 @@ impl<T> DescStates<T> {
     }
 
     /// The id on top of the free list.
-    pub fn first_free(&self) -> u32 {
+    pub fn first_free(&self) -> Id {
         self.free_head
     }
 
@@ -168,15 +168,15 @@ impl<T> DescStates<T> {
 
     /// Notes what few buffers have, for the one in flight under `id`.
     #[inline(always)]
-    pub fn add_extra(&mut self, id: u32, ctx: *mut c_void, table: Option<T>) {
+    pub fn add_extra(&mut self, id: Id, ctx: *mut c_void, table: Option<T>) {
         if table.is_none() && ctx.is_null() {
             return;
         }
         let i = id as usize;
         if let (Some(slot), Some(extra)) = (self.slots.get_mut(i), self.extras.get_mut(i)) {
-            slot.last |= SPECIAL;
+            slot.last |= HAS_EXTRA;
             extra.ctx = ctx;
-            // (No buffer leaves a table behind.)
+            // (A buffer that came back has left no table here.)
             if table.is_some() {
                 extra.table = table;
             }
@@ -185,7 +185,7 @@ impl<T> DescStates<T> {
 
     /// The id after `id` in the free list.
     #[inline(always)]
-    pub fn next_of(&self, id: u32) -> Option<u32> {
+    pub fn next_of(&self, id: Id) -> Option<Id> {
         Some(self.slots.get(id as usize)?.next.into())
     }
 
@@ -201,7 +201,7 @@ impl<T> DescStates<T> {
 
     /// Puts the chain of `id` on top of the free list.
     #[inline(always)]
-    pub fn release(&mut self, id: u32) -> Result<Released, BadId> {
+    pub fn release(&mut self, id: Id) -> Result<Released, BadId> {
         let slot = self.slots.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
         let data = slot.data.take().ok_or(BadId::NotAHead)?;
         let last = slot.last;
@@ -210,26 +210,26 @@ impl<T> DescStates<T> {
             self.free_head = id;
             let num_free = self.num_free + 1;
             self.num_free = num_free;
-            return Ok(Released::Plain(data, num_free));
+            return Ok(Released::Single(data, num_free));
         }
         slot.last = id;
         let count = mem::replace(&mut slot.count, 1);
-        if let Some(end) = self.slots.get_mut((last & !SPECIAL) as usize) {
+        if let Some(end) = self.slots.get_mut((last & !HAS_EXTRA) as usize) {
             end.next = self.free_head as u16;
         }
         self.free_head = id;
         let num_free = self.num_free + u32::from(count);
         self.num_free = num_free;
-        Ok(if last & SPECIAL == 0 {
+        Ok(if last & HAS_EXTRA == 0 {
             Released::Chain(data, num_free, count)
         } else {
-            Released::Special(data, num_free, count)
+            Released::WithExtra(data, num_free, count)
         })
     }
 
     /// What a released buffer that was special had.
-    pub fn take_extra(&mut self, id: u16) -> Option<Extra<T>> {
-        let extra = self.extras.get_mut(usize::from(id))?;
+    pub fn take_extra(&mut self, id: Id) -> Option<Extra<T>> {
+        let extra = self.extras.get_mut(id as usize)?;
         Some(Extra {
             ctx: extra.ctx,
             table: extra.table.take(),
@@ -237,14 +237,14 @@ impl<T> DescStates<T> {
     }
 
     /// Is a buffer in flight under `id`?
-    pub fn is_in_flight(&self, id: u32) -> bool {
+    pub fn is_in_flight(&self, id: Id) -> bool {
         let slot = self.slots.get(id as usize);
         slot.is_some_and(|slot| slot.data.is_some())
     }
 
     /// The lowest id in flight.
-    pub fn first_in_flight(&self) -> Option<u16> {
+    pub fn first_in_flight(&self) -> Option<Id> {
         let id = self.slots.iter().position(|slot| slot.data.is_some())?;
-        Some(id as u16)
+        Some(id as Id)
     }
 }

@@ -53,9 +53,13 @@ mod flag {
 /// What the driver gave with a buffer, and gets back with it.
 pub type Data = NonNull<c_void>;
 
+/// The number of a descriptor, or of a buffer in flight: in the ring 16 bits, or 32
+/// in a split ring's used element. One that a device wrote is not checked.
+pub type Id = u32;
+
 /// One element of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffer {
+pub struct Element {
     /// Address, as the device sees it.
     pub address: u64,
     /// Length in bytes.
@@ -64,7 +68,7 @@ pub struct Buffer {
     pub device_writes: bool,
 }
 
-impl Buffer {
+impl Element {
     fn flags(self) -> u16 {
         if self.device_writes { flag::WRITE } else { 0 }
     }
@@ -93,7 +97,7 @@ pub trait Elements {
     /// first error, which is the mapping's or `write`'s own.
     fn each<E: From<Unmapped>>(
         &self,
-        write: impl FnMut(Buffer, bool) -> Result<(), E>,
+        write: impl FnMut(Element, bool) -> Result<(), E>,
     ) -> Result<(), E>;
 }
 
@@ -101,10 +105,10 @@ pub trait Elements {
 #[derive(Clone)]
 pub struct Listed<I>(pub I);
 
-impl<I: ExactSizeIterator<Item = Result<Buffer, Unmapped>> + Clone> Elements for Listed<I> {
+impl<I: ExactSizeIterator<Item = Result<Element, Unmapped>> + Clone> Elements for Listed<I> {
     fn each<E: From<Unmapped>>(
         &self,
-        mut write: impl FnMut(Buffer, bool) -> Result<(), E>,
+        mut write: impl FnMut(Element, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut elements = self.0.clone();
         while let Some(element) = elements.next() {
@@ -180,7 +184,7 @@ pub struct UsedElement {
     /// The used position that it is at.
     pub at: u64,
     /// Under which id the buffer is said to be in flight; not checked.
-    pub id: u32,
+    pub id: Id,
     /// Bytes that the device says it wrote; not checked.
     pub length: u32,
     /// The packed descriptor's flags; split: WRITE.
@@ -351,7 +355,7 @@ pub trait Ring: Sized {
         }
         common.event_triggered.set(false);
         // The position first: a poller that already sees the cleared ring must
-        // not see the old position behind it, and go to sleep.
+        // not see the old position after it, and go to sleep.
         common.used.restart(Self::START);
         common.memory.write_barrier();
         Self::clear(common);
@@ -469,7 +473,7 @@ pub trait Ring: Sized {
         &mut self,
         common: &Common<Self::Memory>,
         accept: impl FnOnce(&Self, &UsedElement) -> bool,
-    ) -> Option<(u32, Result<Released, BadId>)> {
+    ) -> Option<(Id, Result<Released, BadId>)> {
         let used = self.next_used(common)?;
         if !accept(self, &used) {
             return None;
@@ -478,7 +482,7 @@ pub trait Ring: Sized {
     }
 
     /// What a buffer that came back `special` had.
-    fn take_extra(&mut self, id: u16) -> Option<Extra<<Self::Memory as Memory>::Table>>;
+    fn take_extra(&mut self, id: Id) -> Option<Extra<<Self::Memory as Memory>::Table>>;
 
     /// Asks the device not to interrupt; a hint. On any thread: drivers call it
     /// from the interrupt, without the lock.
@@ -494,13 +498,13 @@ pub trait Ring: Sized {
 
     /// Takes back a buffer of a stopped device's, the lowest id first: that id
     /// and the buffer.
-    fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<(u16, Released)>;
+    fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<(Id, Released)>;
 
     /// Is the buffer at used position `at` used?
     fn is_used_at(common: &Common<Self::Memory>, at: u64) -> bool;
 
     /// Is there a used buffer that get_buf has not taken?
-    /// Or was one taken while this looked? The next may be waiting behind it.
+    /// Also true if get_buf took one while this looked, since the next may be waiting.
     fn more_used(common: &Common<Self::Memory>) -> bool {
         Self::poll_position(common, |_| true)
     }
@@ -540,8 +544,8 @@ pub trait Ring: Sized {
     /// before it looks at the event (2.7.7, 2.8.10), and D came before P. Then
     /// the ring as read shows that use, or a later write to the same place.
     /// What hides the use comes after a take: the flags of the next buffers'
-    /// descriptors, of a chain's, too, or the used index, behind a write
-    /// barrier, which is behind the store of a later position (in
+    /// descriptors, of a chain's, too, or the used index, after a write
+    /// barrier, which follows the store of a later position (in
     /// [`Self::restart`], too). The read barrier here pairs with
     /// it: the second look finds a position beyond p, and the answer is true.
     ///

@@ -6,7 +6,7 @@
 //! passes are those of a ring of [`Memory::size`] entries; an implementation
 //! must be sound for any other, too (it masks them).
 
-use super::{Buffer, Elements, Unmapped};
+use super::{Element, Elements, Id, Unmapped};
 
 /// A running number that one thread at a time writes and others read.
 pub trait Number {
@@ -81,11 +81,11 @@ pub trait Memory {
     /// Queue size, 1 to [`super::MAX_SIZE`].
     fn size(&self) -> u16;
 
-    /// Everything before, before everything behind (`virtio_mb`).
+    /// Orders all earlier accesses before all later ones (`virtio_mb`).
     fn full_barrier(&self);
-    /// Reads before, before reads behind (`virtio_rmb`).
+    /// Orders earlier reads before later reads (`virtio_rmb`).
     fn read_barrier(&self);
-    /// Writes before, before writes behind (`virtio_wmb`).
+    /// Orders earlier writes before later writes (`virtio_wmb`).
     fn write_barrier(&self);
 
     /// Writes an indirect table of `entries` elements for the chain whose id is
@@ -94,10 +94,10 @@ pub trait Memory {
     /// of the driver's half places any.
     fn place_table<const HEAP: bool>(
         &self,
-        id: u16,
+        id: Id,
         entries: u32,
         elements: &impl Elements,
-        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<Self::Table>, TableError>;
 }
 

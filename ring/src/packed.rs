@@ -7,7 +7,7 @@ use super::desc_state::{Chain, DescStates, Extra, Released};
 use super::memory::{Descriptor, Flag, Number, PackedDescriptor, PackedMemory};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
-use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement, flag};
+use super::{AddError, Added, BadId, Common, Elements, Id, Request, Ring, UsedElement, flag};
 
 /// Descriptor flags that tell whose it is (2.8.1): available when they differ,
 /// used when both equal the used wrap counter.
@@ -248,7 +248,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         &self.states
     }
 
-    fn take_extra(&mut self, id: u16) -> Option<Extra<M::Table>> {
+    fn take_extra(&mut self, id: Id) -> Option<Extra<M::Table>> {
         self.states.take_extra(id)
     }
 
@@ -271,7 +271,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let slot = slot.ok_or_else(AddError::bug)?;
         // In a table neither order nor ids have to be said (2.8.7).
         let table = common.memory.place_table::<HEAP>(
-            id as u16,
+            id,
             request.entries,
             &request.elements,
             |element, _, _| element.chained(0, 0),
@@ -365,11 +365,11 @@ impl<M: PackedMemory> Ring for Packed<M> {
     #[inline(always)]
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
         match self.states.release(used.id) {
-            Ok(plain @ Released::Plain(..)) => {
+            Ok(single @ Released::Single(..)) => {
                 self.advance(common, used.at, 1);
-                Ok(plain)
+                Ok(single)
             }
-            Ok(chain @ (Released::Chain(_, _, count) | Released::Special(_, _, count))) => {
+            Ok(chain @ (Released::Chain(_, _, count) | Released::WithExtra(_, _, count))) => {
                 self.advance(common, used.at, count.into());
                 Ok(chain)
             }
@@ -417,9 +417,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
         !Self::is_used_at(common, at)
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
         let id = self.states.first_in_flight()?;
-        let released = self.states.release(id.into()).ok()?;
+        let released = self.states.release(id).ok()?;
         common.ever_added.set(true);
         Some((id, released))
     }

@@ -59,7 +59,7 @@ impl<N: Number> Position<N> {
         self.get() != self.start.get()
     }
 
-    /// Goes back to `start` in the lap of 2^16 behind the present one: a token
+    /// Goes back to `start` in the lap of 2^16 after the present one: a token
     /// from before never reads as "nothing new".
     pub fn restart(&self, start: u64) {
         let number = (self.get_own() | 0xffff).wrapping_add(1) | start;

@@ -4,7 +4,7 @@
 use super::desc_state::{Chain, DescStates, Extra, Released};
 use super::memory::{Descriptor, Flag, Number, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
-use super::{AddError, Added, BadId, Common, Elements, Request, Ring, UsedElement, flag};
+use super::{AddError, Added, BadId, Common, Elements, Id, Request, Ring, UsedElement, flag};
 
 /// How many may be made available without a `kick_prepare`: of one more, the
 /// device's event would tell as much as of none.
@@ -40,7 +40,7 @@ impl<M: SplitMemory> Split<M> {
         write_flags(common);
     }
 
-    /// Moves the used position behind `at`.
+    /// Moves the used position past `at`.
     #[inline(always)]
     fn advance(common: &Common<M>, at: u64) {
         common.used.set(at + 1);
@@ -51,7 +51,7 @@ impl<M: SplitMemory> Split<M> {
 
     /// Makes the chain at `head` available (2.7.13).
     #[inline(always)]
-    fn publish(&mut self, common: &Common<M>, head: u32, num_free: u32) -> Added {
+    fn publish(&mut self, common: &Common<M>, head: Id, num_free: u32) -> Added {
         let rings = common.memory.rings();
         let available = common.available.get_own();
         rings.write_avail_ring(available as u32, head as u16);
@@ -96,7 +96,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         &self.states
     }
 
-    fn take_extra(&mut self, id: u16) -> Option<Extra<M::Table>> {
+    fn take_extra(&mut self, id: Id) -> Option<Extra<M::Table>> {
         self.states.take_extra(id)
     }
 
@@ -120,7 +120,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         let descriptor = common.memory.descriptors().get(head as usize);
         let descriptor = descriptor.ok_or_else(AddError::bug)?;
         let table = common.memory.place_table::<HEAP>(
-            head as u16,
+            head,
             request.entries,
             &request.elements,
             |element, i, more| {
@@ -233,9 +233,9 @@ impl<M: SplitMemory> Ring for Split<M> {
     #[inline(always)]
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
         match self.states.release(used.id) {
-            Ok(plain @ Released::Plain(..)) => {
+            Ok(single @ Released::Single(..)) => {
                 Self::advance(common, used.at);
-                Ok(plain)
+                Ok(single)
             }
             Ok(chain) => {
                 Self::advance(common, used.at);
@@ -283,9 +283,9 @@ impl<M: SplitMemory> Ring for Split<M> {
         common.memory.rings().used_idx().wrapping_sub(used) <= wait
     }
 
-    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(u16, Released)> {
+    fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
         let id = self.states.first_in_flight()?;
-        let released = self.states.release(id.into()).ok()?;
+        let released = self.states.release(id).ok()?;
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);

@@ -8,7 +8,7 @@
 use core::ffi::{c_uint, c_ulong};
 use core::mem::{offset_of, size_of};
 
-use ring::{Buffer, Elements, Unmapped};
+use ring::{Element, Elements, Unmapped};
 
 /// One entry of a list of buffer parts, as in the tools' headers.
 #[repr(C)]
@@ -79,8 +79,8 @@ impl scatterlist {
     /// What the ring needs to know of the entry. `PREMAPPED`: the driver gave the
     /// device's address.
     #[inline(always)]
-    fn element<const PREMAPPED: bool>(&self, device_writes: bool) -> Buffer {
-        Buffer {
+    fn element<const PREMAPPED: bool>(&self, device_writes: bool) -> Element {
+        Element {
             address: if PREMAPPED {
                 self.dma_address
             } else {
@@ -122,7 +122,7 @@ impl SgArray<'_> {
                 return None;
             }
         }
-        // SAFETY: as above.
+        // SAFETY: the same.
         let is_end = unsafe { (*first.add(last)).page_link } & END != 0;
         is_end.then(|| Self {
             // SAFETY: these `announced` entries were just seen.
@@ -136,13 +136,13 @@ impl Elements for SgArray<'_> {
     #[inline(always)]
     fn each<E: From<Unmapped>>(
         &self,
-        mut write: impl FnMut(Buffer, bool) -> Result<(), E>,
+        mut write: impl FnMut(Element, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some((last, others)) = self.entries.split_last() else {
             return Ok(());
         };
         for sg in others {
-            let element = Buffer {
+            let element = Element {
                 // Neither mark is set: `new` looked.
                 address: sg.page_link.wrapping_add(sg.offset.into()),
                 length: sg.length,
@@ -175,7 +175,7 @@ impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
         let mut count = out_lists + in_lists;
         // What follows the last entry is not there: `each` has to know which is
         // the last.
-        // SAFETY: the caller's pointers.
+        // SAFETY: program's arguments.
         while count > 0 && unsafe { *lists.add(count - 1) }.is_null() {
             count -= 1;
         }
@@ -194,7 +194,7 @@ impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
         let mut count = 0;
         for &first in self.lists {
             let mut sg = first;
-            // SAFETY: `new`.
+            // SAFETY: well-formed list (`new`).
             while let Some(entry) = unsafe { sg.as_ref() } {
                 if count == limit {
                     return None;
@@ -206,7 +206,7 @@ impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
                 if count == limit {
                     return None;
                 }
-                // SAFETY: `new`; the entry is not the last.
+                // SAFETY: well-formed list (`new`), and this entry is not its last.
                 sg = unsafe { following(sg) };
             }
         }
@@ -218,14 +218,14 @@ impl<const PREMAPPED: bool> Elements for SgLists<'_, PREMAPPED> {
     #[inline(always)]
     fn each<E: From<Unmapped>>(
         &self,
-        mut write: impl FnMut(Buffer, bool) -> Result<(), E>,
+        mut write: impl FnMut(Element, bool) -> Result<(), E>,
     ) -> Result<(), E> {
         let last = self.lists.last();
         for (i, first) in self.lists.iter().enumerate() {
             let device_writes = i >= self.out_lists;
             let is_last_list = last.is_some_and(|last| core::ptr::eq(first, last));
             let mut sg = *first;
-            // SAFETY: `new`.
+            // SAFETY: well-formed list (`new`).
             while let Some(entry) = unsafe { sg.as_ref() } {
                 let mut more = true;
                 if entry.page_link & END != 0 {
@@ -233,7 +233,7 @@ impl<const PREMAPPED: bool> Elements for SgLists<'_, PREMAPPED> {
                     more = !is_last_list;
                     sg = core::ptr::null();
                 } else {
-                    // SAFETY: `new`; the entry is not the last.
+                    // SAFETY: well-formed list (`new`), and this entry is not its last.
                     sg = unsafe { following(sg) };
                     if sg.is_null() {
                         unlikely();

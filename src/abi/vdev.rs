@@ -159,20 +159,20 @@ impl DeviceRef {
     /// The negotiated features.
     pub fn features(self) -> u64 {
         let features: *mut u64 = member!(self, features);
-        // SAFETY: by `new`.
+        // SAFETY: live device (`new`).
         unsafe { features.read() }
     }
 
     /// Replaces the features.
     pub fn set_features(self, features: u64) {
         let member: *mut u64 = member!(self, features);
-        // SAFETY: by `new`.
+        // SAFETY: live device (`new`).
         unsafe { member.write(features) }
     }
 
     /// `dev.parent`, at the same place in all layouts.
     pub fn parent(self) -> *mut device {
-        // SAFETY: by `new`.
+        // SAFETY: live device (`new`).
         unsafe { (*self.device).dev.parent }
     }
 
@@ -265,7 +265,7 @@ impl DeviceRef {
         while node != head {
             // `list` is the first member, so a node is its queue.
             f(node.cast());
-            // SAFETY: as above.
+            // SAFETY: the same.
             node = unsafe { (*node).next };
         }
     }

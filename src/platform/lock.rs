@@ -23,9 +23,9 @@ impl SpinGuard {
     /// # Safety
     /// `lock` was set up with `pthread_spin_init` and outlives the guard.
     pub unsafe fn new(lock: *mut c_int, who: impl Display) -> Self {
-        // SAFETY: as the caller says.
+        // SAFETY: the caller upholds this function's contract.
         if unsafe { libc::pthread_spin_trylock(lock) } != 0 {
-            // SAFETY: as above.
+            // SAFETY: the caller upholds this function's contract.
             unsafe { wait(lock, &who) };
         }
         Self(lock)
@@ -44,7 +44,7 @@ unsafe fn wait(lock: *mut c_int, who: &dyn Display) {
     loop {
         for _ in 0..TRIES {
             spin_loop();
-            // SAFETY: as the caller says.
+            // SAFETY: the caller upholds this function's contract.
             if unsafe { libc::pthread_spin_trylock(lock) } == 0 {
                 return;
             }

@@ -53,7 +53,7 @@ const PERIOD: u64 = 5_000;
 /// had: one number, so that no thread sees one without the other.
 static PERIOD_NOW: AtomicU64 = AtomicU64::new(0);
 
-/// Lines left out that nobody was told of yet.
+/// Suppressed lines that no line has reported yet.
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
 fn is_one_too_many() -> bool {
@@ -121,7 +121,7 @@ impl Display for QueueName {
         if self.0.is_null() {
             return f.write_str("(null)");
         }
-        // SAFETY: `new`.
+        // SAFETY: program's arguments (`new`).
         let name = unsafe { CStr::from_ptr(self.0) }.to_bytes();
         let start = name.get(..NAME_LENGTH).unwrap_or(name);
         for chunk in start.utf8_chunks() {

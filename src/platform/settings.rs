@@ -93,7 +93,7 @@ fn layout() -> AbiVersion {
             // Nobody says what the structures are, and a guess would read wrong
             // ones.
             complain(NAME, value, KNOWN);
-            // SAFETY: always sound.
+            // SAFETY: it has no preconditions.
             unsafe { libc::abort() }
         }
     }

@@ -10,7 +10,7 @@ pub struct Symbols {
     pub kmalloc_fake: *const *mut c_void,
     /// First byte of the range that is never freed.
     pub kfree_ignore_start: *const *mut c_void,
-    /// First byte behind it.
+    /// First byte after it.
     pub kfree_ignore_end: *const *mut c_void,
     /// Set at link time by `virtio_ring.pc`.
     pub abi_6_1: *const c_void,

@@ -119,7 +119,7 @@ unsafe fn add_three_out<R: RingKind>(
     sg: *const scatterlist,
     data: *mut c_void,
 ) -> c_int {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Outbuf) }
 }
 
@@ -133,7 +133,7 @@ unsafe fn add_three_in<R: RingKind>(
     sg: *const scatterlist,
     data: *mut c_void,
 ) -> c_int {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Inbuf) }
 }
 
@@ -150,7 +150,7 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe { add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call) }
 }
 
@@ -167,7 +167,7 @@ unsafe fn add_long_table<R: RingKind>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe { add_array::<R, true, true, true>(vq, sg, num, data, ctx, call) }
 }
 
@@ -186,7 +186,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let (queue, elements) = unsafe {
         (
             Handle::<R>::new(vq),
@@ -212,11 +212,11 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
             driver.add_run::<_, LONG>(common, &request)
         };
         if let Ok(added) = result {
-            // SAFETY: the caller.
+            // SAFETY: the caller upholds this function's contract.
             return unsafe { finish(&queue, added) };
         }
     }
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe {
         if TABLE && !HEAP {
             add_long_table::<R>(vq, sg, num, data, ctx, call)
@@ -272,7 +272,7 @@ unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
     } else {
         AddCall::InSgs
     };
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let (queue, lists) = unsafe {
         (
             Handle::<R>::new(vq),
@@ -283,7 +283,7 @@ unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
     let limit = most.min(MAX_COUNTED);
     match (NonNull::new(data), lists.count(limit)) {
         (Some(data), Some(entries @ 1..)) => {
-            // SAFETY: the caller.
+            // SAFETY: the caller upholds this function's contract.
             unsafe { add(&queue, lists, entries, data, ctx, call, table) }
         }
         (None, _) => invalid(&queue, call.function(), format_args!("data is NULL")),
@@ -297,7 +297,7 @@ unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
             call.function(),
             format_args!("more than {limit} entries"),
         ),
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         (_, None) => unsafe { refused::<R>(vq, limit + 1, call) },
     }
 }
@@ -334,7 +334,7 @@ unsafe fn add<R: RingKind>(
     };
     // The reference to the driver's half ends before the program's functions are
     // called: they may call us.
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     let driver = unsafe { queue.driver() };
     let result = if table && entries > 1 {
         driver.add_with_table(queue.common(), &request)
@@ -342,10 +342,10 @@ unsafe fn add<R: RingKind>(
         driver.add_direct(queue.common(), &request)
     };
     match result {
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         Ok(added) => unsafe { finish(queue, added) },
         Err(AddError::Unmapped) => R::UNMAPPED,
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         Err(_) => unsafe { refused::<R>(queue.public(), entries, call) },
     }
 }
@@ -358,7 +358,7 @@ unsafe fn add<R: RingKind>(
 unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
     queue.publish_num_free(added.num_free);
     if added.unannounced_full {
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         return unsafe { kick_early::<R>(queue.public()) };
     }
     0
@@ -373,7 +373,7 @@ unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
 #[inline(never)]
 unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) -> c_int {
     let function = call.function();
-    // SAFETY: the caller's live queue.
+    // SAFETY: live queue.
     let queue = unsafe { Handle::<R>::new(vq) };
     let common = queue.common();
     if common.is_broken() {
@@ -387,14 +387,14 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
             format_args!("{entries} entries, an indirect table has {most} at most"),
         );
     }
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     let num_free = unsafe { queue.driver() }.num_free();
     if entries <= num_free {
         // A bug of the ring's, or another thread has just mended the queue.
         return -libc::EIO;
     }
     let size = common.memory().size().into();
-    // SAFETY: the caller's live queue.
+    // SAFETY: live queue.
     if entries > size && !unsafe { (*queue.0).was_too_small.swap(true, Relaxed) } {
         queue.complain(
             function,
@@ -431,7 +431,7 @@ unsafe fn add_any_list<R: RingKind>(
 ) -> c_int {
     let function = call.function();
     let out = call.direction() == Direction::Out;
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let (queue, list) = unsafe {
         (
             Handle::<R>::new(vq),
@@ -451,7 +451,7 @@ unsafe fn add_any_list<R: RingKind>(
         ));
     }
     if num > most_entries::<R>(&queue) {
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         return unsafe { refused::<R>(vq, num, call) };
     }
     match list.count(num) {
@@ -459,7 +459,7 @@ unsafe fn add_any_list<R: RingKind>(
         Some(length) if length < num => {
             bad(format_args!("list has {length} entries, {num} announced"))
         }
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         Some(_) => unsafe {
             let add_sgs = (*queue.base_ops()).add_sgs;
             add_sgs(vq, &sg, out.into(), (!out).into(), data.as_ptr(), ctx)

@@ -47,7 +47,7 @@ pub struct CreateArgs {
 /// As the exported functions: device and name live as long as the queue, and
 /// so does the place.
 pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let device = unsafe { DeviceRef::new(args.vdev, platform::abi_version()) };
     if !device.has_list() {
         refuse(args, &Text(NO_LIST));
@@ -58,7 +58,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
 
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let made = unsafe {
         match (packed, strong) {
             (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
@@ -67,7 +67,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
             (false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
         }
     };
-    // SAFETY: just made.
+    // SAFETY: the queue was just made.
     match made.and_then(|vq| unsafe { bring_up(vq, device, args) }) {
         Ok(vq) => vq,
         Err(refusal) => {
@@ -139,7 +139,7 @@ unsafe fn make<R: RingKind>(
     let indirect = has(feature::VIRTIO_RING_F_INDIRECT_DESC) && !args.context;
     let align = args.align as usize;
 
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let ground = unsafe {
         R::allocate_reducing(args.place, args.num, align, indirect, args.may_reduce_num)
     }?;
@@ -205,7 +205,7 @@ unsafe fn make<R: RingKind>(
 }
 
 pub unsafe fn delete<R: RingKind>(vq: *mut virtqueue) {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     {
         let device = queue.device();

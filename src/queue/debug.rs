@@ -38,7 +38,7 @@ pub struct Checks {
     /// The function that it is in.
     function: AtomicPtr<&'static str>,
     /// When the first buffer was added of which the device was not told yet;
-    /// 0 if it was told of all.
+    /// 0 if it knows of all.
     waiting_since: AtomicU64,
     /// Does an add want the device told, once it is out of the queue?
     kick_due: AtomicBool,
@@ -91,7 +91,7 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
         return false;
     };
     replace_ops(ops);
-    // SAFETY: as above.
+    // SAFETY: live queue, which begins as a `Head`.
     unsafe { (*head).checks = Box::into_raw(checks) };
     true
 }
@@ -126,11 +126,11 @@ impl Checks {
     /// # Safety
     /// `vq` is a live queue, and outlives the reference.
     pub unsafe fn find<'a>(vq: *mut virtqueue) -> Option<&'a Self> {
-        // SAFETY: the caller; NULL without a checks.
+        // SAFETY: live queue; NULL without checks.
         unsafe { (*vq.cast::<Head>()).checks.as_ref() }
     }
 
-    /// Lets the device be told of everything at the end of the add that runs.
+    /// Notifies the device at the end of the add that is under way.
     pub fn kick_when_added(&self) {
         self.kick_due.store(true, Relaxed);
     }
@@ -154,10 +154,10 @@ impl Checks {
         if self.writable.is_empty() {
             return;
         }
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
-            // SAFETY: the caller.
+            // SAFETY: the caller upholds this function's contract.
             let lists = unsafe { SgLists::<false>::new(lists, out_lists, in_lists) };
             let mut sum = 0u32;
             // Longer lists are refused.
@@ -189,7 +189,7 @@ impl Checks {
         if length <= writable || used.length_is_reserved() {
             return Some(length.min(writable));
         }
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         unsafe {
             ((*self.base_ops()).set_broken)(vq, true);
             complain_broken(
@@ -222,7 +222,7 @@ impl Checks {
             Err(_) => {
                 // SAFETY: only static names are ever stored.
                 let other = unsafe { *self.function.load(Relaxed) };
-                // SAFETY: the caller.
+                // SAFETY: the caller upholds this function's contract.
                 unsafe {
                     complain(
                         vq,
@@ -258,7 +258,7 @@ impl Checks {
     /// # Safety
     /// `vq` is the queue.
     unsafe fn note_detached(&self, vq: *mut virtqueue, buffer: *mut c_void) {
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         let is_broken = unsafe { ((*self.base_ops()).is_broken)(vq) };
         if self.debug && !buffer.is_null() && !is_broken {
             self.detached.store(true, Relaxed);
@@ -273,7 +273,7 @@ impl Checks {
     #[inline(never)]
     unsafe fn used_again(&self, vq: *mut virtqueue, function: Name) {
         if self.detached.swap(false, Relaxed) {
-            // SAFETY: the caller.
+            // SAFETY: the caller upholds this function's contract.
             unsafe {
                 complain(
                     vq,
@@ -287,7 +287,7 @@ impl Checks {
         }
     }
 
-    /// The device was told of everything, or everything is gone. Since when
+    /// The device knows of everything, or everything is gone. Since when
     /// it had waited.
     pub fn take_waiting_since(&self) -> u64 {
         self.waiting_since.swap(0, Relaxed)
@@ -302,7 +302,7 @@ impl Checks {
     unsafe fn kick_if_due(&self, vq: *mut virtqueue) {
         if self.kick_due.swap(false, Relaxed) {
             self.take_waiting_since();
-            // SAFETY: the caller.
+            // SAFETY: the caller upholds this function's contract.
             unsafe { ((*self.base_ops()).kick)(vq) };
         }
     }
@@ -313,7 +313,7 @@ impl Checks {
     /// As the exported function.
     #[inline(never)]
     unsafe fn kick_prepare(&self, vq: *mut virtqueue, function: Name) -> bool {
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         unsafe {
             let _inside = self.enter(vq, function);
             let since = self.take_waiting_since();
@@ -388,7 +388,7 @@ functions! {
     next_offset() -> u16, "vring_notification_data";
 }
 
-/// The functions that add: on success, the buffer waits to be told of.
+/// The functions that add: on success, the device does not know of the buffer yet.
 macro_rules! add_functions {
     ($($name:ident($($argument:ident: $type:ty),*), $function:literal, ($lists:expr, $out:expr, $in:expr, $most:expr);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> c_int {

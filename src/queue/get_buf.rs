@@ -6,10 +6,10 @@ use core::ffi::{c_uint, c_void};
 use super::{Checks, Handle, RingKind, complain_broken};
 use crate::abi::virtqueue;
 use crate::platform::Text;
-use ring::{BadId, Data, Released, UsedElement};
+use ring::{BadId, Data, Id, Released, UsedElement};
 
 pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
-    // SAFETY: as the exported function.
+    // SAFETY: the caller upholds the exported function's contract.
     unsafe { take::<R, false>(vq, len, core::ptr::null_mut(), |_, _| true) }
 }
 
@@ -18,7 +18,7 @@ pub unsafe fn get_buf_ctx<R: RingKind>(
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: as the exported function.
+    // SAFETY: the caller upholds the exported function's contract.
     unsafe { take::<R, true>(vq, len, ctx, |_, _| true) }
 }
 
@@ -48,9 +48,9 @@ pub unsafe fn get_buf_checked<R: RingKind>(
 
 /// The id that the next buffer will be in flight under, if there is room.
 pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     let slots = unsafe { queue.driver() }.states();
     (slots.num_free() > 0).then(|| slots.first_free())
 }
@@ -67,9 +67,9 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     ctx: *mut *mut c_void,
     look: impl FnOnce(&R, &UsedElement) -> bool,
 ) -> *mut c_void {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     let driver = unsafe { queue.driver() };
     let accept = |driver: &R, used: &UsedElement| {
         // SAFETY: the caller's variable. C, too, has written it when the entry
@@ -79,20 +79,20 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     };
     match driver.get_buf(queue.common(), accept) {
         None => core::ptr::null_mut(),
-        Some((_, Ok(Released::Plain(data, num_free) | Released::Chain(data, num_free, _)))) => {
+        Some((_, Ok(Released::Single(data, num_free) | Released::Chain(data, num_free, _)))) => {
             queue.publish_num_free(num_free);
             if CTX {
-                // SAFETY: the caller's variable.
+                // SAFETY: program's arguments.
                 unsafe { store_ctx(&queue, ctx, core::ptr::null_mut()) };
             }
             data.as_ptr()
         }
-        Some((id, Ok(Released::Special(data, num_free, _)))) => {
+        Some((id, Ok(Released::WithExtra(data, num_free, _)))) => {
             queue.publish_num_free(num_free);
-            // SAFETY: as the caller.
-            unsafe { take_extra::<R>(vq, id as u16, data, ctx) }
+            // SAFETY: the caller upholds this function's contract.
+            unsafe { take_extra::<R>(vq, id, data, ctx) }
         }
-        // SAFETY: as the caller.
+        // SAFETY: the caller upholds this function's contract.
         Some((id, Err(cause))) => unsafe { report(vq, cause, id) },
     }
 }
@@ -104,7 +104,7 @@ unsafe fn take<R: RingKind, const CTX: bool>(
 /// `ctx` is the caller's variable or NULL.
 unsafe fn store_ctx<R: RingKind>(queue: &Handle<R>, ctx: *mut *mut c_void, value: *mut c_void) {
     if !ctx.is_null() && !queue.common().indirect() {
-        // SAFETY: the caller.
+        // SAFETY: the caller upholds this function's contract.
         unsafe { ctx.write(value) };
     }
 }
@@ -124,15 +124,15 @@ fn opaque(answer: *mut c_void) -> *mut c_void {
 #[inline(never)]
 unsafe fn take_extra<R: RingKind>(
     vq: *mut virtqueue,
-    id: u16,
+    id: Id,
     data: Data,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     if let Some(extra) = unsafe { queue.driver() }.take_extra(id) {
-        // SAFETY: the caller's variable, or NULL.
+        // SAFETY: program's arguments: a variable, or NULL.
         unsafe { store_ctx(&queue, ctx, extra.ctx) };
         if let Some(table) = extra.table {
             table.retire();
@@ -152,7 +152,7 @@ unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
     };
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe { complain_broken(vq, format_args!("id {id} {}", Text(what))) };
     opaque(core::ptr::null_mut())
 }

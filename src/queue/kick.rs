@@ -13,7 +13,7 @@ use crate::abi::virtqueue;
 #[cold]
 #[inline(never)]
 pub unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
-    // SAFETY: as the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe {
         match Checks::find(vq) {
             Some(checks) => checks.kick_when_added(),
@@ -24,7 +24,7 @@ pub unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
 }
 
 pub fn call_notify<R: RingKind>(queue: &Handle<R>) -> bool {
-    // SAFETY: a live queue; the program's function on its own queue.
+    // SAFETY: live queue; the program's function gets its own queue.
     unsafe {
         match (*queue.0).notify {
             Some(notify) => notify(queue.public()),
@@ -34,7 +34,7 @@ pub fn call_notify<R: RingKind>(queue: &Handle<R>) -> bool {
 }
 
 pub unsafe fn kick_prepare<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: a live queue, from `ops`; the caller serialises.
+    // SAFETY: live queue, this kind, serialised.
     unsafe {
         let queue = Handle::<R>::new(vq);
         queue.driver().kick_prepare(queue.common())
@@ -42,7 +42,7 @@ pub unsafe fn kick_prepare<R: RingKind>(vq: *mut virtqueue) -> bool {
 }
 
 pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     if queue.common().is_broken() {
         return false;
@@ -55,11 +55,11 @@ pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
 }
 
 pub unsafe fn kick<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: as the two.
+    // SAFETY: the caller upholds the contract of both.
     unsafe { !kick_prepare::<R>(vq) || notify::<R>(vq) }
 }
 
 pub unsafe fn next_offset<R: RingKind>(vq: *mut virtqueue) -> u16 {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     unsafe { Handle::<R>::new(vq) }.common().next_offset()
 }

@@ -173,7 +173,7 @@ impl Range {
         }
         let start = needed.next_multiple_of(16).min(self.length);
         // SAFETY: the range is lent for the life of the queue; nothing else
-        // lies behind `needed`.
+        // is after `needed`.
         Ok(unsafe { HeapTables::lent(self.at(start), self.length - start, size, self.dma_offset) })
     }
 }
@@ -219,7 +219,7 @@ pub trait RingKind: Ring<Memory: Memory<Table = Table>> + 'static {
         may_reduce: bool,
     ) -> Result<RingMemory<Self::Memory>, Refusal> {
         loop {
-            // SAFETY: the caller.
+            // SAFETY: the caller upholds this function's contract.
             match unsafe { Self::allocate(place, num, align, indirect) } {
                 Err(Refusal::NoMemory(_) | Refusal::Lent(..))
                     if Self::MAY_SHRINK && may_reduce && num > 1 =>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The object behind `struct virtqueue *`: the public head that a program
-//! reads, and the ring behind it.
+//! reads, and the ring that belongs to it.
 //!
 //! C has one type of queue and looks at its kind in each call. Here each kind
 //! of ring is a type of its own, and a queue has its functions ([`Ops`]): an
@@ -107,7 +107,7 @@ impl Area {
 }
 
 /// What a `struct virtqueue *` points to, in all kinds of queues. The functions
-/// are in the queue itself, the hot ones right behind the public head: a call is
+/// are in the queue itself, the hot ones right after the public head: a call is
 /// one jump through memory that is touched anyway.
 #[repr(C)]
 struct Head {
@@ -120,8 +120,8 @@ struct Head {
 }
 
 /// One queue. A `struct virtqueue *` points into its middle, at `head`: what
-/// adding and taking back touch lies, but for little, within 128 bytes of it,
-/// which instructions reach with one byte.
+/// adding and taking back touch is nearly all within 128 bytes of that, so that x86
+/// instructions reach it with an 8-bit displacement.
 #[repr(C, align(64))]
 struct Queue<R: RingKind> {
     /// The caller's lock keeps all but one thread out of it.
@@ -154,7 +154,7 @@ struct Config {
 /// `vq` is a live queue of this library's.
 #[inline(always)]
 pub unsafe fn ops(vq: *const virtqueue) -> *const Ops {
-    // SAFETY: the caller's queue is a `Head`.
+    // SAFETY: live queue, which begins as a `Head`.
     unsafe { &raw const (*vq.cast::<Head>()).ops }
 }
 
@@ -220,7 +220,7 @@ impl<R: RingKind> Handle<R> {
 
     /// The public head, which the program writes, too: no references to it.
     fn public(&self) -> *mut virtqueue {
-        // SAFETY: `new`.
+        // SAFETY: `new` asks its caller for a live queue of this kind.
         unsafe { (&raw mut (*self.0).head).cast() }
     }
 
@@ -236,21 +236,21 @@ impl<R: RingKind> Handle<R> {
 
     /// Does the driver want callbacks at (re)start?
     fn has_callback(&self) -> bool {
-        // SAFETY: `new`.
+        // SAFETY: `new` asks its caller for a live queue of this kind.
         unsafe { (&raw const (*self.public()).callback).read() }.is_some()
     }
 
     /// Shows the program how many descriptors are free.
     #[inline]
     fn publish_num_free(&self, free: u32) {
-        // SAFETY: `new`.
+        // SAFETY: `new` asks its caller for a live queue of this kind.
         unsafe { (&raw mut (*self.public()).num_free).write(free) };
     }
 
-    /// The functions that do the work: the queue's own, or those behind its
+    /// The functions that do the work: the queue's own, or those that its
     /// checks.
     fn base_ops(&self) -> *mut Ops {
-        // SAFETY: `new`.
+        // SAFETY: `new` asks its caller for a live queue of this kind.
         unsafe {
             let head = &raw mut (*self.0).head;
             match (*head).checks.as_ref() {
@@ -262,7 +262,7 @@ impl<R: RingKind> Handle<R> {
 
     /// Says on stderr what is wrong with a call.
     fn complain(&self, function: &str, what: Arguments<'_>) {
-        // SAFETY: `new`.
+        // SAFETY: `new` asks its caller for a live queue of this kind.
         unsafe { complain(self.public(), function, what) }
     }
 }
@@ -281,7 +281,7 @@ unsafe fn name(vq: *const virtqueue) -> QueueName {
 #[cold]
 #[inline(never)]
 unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let name = unsafe { name(vq) };
     platform::log(format_args!(
         "virtio_ring: {name}: {}: {what}",
@@ -290,21 +290,21 @@ unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
 }
 
 /// Says on stderr why get_buf has just broken the queue. The first time that this
-/// happens to a queue, somebody is told of it whatever else was said.
+/// happens to a queue it is always reported, whatever the rate limit says.
 ///
 /// # Safety
 /// `vq` is a live queue.
 #[cold]
 #[inline(never)]
 unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
-    // SAFETY: the caller's queue is a `Head`.
+    // SAFETY: live queue, which begins as a `Head`.
     let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
     let write = if told {
         platform::log
     } else {
         platform::log_always
     };
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let name = unsafe { name(vq) };
     write(format_args!(
         "virtio_ring: virtqueue_get_buf: {name}:{what}"
@@ -312,29 +312,29 @@ unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
 }
 
 unsafe fn is_broken<R: RingKind>(vq: *const virtqueue) -> bool {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     unsafe { Handle::<R>::new(vq) }.common().is_broken()
 }
 
 unsafe fn set_broken<R: RingKind>(vq: *mut virtqueue, broken: bool) {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     unsafe { Handle::<R>::new(vq) }.common().set_broken(broken);
 }
 
 unsafe fn size<R: RingKind>(vq: *const virtqueue) -> c_uint {
     use ring::memory::Memory;
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     queue.common().memory().size().into()
 }
 
 unsafe fn dma_dev<R: RingKind>(vq: *mut virtqueue) -> *mut device {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     unsafe { Handle::<R>::new(vq) }.config().dma_dev
 }
 
 unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let config = queue.config();
     if !config.place.is_ours() {
@@ -350,7 +350,7 @@ unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
 }
 
 unsafe fn vring_of<R: RingKind>(vq: *const virtqueue) -> *const vring {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let config = queue.config();
     if R::HAS_VRING {

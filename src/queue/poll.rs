@@ -16,7 +16,7 @@ const IRQ_NONE: c_int = 0;
 const IRQ_HANDLED: c_int = 1;
 
 pub unsafe fn disable_cb<R: RingKind>(vq: *mut virtqueue) {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     R::disable_cb(unsafe { Handle::<R>::new(vq) }.common());
 }
 
@@ -25,12 +25,12 @@ pub unsafe fn disable_cb<R: RingKind>(vq: *mut virtqueue) {
 /// # Safety
 /// As for [`Handle::driver`].
 unsafe fn prepare<R: RingKind>(queue: &Handle<R>) {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     unsafe { queue.driver() }.enable_cb_prepare(queue.common());
 }
 
 pub unsafe fn enable_cb_prepare<R: RingKind>(vq: *mut virtqueue) -> c_uint {
-    // SAFETY: a live queue, from `ops`; the caller serialises.
+    // SAFETY: live queue, this kind, serialised.
     unsafe {
         let queue = Handle::<R>::new(vq);
         prepare(&queue);
@@ -39,7 +39,7 @@ pub unsafe fn enable_cb_prepare<R: RingKind>(vq: *mut virtqueue) -> c_uint {
 }
 
 pub unsafe fn enable_cb_prepare64<R: RingKind>(vq: *mut virtqueue) -> u64 {
-    // SAFETY: a live queue, from `ops`; the caller serialises.
+    // SAFETY: live queue, this kind, serialised.
     unsafe {
         let queue = Handle::<R>::new(vq);
         prepare(&queue);
@@ -48,12 +48,12 @@ pub unsafe fn enable_cb_prepare64<R: RingKind>(vq: *mut virtqueue) -> u64 {
 }
 
 pub unsafe fn enable_cb<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: as the two.
+    // SAFETY: the caller upholds the contract of both.
     unsafe { !poll64::<R>(vq, enable_cb_prepare64::<R>(vq)) }
 }
 
 pub unsafe fn enable_cb_delayed<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: a live queue, from `ops`; the caller serialises.
+    // SAFETY: live queue, this kind, serialised.
     unsafe {
         let queue = Handle::<R>::new(vq);
         queue.driver().enable_cb_delayed(queue.common())
@@ -61,17 +61,17 @@ pub unsafe fn enable_cb_delayed<R: RingKind>(vq: *mut virtqueue) -> bool {
 }
 
 pub unsafe fn poll<R: RingKind>(vq: *mut virtqueue, token: c_uint) -> bool {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     R::poll(unsafe { Handle::<R>::new(vq) }.common(), token)
 }
 
 pub unsafe fn poll64<R: RingKind>(vq: *mut virtqueue, token: u64) -> bool {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     R::poll64(unsafe { Handle::<R>::new(vq) }.common(), token)
 }
 
 pub unsafe fn interrupt<R: RingKind>(vq: *mut virtqueue) -> c_int {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     if !R::more_used(queue.common()) {
         return IRQ_NONE;
@@ -80,7 +80,7 @@ pub unsafe fn interrupt<R: RingKind>(vq: *mut virtqueue) -> c_int {
         return IRQ_HANDLED;
     }
     queue.common().interrupted();
-    // SAFETY: a live queue; the program's function on its own queue.
+    // SAFETY: live queue; the program's function gets its own queue.
     unsafe {
         if let Some(callback) = (&raw const (*vq).callback).read_volatile() {
             callback(vq);
@@ -90,7 +90,7 @@ pub unsafe fn interrupt<R: RingKind>(vq: *mut virtqueue) -> c_int {
 }
 
 pub unsafe fn use_wrap_counter<R: RingKind>(vq: *mut virtqueue) -> c_int {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let refuse = |error: c_int, why| {
         queue.complain("virtqueue_use_wrap_counter", format_args!("{}", Text(why)));
@@ -111,7 +111,7 @@ pub unsafe fn use_wrap_counter<R: RingKind>(vq: *mut virtqueue) -> c_int {
         }
     } else if queue.common().wrap_counters() {
         return 0;
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     } else if unsafe { queue.driver() }.ever_added(queue.common()) {
         return refuse(libc::EBUSY, "buffers were added to the queue");
     }

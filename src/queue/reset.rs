@@ -10,16 +10,16 @@ use ring::memory::Memory;
 use ring::{DescStates, Released};
 
 pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     let driver = unsafe { queue.driver() };
     let Some((id, buffer)) = driver.detach_unused_buf(queue.common()) else {
         return core::ptr::null_mut();
     };
     let (data, num_free) = match buffer {
-        Released::Plain(data, num_free) | Released::Chain(data, num_free, _) => (data, num_free),
-        Released::Special(data, num_free, _) => {
+        Released::Single(data, num_free) | Released::Chain(data, num_free, _) => (data, num_free),
+        Released::WithExtra(data, num_free, _) => {
             if let Some(table) = driver.take_extra(id).and_then(|extra| extra.table) {
                 table.retire();
             }
@@ -35,7 +35,7 @@ pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void 
 /// # Safety
 /// As for [`Handle::driver`].
 unsafe fn in_flight<R: RingKind>(queue: &Handle<R>) -> u32 {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let slots = unsafe { queue.driver() }.states();
     slots.size() - slots.num_free()
 }
@@ -57,7 +57,7 @@ unsafe fn stop<R: RingKind>(
         return Err(-libc::EPERM);
     }
     let (disable, enable) = queue.device().reset_ops().ok_or(-libc::ENOENT)?;
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let in_flight = unsafe { in_flight(queue) };
     if recycle.is_none() && in_flight != 0 {
         queue.complain(
@@ -66,12 +66,12 @@ unsafe fn stop<R: RingKind>(
         );
         return Err(-libc::EINVAL);
     }
-    // SAFETY: the program's function on its own queue.
+    // SAFETY: program's arguments: its function gets its own queue.
     let error = unsafe { disable(vq) };
     if error != 0 {
         return Err(error);
     }
-    // SAFETY: a live queue.
+    // SAFETY: live queue.
     if let Some(checks) = unsafe { Checks::find(vq) } {
         checks.take_waiting_since();
     }
@@ -96,7 +96,7 @@ unsafe fn stop<R: RingKind>(
 
 /// Tells the queue's checks, if it has any, that it starts anew.
 fn note_restart<R: RingKind>(queue: &Handle<R>) {
-    // SAFETY: a live queue.
+    // SAFETY: live queue.
     if let Some(checks) = unsafe { Checks::find(queue.public()) } {
         checks.restarted();
     }
@@ -107,7 +107,7 @@ fn note_restart<R: RingKind>(queue: &Handle<R>) {
 /// # Safety
 /// As for [`Handle::driver`].
 unsafe fn restart<R: RingKind>(queue: &Handle<R>) {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let driver = unsafe { queue.driver() };
     driver.restart(queue.common(), queue.has_callback());
     queue.publish_num_free(driver.num_free());
@@ -120,7 +120,7 @@ unsafe fn restart<R: RingKind>(queue: &Handle<R>) {
 /// # Safety
 /// The caller keeps every other call away from the queue.
 unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
-    // SAFETY: the caller.
+    // SAFETY: the caller upholds this function's contract.
     let config = unsafe { queue.config_mut() };
     // SAFETY: the place was the caller's when the queue was made, and still is.
     let ground = unsafe {
@@ -157,9 +157,9 @@ pub unsafe fn reset<R: RingKind>(
     recycle: vq_recycle_t,
     done: vq_recycle_done_t,
 ) -> c_int {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises; the program's function on its own queue.
+    // SAFETY: serialised; the program's function gets its own queue.
     unsafe {
         match stop(&queue, "virtqueue_reset", recycle, done) {
             Err(error) => error,
@@ -178,9 +178,9 @@ pub unsafe fn resize<R: RingKind>(
     done: vq_recycle_done_t,
 ) -> c_int {
     const FUNCTION: &str = "virtqueue_resize";
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: a live queue.
+    // SAFETY: live queue.
     let max = unsafe { (&raw const (*vq).num_max).read() };
     if num > max {
         queue.complain(FUNCTION, format_args!("size {num} is above num_max {max}"));
@@ -193,7 +193,7 @@ pub unsafe fn resize<R: RingKind>(
     if num == u32::from(queue.common().memory().size()) {
         return 0;
     }
-    // SAFETY: the caller serialises; the program's function on its own queue.
+    // SAFETY: serialised; the program's function gets its own queue.
     unsafe {
         match stop(&queue, FUNCTION, recycle, done) {
             Err(error) => error,
@@ -213,9 +213,9 @@ pub unsafe fn resize<R: RingKind>(
 }
 
 pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
-    // SAFETY: a live queue, from `ops`.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: the caller serialises.
+    // SAFETY: serialised.
     let in_flight = unsafe { in_flight(&queue) };
     if in_flight != 0 {
         queue.complain(

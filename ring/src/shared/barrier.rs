@@ -10,11 +10,11 @@ use core::sync::atomic::{AtomicU16, Ordering, fence};
 
 /// One strength of barriers.
 pub trait Barriers {
-    /// Everything before, before everything behind.
+    /// Orders all earlier accesses before all later ones.
     fn full();
-    /// Reads before, before reads behind.
+    /// Orders earlier reads before later reads.
     fn read();
-    /// Writes before, before writes behind.
+    /// Orders earlier writes before later writes.
     fn write();
     /// Does an atomic exchange with sequentially consistent order replace a
     /// store followed by `full`?

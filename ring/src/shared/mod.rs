@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Memory that the device can write, behind the ring's traits
+//! Memory that the device can write: the implementation of the ring's traits
 //! ([`crate::memory`]).
 //!
 //! Each field is accessed by one atomic load or store of its own size, so that

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 use super::Barriers;
 use super::tables::{TableMemory, Tables};
 use crate::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError};
-use crate::{Buffer, Elements, Packed, Ring};
+use crate::{Element, Elements, Id, Packed, Ring};
 
 /// A descriptor in the ring (2.8.13).
 #[repr(C)]
@@ -96,7 +96,7 @@ pub struct PackedShared<B, T: TableMemory> {
 // SAFETY: the areas are used through atomics only; see `new` for their life.
 // Tables are written by whoever holds the driver's half, one thread at a time.
 unsafe impl<B, T: TableMemory> Send for PackedShared<B, T> {}
-// SAFETY: as above.
+// SAFETY: the same as for Send.
 unsafe impl<B, T: TableMemory> Sync for PackedShared<B, T> {}
 
 impl<B, T: TableMemory> PackedShared<B, T> {
@@ -115,12 +115,12 @@ impl<B, T: TableMemory> PackedShared<B, T> {
     }
 
     fn driver(&self) -> &DriverEvent {
-        // SAFETY: `new`.
+        // SAFETY: ring memory (`new`).
         unsafe { self.driver.as_ref() }
     }
 
     fn device(&self) -> &AtomicU32 {
-        // SAFETY: `new`.
+        // SAFETY: ring memory (`new`).
         unsafe { self.device.as_ref() }
     }
 }
@@ -152,10 +152,10 @@ impl<B: Barriers, T: TableMemory> Memory for PackedShared<B, T> {
     #[inline(always)]
     fn place_table<const HEAP: bool>(
         &self,
-        id: u16,
+        id: Id,
         entries: u32,
         elements: &impl Elements,
-        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<T::Table>, TableError> {
         let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
         self.tables
@@ -168,7 +168,7 @@ impl<B: Barriers, T: TableMemory> PackedMemory for PackedShared<B, T> {
 
     #[inline(always)]
     fn ring(&self) -> &[RingDescriptor] {
-        // SAFETY: `new`.
+        // SAFETY: ring memory (`new`).
         unsafe { self.ring.as_ref() }
     }
 

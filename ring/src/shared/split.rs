@@ -11,7 +11,7 @@ use super::tables::{TableMemory, Tables};
 use crate::memory::{
     Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
 };
-use crate::{Buffer, Elements, Ring, Split};
+use crate::{Element, Elements, Id, Ring, Split};
 
 /// A descriptor in the ring (2.7.5).
 #[repr(C)]
@@ -52,14 +52,14 @@ impl TableDescriptor {
     }
 }
 
-/// 2.7.6, without the entries and `used_event` behind them.
+/// 2.7.6, without the entries and `used_event`, which follow.
 #[repr(C)]
 struct AvailHead {
     flags: AtomicU16,
     index: AtomicU16,
 }
 
-/// 2.7.8, without the entries and `avail_event` behind them.
+/// 2.7.8, without the entries and `avail_event`, which follow.
 #[repr(C)]
 struct UsedHead {
     flags: AtomicU16,
@@ -112,7 +112,7 @@ pub struct SplitShared<B, T: TableMemory> {
 // SAFETY: the areas are used through atomics only; see `new` for their life.
 // Tables are written by whoever holds the driver's half, one thread at a time.
 unsafe impl<B, T: TableMemory> Send for SplitShared<B, T> {}
-// SAFETY: as above.
+// SAFETY: the same as for Send.
 unsafe impl<B, T: TableMemory> Sync for SplitShared<B, T> {}
 
 impl<B, T: TableMemory> SplitShared<B, T> {
@@ -136,16 +136,16 @@ impl<B, T: TableMemory> SplitShared<B, T> {
 
 impl<B> Rings<B> {
     fn avail(&self) -> &AvailHead {
-        // SAFETY: `SplitShared::new`.
+        // SAFETY: ring memory (`SplitShared::new`).
         unsafe { self.avail.as_ref() }
     }
 
     fn used(&self) -> &UsedHead {
-        // SAFETY: `SplitShared::new`.
+        // SAFETY: ring memory (`SplitShared::new`).
         unsafe { self.used.as_ref() }
     }
 
-    /// `used_event` lies behind the available ring's entries (2.7.6).
+    /// `used_event` follows the available ring's entries (2.7.6).
     fn used_event(&self) -> &AtomicU16 {
         // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of two bytes, the event.
         unsafe {
@@ -158,7 +158,7 @@ impl<B> Rings<B> {
         }
     }
 
-    /// `avail_event` lies behind the used ring's entries (2.7.8).
+    /// `avail_event` follows the used ring's entries (2.7.8).
     fn event_of_device(&self) -> &AtomicU16 {
         // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of eight bytes, the event.
         unsafe {
@@ -195,10 +195,10 @@ impl<B: Barriers, T: TableMemory> Memory for SplitShared<B, T> {
     #[inline(always)]
     fn place_table<const HEAP: bool>(
         &self,
-        id: u16,
+        id: Id,
         entries: u32,
         elements: &impl Elements,
-        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<T::Table>, TableError> {
         let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
         self.tables
@@ -211,7 +211,7 @@ impl<B: Barriers, T: TableMemory> SplitMemory for SplitShared<B, T> {
 
     #[inline(always)]
     fn descriptors(&self) -> &[RingDescriptor] {
-        // SAFETY: `new`.
+        // SAFETY: ring memory (`new`).
         unsafe { self.descriptors.as_ref() }
     }
 
@@ -224,7 +224,7 @@ impl<B: Barriers, T: TableMemory> SplitMemory for SplitShared<B, T> {
 impl<B: Barriers> SplitRings for Rings<B> {
     #[inline]
     fn write_avail_ring(self, index: u32, head: u16) {
-        // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
+        // SAFETY: ring memory (`SplitShared::new`): `mask` + 1 entries follow the head.
         let entry = unsafe {
             let entries = self.avail.add(1).cast::<AtomicU16>();
             entries.add((index & self.mask) as usize).as_ref()
@@ -262,7 +262,7 @@ impl<B: Barriers> SplitRings for Rings<B> {
 
     #[inline]
     fn used_element(self, index: u16) -> (u32, u32) {
-        // SAFETY: `SplitShared::new`: behind the head are `mask` + 1 entries.
+        // SAFETY: ring memory (`SplitShared::new`): `mask` + 1 entries follow the head.
         let element = unsafe {
             let elements = self.used.add(1).cast::<UsedElement>();
             elements

@@ -10,7 +10,7 @@
 use core::ptr::NonNull;
 
 use crate::memory::{Placed, TableError};
-use crate::{Buffer, Elements};
+use crate::{Element, Elements, Id};
 
 /// Both layouts' descriptors.
 const DESCRIPTOR: usize = 16;
@@ -126,7 +126,7 @@ impl<T: TableMemory> Tables<T> {
     #[inline(always)]
     fn find<const HEAP: bool>(
         &self,
-        id: u16,
+        id: Id,
         entries: u32,
         most: u32,
     ) -> Option<(NonNull<u8>, Option<T::Table>)> {
@@ -134,7 +134,7 @@ impl<T: TableMemory> Tables<T> {
             return HEAP.then_some((base, Some(table)));
         }
         if entries <= self.entries {
-            let place = (u32::from(id) & self.mask) as usize * self.stride;
+            let place = (id & self.mask) as usize * self.stride;
             // SAFETY: the pool has `mask` + 1 places of `entries` entries.
             return Some((unsafe { self.base.add(place) }, None));
         }
@@ -151,11 +151,11 @@ impl<T: TableMemory> Tables<T> {
     #[inline(always)]
     pub fn place<D, const HEAP: bool>(
         &self,
-        id: u16,
+        id: Id,
         entries: u32,
         most: u32,
         elements: &impl Elements,
-        raw: impl Fn(Buffer, u32, bool) -> D,
+        raw: impl Fn(Element, u32, bool) -> D,
     ) -> Result<Placed<T::Table>, TableError> {
         const { assert!(size_of::<D>() == DESCRIPTOR) };
         let (base, owned) = self

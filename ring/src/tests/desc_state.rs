@@ -54,14 +54,14 @@ fn has_table(n: usize) -> bool {
 fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
     let id = u32::from(chain[0]);
     let released = match slots.release(id) {
-        Ok(Released::Plain(found, free)) => (found, free, 1, false),
+        Ok(Released::Single(found, free)) => (found, free, 1, false),
         Ok(Released::Chain(found, free, count)) => (found, free, count, false),
-        Ok(Released::Special(found, free, count)) => (found, free, count, true),
+        Ok(Released::WithExtra(found, free, count)) => (found, free, count, true),
         Err(cause) => panic!("{id} is in flight: {cause:?}"),
     };
     let count = chain.len() as u16;
     assert_eq!(released, (data(n), slots.num_free(), count, has_table(n)));
-    let extra = slots.take_extra(chain[0]).unwrap();
+    let extra = slots.take_extra(chain[0].into()).unwrap();
     assert_eq!(extra.table.is_some(), has_table(n));
 }
 
@@ -114,7 +114,7 @@ fn live(size: u16, dice: &mut Dice) {
             assert_eq!(refused(&mut slots, id), BadId::OutOfRange);
         }
         let lowest = in_flight.iter().map(|(_, chain)| chain[0]).min();
-        assert_eq!(slots.first_in_flight(), lowest);
+        assert_eq!(slots.first_in_flight(), lowest.map(Into::into));
     }
 }
 

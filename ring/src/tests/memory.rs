@@ -11,7 +11,7 @@ use crate::memory::{
     Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed, SplitDescriptor,
     SplitMemory, SplitRings, TableError,
 };
-use crate::{Buffer, Common, DescStates, Elements, Packed, Ring, Split};
+use crate::{Common, DescStates, Element, Elements, Id, Packed, Ring, Split};
 
 impl Number for Cell<u64> {
     fn new(value: u64) -> Self {
@@ -115,10 +115,10 @@ impl Side {
 
     fn place(
         &self,
-        id: u16,
+        id: Id,
         entries: u32,
         elements: &impl Elements,
-        descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<Table>, TableError> {
         if !self.room_for_tables.get() {
             return Err(TableError::NoMemory);
@@ -317,10 +317,10 @@ macro_rules! memory {
             }
             fn place_table<const HEAP: bool>(
                 &self,
-                id: u16,
+                id: Id,
                 entries: u32,
                 elements: &impl Elements,
-                descriptor: impl Fn(Buffer, u32, bool) -> Descriptor,
+                descriptor: impl Fn(Element, u32, bool) -> Descriptor,
             ) -> Result<Placed<Table>, TableError> {
                 self.side.place(id, entries, elements, descriptor)
             }

@@ -7,7 +7,7 @@ use core::num::NonZero;
 use core::ptr::{NonNull, null_mut};
 
 use super::memory::Plain;
-use crate::{AddError, Buffer, Data, Listed, Released, Request, Ring, Unmapped};
+use crate::{AddError, Data, Element, Listed, Released, Request, Ring, Unmapped};
 
 /// The `n`th data.
 pub fn data(n: usize) -> Data {
@@ -15,8 +15,8 @@ pub fn data(n: usize) -> Data {
 }
 
 /// Element `k` of a buffer: the device reads the first and writes the others.
-pub fn element(k: u32) -> Buffer {
-    Buffer {
+pub fn element(k: u32) -> Element {
+    Element {
         address: 0x1_0000_0000 + u64::from(k) * 0x1000,
         length: 100 + k,
         device_writes: k > 0,
@@ -75,9 +75,9 @@ impl<R: Ring> Plain<R> {
     pub fn get(&mut self) -> Option<Data> {
         let (id, taken) = self.ring.get_buf(&self.common, |_, _| true)?;
         match taken {
-            Ok(Released::Plain(data, _) | Released::Chain(data, ..)) => Some(data),
-            Ok(Released::Special(data, ..)) => {
-                let extra = self.ring.take_extra(id as u16);
+            Ok(Released::Single(data, _) | Released::Chain(data, ..)) => Some(data),
+            Ok(Released::WithExtra(data, ..)) => {
+                let extra = self.ring.take_extra(id);
                 assert!(extra.unwrap().table.is_some());
                 Some(data)
             }

@@ -15,7 +15,7 @@ use loom::sync::atomic::fence;
 use virtio_ring_protocol::memory::{
     Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError,
 };
-use virtio_ring_protocol::{Buffer, Elements, Packed};
+use virtio_ring_protocol::{Element, Elements, Packed};
 
 use super::cells::{Barriers, Flag, Number, Orders, Word};
 use super::device::Device;
@@ -114,10 +114,10 @@ impl<O: Orders> Memory for PackedModel<O> {
 
     fn place_table<const HEAP: bool>(
         &self,
-        _: u16,
+        _: u32,
         _: u32,
         _: &impl Elements,
-        _: impl Fn(Buffer, u32, bool) -> Descriptor,
+        _: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)
     }

@@ -5,7 +5,7 @@
 use std::ptr::null_mut;
 
 use loom::thread;
-use virtio_ring_protocol::{Buffer, Common, Elements, Listed, Released, Request, Ring};
+use virtio_ring_protocol::{Common, Element, Elements, Listed, Released, Request, Ring};
 
 use super::device::{Device, ask_and_look, queue, take, use_buffer};
 
@@ -50,7 +50,7 @@ fn count_wraps<D: Device>(common: &Common<D>, token: Token) {
 
 /// Buffer `n`: its elements' length tells the device which one it is.
 fn request(n: u16, entries: u32) -> Request<impl Elements> {
-    let element = Buffer {
+    let element = Element {
         address: 0x1000,
         length: 100 + u32::from(n),
         device_writes: true,
@@ -77,7 +77,7 @@ fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
     }) else {
         return false;
     };
-    let Ok(Released::Plain(token, _)) = taken else {
+    let Ok(Released::Single(token, _)) = taken else {
         panic!("a used entry is bad, or a buffer has more than one descriptor");
     };
     assert_eq!(token.addr().get(), usize::from(n) + 1, "wrong buffer");

@@ -9,7 +9,7 @@ use loom::sync::atomic::{Ordering::Release, fence};
 use virtio_ring_protocol::memory::{
     Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
 };
-use virtio_ring_protocol::{Buffer, Elements, Split};
+use virtio_ring_protocol::{Element, Elements, Split};
 
 use super::cells::{Barriers, Flag, Number, Orders, Word};
 use super::device::Device;
@@ -59,10 +59,10 @@ impl<O: Orders> Memory for SplitModel<O> {
 
     fn place_table<const HEAP: bool>(
         &self,
-        _: u16,
+        _: u32,
         _: u32,
         _: &impl Elements,
-        _: impl Fn(Buffer, u32, bool) -> Descriptor,
+        _: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<()>, TableError> {
         Err(TableError::NoMemory)
     }

@@ -9,7 +9,7 @@ use crate::memory::{
     TableError,
 };
 use crate::shared::{Tables, Weak};
-use crate::{Buffer, Elements, Listed};
+use crate::{Element, Elements, Listed};
 
 const DESCRIPTOR: Descriptor = Descriptor {
     address: 0x0102_0304_0506_0708,
@@ -66,7 +66,7 @@ fn split_layout() {
 
 /// `count` elements of no interest.
 fn elements(count: usize) -> impl Elements {
-    let element = Buffer {
+    let element = Element {
         address: 0,
         length: 0,
         device_writes: false,

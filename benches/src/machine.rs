@@ -16,14 +16,13 @@ pub fn heading(rounds: usize) -> String {
     let cores = available_parallelism().map_or(1, |n| n.get());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let cc = std::env::var("CC").unwrap_or_else(|_| "gcc".into());
-    let flags = testkit::root().join("scripts/c-ring");
     let args: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
     [
         format!("- machine: {model}, {cores} cores, Linux {}", kernel.trim()),
-        format!("- C: {}; {}", first_line(&cc, "--version"), first_line(&flags.to_string_lossy(), "--flags")),
+        format!("- C: {}; {}", first_line(&cc, "--version"), testkit::c_ring::FLAGS),
         format!("- Rust: {}; release profile of Cargo.toml", first_line("rustc", "--version")),
         format!("- command: make bench{}", match &args[..] {
             [] => String::new(),

@@ -36,10 +36,8 @@ pub fn facts(
         facts.push(format!("kernel {}: {}", tree.kernel, tree.origin));
     }
     let levels = settings.c_levels.join(" or ");
-    let flags = command::first_line(command::new("scripts/c-ring").arg("--flags"));
-    // It starts with a level.
-    let flags = flags.trim_start_matches("-O2 ");
-    facts.push(format!("C's ring (scripts/c-ring): `{levels} {flags}`"));
+    let flags = testkit::c_ring::FLAGS;
+    facts.push(format!("C's ring (testkit/src/c_ring.rs): `{levels} {flags}`"));
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let profile = release_profile(&manifest);
     facts.push(format!("our ring: cargo's release profile, `{profile}`"));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Includes virtio_ring.h, alone, before or behind the system's headers, as C
+ * Includes virtio_ring.h, alone, before or after the system's headers, as C
  * and as C++, and takes the address of each exported function: all of them have
  * to be declared and, where this is linked, exported.
  */

@@ -37,7 +37,9 @@ pub fn facts(
     }
     let levels = settings.c_levels.join(" or ");
     let flags = testkit::c_ring::FLAGS;
-    facts.push(format!("C's ring (testkit/src/c_ring.rs): `{levels} {flags}`"));
+    facts.push(format!(
+        "C's ring (testkit/src/c_ring.rs): `{levels} {flags}`"
+    ));
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let profile = release_profile(&manifest);
     facts.push(format!("our ring: cargo's release profile, `{profile}`"));

@@ -246,8 +246,12 @@ static void long_chain(struct plan plan)
 		device_use(&fixture.dev, &chain, 200);
 		CHECK_GET(&fixture, token(0), 200);
 	} else {
+		catch_stderr();
 		CHECK_EQ(put_in(&fixture, 0, 20, token(0)), -ENOSPC);
 		CHECK_EQ(put_in(&fixture, 0, 5, token(0)), -ENOSPC);
+		/* One line for a queue. */
+		CHECK_LINE("virtqueue_add_inbuf",
+			   "20 entries never fit into a ring of 4");
 		CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
 		CHECK_EQ(fixture.vq->num_free, 0);
 		CHECK_POP(&fixture, &chain, 0, 0, 4);

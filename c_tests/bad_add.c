@@ -2,13 +2,19 @@
 /*
  * Calls that must not be: each is refused with -EINVAL and exactly one line on
  * stderr, in a fixed order of checks, before a look at "broken", and nothing
- * has changed. (C stops at a BUG, leaks descriptors or overruns its table.)
+ * has changed. (C stops at a BUG, leaks descriptors or overruns its table.) What
+ * never fits into the ring is -ENOSPC, and a line for the first. No answer costs a
+ * walk that it does not need.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 /* What a refused add must leave as it was. */
 struct state {
@@ -42,10 +48,10 @@ static void check_same(struct fixture *fixture, struct state before)
 	CHECK_EQ(after.available, before.available);
 }
 
-enum call { OUTBUF, INBUF, INBUF_CTX };
+enum call { OUTBUF, INBUF, INBUF_CTX, SGS };
 static const char *const calls[] = {
 	"virtqueue_add_outbuf", "virtqueue_add_inbuf",
-	"virtqueue_add_inbuf_ctx",
+	"virtqueue_add_inbuf_ctx", "virtqueue_add_sgs",
 };
 
 static int add(enum call call, struct fixture *fixture, struct scatterlist *sg,
@@ -58,6 +64,8 @@ static int add(enum call call, struct fixture *fixture, struct scatterlist *sg,
 		return virtqueue_add_inbuf(fixture->vq, sg, num, data, 0);
 	case INBUF_CTX:
 		return virtqueue_add_inbuf_ctx(fixture->vq, sg, num, data, ctx, 0);
+	case SGS:
+		return virtqueue_add_sgs(fixture->vq, &sg, 1, 0, data, 0);
 	}
 	return 1;
 }
@@ -73,11 +81,9 @@ static void one_fault(struct plan plan)
 		{ 2, 0, true, "no entries" },
 		{ 0, 0, true, "no entries" },
 		{ 2, 3, true, "list has 2 entries, 3 announced" },
-		{ 2, 1, true, "list has 2 entries, 1 announced" },
-		{ 1, 17, true, "list has 1 entries, 17 announced" },
-		{ 1, 0xffffffff, true,
-		  "list has 1 entries, 4294967295 announced" },
-		{ 40, 2, true, "list has 40 entries, 2 announced" },
+		{ 2, 1, true, "list has more than 1 entries" },
+		{ 1, 16, true, "list has 1 entries, 16 announced" },
+		{ 40, 2, true, "list has more than 2 entries" },
 		{ 0, 1, true, "list has 0 entries, 1 announced" },
 	};
 	struct scatterlist sg[MAX_PARTS];
@@ -123,7 +129,7 @@ static void order_of_checks(struct plan plan)
 		{ true, 0, "data" },
 		{ true, 3, "data" },
 		{ false, 0, "no entries" },
-		{ false, 3, "list has 2 entries, 3 announced" },
+		{ false, 3, "ctx" },
 		{ false, 2, "ctx" },
 	};
 	struct scatterlist sg[2];
@@ -147,6 +153,10 @@ static void order_of_checks(struct plan plan)
 			CHECK_LINE(calls[INBUF_CTX], rows[i].line);
 		}
 	}
+	set_case("no ctx, broken");
+	catch_stderr();
+	CHECK_EQ(add(INBUF_CTX, &fixture, sg, 3, token(0), NULL), -EINVAL);
+	CHECK_LINE(calls[INBUF_CTX], "list has 2 entries, 3 announced");
 	set_case("nothing wrong but the queue");
 	catch_stderr();
 	CHECK_EQ(add(INBUF_CTX, &fixture, sg, 2, token(0), NULL), -EIO);
@@ -168,9 +178,236 @@ static void bad_before_full(struct plan plan)
 	list(sg, 0, 2);
 	catch_stderr();
 	CHECK_EQ(add(OUTBUF, &fixture, sg, 1, token(0), NULL), -EINVAL);
-	CHECK_LINE("virtqueue_add_outbuf", "list has 2 entries, 1 announced");
+	CHECK_LINE("virtqueue_add_outbuf", "list has more than 1 entries");
 	CHECK_EQ(fixture.notified, 0);
 	fixture_close(&fixture);
+}
+
+/* More than the ring has, without tables: a driver may not wait for room. */
+static void never_fits(struct plan plan)
+{
+	struct scatterlist sg[9];
+	struct fixture fixture;
+	enum call call, again;
+
+	plan.num = 8;
+	plan.context = true;
+	for (call = OUTBUF; call <= SGS; call++) {
+		set_case("%s", calls[call]);
+		fixture_open(&fixture, plan);
+		catch_stderr();
+		CHECK_EQ(add(call, &fixture, list(sg, 0, 9), 9, token(0), NULL),
+			 -ENOSPC);
+		CHECK_LINE(calls[call], "9 entries never fit into a ring of 8");
+		/* Once for each queue; the list is not looked at. */
+		catch_stderr();
+		for (again = OUTBUF; again <= SGS; again++)
+			CHECK_EQ(add(again, &fixture, sg, 9, token(0), NULL),
+				 -ENOSPC);
+		for (again = OUTBUF; again < SGS; again++)
+			CHECK_EQ(add(again, &fixture, NULL, 0xffffffff, token(0),
+				     NULL), -ENOSPC);
+		CHECK_SILENT();
+		CHECK_EQ(fixture.vq->num_free, 8);
+		CHECK_EQ(add(call, &fixture, list(sg, 0, 8), 8, token(0), NULL), 0);
+		CHECK_EQ(fixture.vq->num_free, 0);
+		fixture_close(&fixture);
+	}
+}
+
+/* With tables it is only full, and there is room for nine later. */
+static void fits_later(struct plan plan)
+{
+	struct scatterlist sg[9];
+	struct fixture fixture;
+	enum call call;
+	unsigned int i;
+
+	if (!plan.indirect)
+		return;
+	plan.num = 8;
+	fixture_open(&fixture, plan);
+	for (i = 0; i < 8; i++)
+		CHECK_EQ(put_out(&fixture, i, 1, token(i)), 0);
+	list(sg, 0, 9);
+	catch_stderr();
+	for (call = OUTBUF; call <= SGS; call++)
+		CHECK_EQ(add(call, &fixture, sg, 9, token(0), NULL), -ENOSPC);
+	CHECK_SILENT();
+	device_use_next(&fixture.dev, 0);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(add(OUTBUF, &fixture, sg, 9, token(0), NULL), 0);
+	fixture_close(&fixture);
+}
+
+static struct scatterlist *long_list(unsigned int entries)
+{
+	struct scatterlist *sg = calloc(entries, sizeof(*sg));
+	unsigned int i;
+
+	REQUIRE(sg != NULL);
+	sg_init_table(sg, entries);
+	for (i = 0; i < entries; i++)
+		sg_set_buf(&sg[i], buffer(i % BUFFERS), 8);
+	return sg;
+}
+
+/* A split ring's `next` has 16 bits, and so its tables (2.7.5) 65536 entries. */
+static void longest_table(struct plan plan)
+{
+	const unsigned int most = 65536;
+	struct scatterlist *sg = long_list(most + 1);
+	struct fixture fixture;
+	enum call call;
+
+	plan.num = 8;
+	if (!plan.indirect) {
+		free(sg);
+		return;
+	}
+	fixture_open(&fixture, plan);
+	for (call = OUTBUF; call <= SGS; call++) {
+		struct state before = look(&fixture);
+
+		set_case("%s", calls[call]);
+		catch_stderr();
+		CHECK_EQ(add(call, &fixture, sg, most + 1, token(0), NULL), -EINVAL);
+		CHECK_LINE(calls[call], call == SGS ? "more than 65536 entries" :
+			   "65537 entries, an indirect table has 65536 at most");
+		check_same(&fixture, before);
+	}
+	set_case("65536 entries");
+	sg_mark_end(&sg[most - 1]);
+	for (call = OUTBUF; call <= SGS; call++) {
+		const struct vring_desc *desc = &fixture.dev.split.desc[call];
+		const struct vring_desc *table;
+
+		CHECK_EQ(add(call, &fixture, sg, most, token(0), NULL), 0);
+		CHECK_EQ(desc->len, most * 16);
+		table = (const struct vring_desc *)(uintptr_t)desc->addr;
+		CHECK_EQ(table[most - 2].next, most - 1);
+		CHECK_EQ(table[most - 1].flags & VRING_DESC_F_NEXT, 0);
+	}
+	CHECK_EQ(fixture.vq->num_free, 4);
+	fixture_close(&fixture);
+	free(sg);
+}
+
+/* A packed ring's table has a length in bytes, of 32 bits. */
+static void longest_packed_table(struct plan plan)
+{
+	struct fixture fixture;
+	enum call call;
+
+	if (!plan.indirect)
+		return;
+	fixture_open(&fixture, plan);
+	for (call = OUTBUF; call < SGS; call++) {
+		struct state before = look(&fixture);
+
+		set_case("%s", calls[call]);
+		catch_stderr();
+		CHECK_EQ(add(call, &fixture, NULL, 1u << 28, token(0), NULL),
+			 -EINVAL);
+		CHECK_LINE(calls[call], "268435456 entries, an indirect table has "
+			   "268435455 at most");
+		check_same(&fixture, before);
+	}
+	fixture_close(&fixture);
+}
+
+/* No end where it was announced, and nothing that may be read behind it. */
+static void no_end(struct plan plan)
+{
+	const size_t page = 4096;
+	char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct scatterlist *end = (struct scatterlist *)(void *)(pages + page);
+	struct fixture fixture;
+	unsigned int entries;
+	enum call call;
+	char line[64];
+
+	REQUIRE(pages != MAP_FAILED);
+	REQUIRE(mprotect(pages + page, page, PROT_NONE) == 0);
+	fixture_open(&fixture, plan);
+	for (entries = 1; entries <= 4; entries++) {
+		struct scatterlist *sg = list(end - entries, 0, entries);
+
+		sg_unmark_end(&end[-1]);
+		snprintf(line, sizeof(line), "list has more than %u entries",
+			 entries);
+		for (call = OUTBUF; call < SGS; call++) {
+			struct state before = look(&fixture);
+
+			set_case("%s, %u entries", calls[call], entries);
+			catch_stderr();
+			CHECK_EQ(add(call, &fixture, sg, entries, token(0), NULL),
+				 -EINVAL);
+			CHECK_LINE(calls[call], line);
+			check_same(&fixture, before);
+		}
+	}
+	fixture_close(&fixture);
+	munmap(pages, 2 * page);
+}
+
+/* Processor time, in milliseconds: that of waiting for the processor is none. */
+static long used_time(void)
+{
+	struct rusage usage;
+
+	REQUIRE(getrusage(RUSAGE_SELF, &usage) == 0);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+	       (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+/* A list without an end is walked as far as was announced, or could be added. */
+static void links_to_itself(struct plan plan)
+{
+	static const unsigned int announced[] = { 1, 2, 3, 16, 17, 1000, 65536 };
+	const char *too_long = plan.packed ? "more than 1048576 entries" :
+					     "more than 65536 entries";
+	struct fixture fixture;
+	struct scatterlist sg[2];
+	enum call call;
+	char line[64];
+	size_t i;
+	long start = used_time();
+
+	sg_init_table(sg, 2);
+	sg_set_buf(sg, buffer(0), 8);
+	sg_chain(sg, 2, sg);
+	for (call = OUTBUF; call < SGS; call++) {
+		for (i = 0; i < sizeof(announced) / sizeof(announced[0]); i++) {
+			unsigned int num = announced[i];
+			bool fits = plan.indirect || num <= 16;
+
+			set_case("%s, %u announced", calls[call], num);
+			fixture_open(&fixture, plan);
+			catch_stderr();
+			CHECK_EQ(add(call, &fixture, sg, num, token(0), NULL),
+				 fits ? -EINVAL : -ENOSPC);
+			snprintf(line, sizeof(line),
+				 fits ? "list has more than %u entries" :
+					"%u entries never fit into a ring of 16",
+				 num);
+			CHECK_LINE(calls[call], line);
+			CHECK_EQ(fixture.vq->num_free, 16);
+			fixture_close(&fixture);
+		}
+	}
+	set_case("%s", calls[SGS]);
+	fixture_open(&fixture, plan);
+	catch_stderr();
+	CHECK_EQ(add(SGS, &fixture, sg, 0, token(0), NULL),
+		 plan.indirect ? -EINVAL : -ENOSPC);
+	CHECK_LINE(calls[SGS], plan.indirect ? too_long :
+					      "17 entries never fit into a ring of 16");
+	CHECK_EQ(fixture.vq->num_free, 16);
+	fixture_close(&fixture);
+	/* Seconds under valgrind are still none of 2^28 entries. */
+	CHECK(used_time() - start < 2000);
 }
 
 static void bad_lists(struct plan plan)
@@ -275,6 +512,12 @@ int main(int argc, char **argv)
 		TEST_ALL(one_fault),
 		TEST_ALL(order_of_checks),
 		TEST_ALL(bad_before_full),
+		TEST_ALL(never_fits),
+		TEST_ALL(fits_later),
+		TEST_SPLIT(longest_table),
+		TEST_PACKED(longest_packed_table),
+		TEST_ALL(no_end),
+		TEST_ALL(links_to_itself),
 		TEST_ALL(bad_lists),
 		TEST_ALL(context),
 		TEST_SPLIT(names),

@@ -1,0 +1,721 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * VIRTIO_RING_DEBUG: two threads in one queue's functions at once, late kicks, and
+ * a queue that is used after its buffers were detached, are told of on stderr;
+ * without it, or when all is well, nothing is.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct scatterlist sg[1];
+static struct scatterlist *sgs[] = { sg };
+
+/* Each function that the caller serialises. They must not wait for anything. */
+static void call_add_outbuf(struct virtqueue *vq)
+{
+	virtqueue_add_outbuf(vq, sg, 1, token(0), 0);
+}
+
+static void call_add_inbuf(struct virtqueue *vq)
+{
+	virtqueue_add_inbuf(vq, sg, 1, token(0), 0);
+}
+
+static void call_add_inbuf_ctx(struct virtqueue *vq)
+{
+	virtqueue_add_inbuf_ctx(vq, sg, 1, token(0), NULL, 0);
+}
+
+static void call_add_sgs(struct virtqueue *vq)
+{
+	virtqueue_add_sgs(vq, sgs, 1, 0, token(0), 0);
+}
+
+static void call_kick(struct virtqueue *vq)
+{
+	virtqueue_kick(vq);
+}
+
+static void call_kick_prepare(struct virtqueue *vq)
+{
+	virtqueue_kick_prepare(vq);
+}
+
+static void call_get_buf(struct virtqueue *vq)
+{
+	unsigned int len;
+
+	virtqueue_get_buf(vq, &len);
+}
+
+static void call_get_buf_ctx(struct virtqueue *vq)
+{
+	unsigned int len;
+	void *ctx;
+
+	virtqueue_get_buf_ctx(vq, &len, &ctx);
+}
+
+static void call_enable_cb(struct virtqueue *vq)
+{
+	virtqueue_enable_cb(vq);
+}
+
+static void call_enable_cb_prepare(struct virtqueue *vq)
+{
+	virtqueue_enable_cb_prepare(vq);
+}
+
+static void call_enable_cb_prepare64(struct virtqueue *vq)
+{
+	virtqueue_enable_cb_prepare64(vq);
+}
+
+static void call_enable_cb_delayed(struct virtqueue *vq)
+{
+	virtqueue_enable_cb_delayed(vq);
+}
+
+static void call_use_wrap_counter(struct virtqueue *vq)
+{
+	virtqueue_use_wrap_counter(vq);
+}
+
+static void call_detach(struct virtqueue *vq)
+{
+	virtqueue_detach_unused_buf(vq);
+}
+
+static void call_set_premapped(struct virtqueue *vq)
+{
+	virtqueue_set_dma_premapped(vq);
+}
+
+static void call_notification_data(struct virtqueue *vq)
+{
+	vring_notification_data(vq);
+}
+
+static void call_reset(struct virtqueue *vq)
+{
+	virtqueue_reset(vq, fixture_forget, NULL);
+}
+
+static void call_resize(struct virtqueue *vq)
+{
+	/* Its own size: it comes back at once. */
+	virtqueue_resize(vq, 16, NULL);
+}
+
+static const struct {
+	const char *name;
+	void (*call)(struct virtqueue *vq);
+} serialised[] = {
+	{ "virtqueue_set_dma_premapped", call_set_premapped },
+	{ "virtqueue_use_wrap_counter", call_use_wrap_counter },
+	/* Before those that add: else they would be late. */
+	{ "virtqueue_kick", call_kick },
+	{ "virtqueue_kick_prepare", call_kick_prepare },
+	{ "virtqueue_add_outbuf", call_add_outbuf },
+	{ "virtqueue_add_inbuf", call_add_inbuf },
+	{ "virtqueue_add_inbuf_ctx", call_add_inbuf_ctx },
+	{ "virtqueue_add_sgs", call_add_sgs },
+	{ "virtqueue_get_buf", call_get_buf },
+	{ "virtqueue_get_buf_ctx", call_get_buf_ctx },
+	{ "virtqueue_enable_cb", call_enable_cb },
+	{ "virtqueue_enable_cb_prepare", call_enable_cb_prepare },
+	{ "virtqueue_enable_cb_prepare64", call_enable_cb_prepare64 },
+	{ "virtqueue_enable_cb_delayed", call_enable_cb_delayed },
+	{ "virtqueue_detach_unused_buf", call_detach },
+	{ "vring_notification_data", call_notification_data },
+	{ "virtqueue_reset", call_reset },
+	{ "virtqueue_resize", call_resize },
+};
+#define FIRST_ADD 4
+#define BEHIND_ADDS 8
+#define SERIALISED (sizeof(serialised) / sizeof(serialised[0]))
+
+static int disable(struct virtqueue *vq)
+{
+	(void)vq;
+	return 0;
+}
+
+/* What the thread does that is in the queue, and what the other does. */
+static void *(*other)(void *vq);
+static bool started;
+
+static void meet(struct virtqueue *vq)
+{
+	pthread_t thread;
+
+	started = true;
+	REQUIRE(pthread_create(&thread, NULL, other, vq) == 0);
+	REQUIRE(pthread_join(thread, NULL) == 0);
+}
+
+static void meet_in_recycle(struct virtqueue *vq, void *buf)
+{
+	(void)buf;
+	/* The second reset would meet itself. */
+	if (!started)
+		meet(vq);
+}
+
+static bool meet_in_notify(struct virtqueue *vq)
+{
+	meet(vq);
+	return true;
+}
+
+static void open(struct fixture *fixture, struct plan plan)
+{
+	fixture_open(fixture, plan);
+	fixture->ops.disable_vq_and_reset = disable;
+	fixture->ops.enable_vq_after_reset = disable;
+	/* While nothing was added: later it is an error if it is the first. */
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	list(sg, 0, 1);
+	started = false;
+}
+
+static void *call_serialised(void *vq)
+{
+	size_t i;
+
+	for (i = 0; i < SERIALISED; i++) {
+		set_case("%s", serialised[i].name);
+		catch_stderr();
+		serialised[i].call(vq);
+		CHECK_LINE(serialised[i].name,
+			   "another thread is in virtqueue_reset;");
+	}
+	set_case("%s", "");
+	return NULL;
+}
+
+static void *call_unserialised(void *data)
+{
+	struct virtqueue *vq = data;
+
+	catch_stderr();
+	virtqueue_poll(vq, 0);
+	virtqueue_poll64(vq, 0);
+	vring_interrupt(0, vq);
+	virtqueue_disable_cb(vq);
+	virtqueue_is_broken(vq);
+	__virtqueue_break(vq);
+	virtqueue_notify(vq);
+	__virtqueue_unbreak(vq);
+	virtio_break_device(vq->vdev);
+	__virtio_unbreak_device(vq->vdev);
+	virtqueue_get_vring_size(vq);
+	virtqueue_get_desc_addr(vq);
+	virtqueue_get_avail_addr(vq);
+	virtqueue_get_used_addr(vq);
+	virtqueue_get_vring(vq);
+	virtqueue_dma_dev(vq);
+	CHECK_SILENT();
+	return NULL;
+}
+
+static void *call_all_silently(void *vq)
+{
+	size_t i;
+
+	catch_stderr();
+	for (i = 0; i < SERIALISED; i++)
+		if (serialised[i].call != call_set_premapped)
+			serialised[i].call(vq);
+	CHECK_SILENT();
+	return NULL;
+}
+
+/* A thread is in reset while another calls each of the others. */
+static void concurrent(struct plan plan)
+{
+	struct fixture fixture;
+
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	other = call_serialised;
+	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
+	CHECK(started);
+
+	/* It has left, so all is well. */
+	call_all_silently(fixture.vq);
+	fixture_close(&fixture);
+}
+
+static void beside_what_is_allowed(struct plan plan)
+{
+	struct fixture fixture;
+
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	other = call_unserialised;
+	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
+	CHECK(started);
+	fixture_close(&fixture);
+}
+
+/* The notify function of a kick may wait for another thread's work. */
+static void handed_over(struct plan plan)
+{
+	struct fixture fixture;
+
+	open(&fixture, plan);
+	vring_del_virtqueue(fixture.vq);
+	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
+					false, meet_in_notify, NULL, "test");
+	REQUIRE(fixture.vq != NULL);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	/* Not the kick: that would meet itself for ever. */
+	other = call_unserialised;
+	CHECK(virtqueue_kick(fixture.vq));
+	CHECK(started);
+	fixture_close(&fixture);
+}
+
+static void *get_silently(void *vq)
+{
+	catch_stderr();
+	call_get_buf(vq);
+	CHECK_SILENT();
+	return NULL;
+}
+
+static void handed_over_to_get_buf(struct plan plan)
+{
+	struct fixture fixture;
+
+	open(&fixture, plan);
+	vring_del_virtqueue(fixture.vq);
+	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
+					false, meet_in_notify, NULL, "test");
+	REQUIRE(fixture.vq != NULL);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	other = get_silently;
+	CHECK(virtqueue_kick(fixture.vq));
+	CHECK(started);
+	fixture_close(&fixture);
+}
+
+/* The same thread's calls, from the functions that it lends. */
+static void recycle_and_call(struct virtqueue *vq, void *buf)
+{
+	unsigned int len;
+
+	(void)buf;
+	CHECK_PTR(virtqueue_get_buf(vq, &len), NULL);
+	vring_notification_data(vq);
+}
+
+static void recycle_call_and_meet(struct virtqueue *vq, void *buf)
+{
+	catch_stderr();
+	recycle_and_call(vq, buf);
+	CHECK_SILENT();
+	meet_in_recycle(vq, buf);
+}
+
+static void nested(struct plan plan)
+{
+	struct fixture fixture;
+
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+	catch_stderr();
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle_and_call, NULL), 0);
+	CHECK_SILENT();
+
+	/* They have not ended the stay of the call that they are in. */
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	other = call_serialised;
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle_call_and_meet, NULL), 0);
+	CHECK(started);
+	fixture_close(&fixture);
+}
+
+/* The device is told late, or in time. */
+static void late(struct plan plan)
+{
+	static const struct {
+		const char *name;
+		bool (*kick)(struct virtqueue *vq);
+	} kicks[] = {
+		{ "virtqueue_kick", virtqueue_kick },
+		{ "virtqueue_kick_prepare", virtqueue_kick_prepare },
+	};
+	struct fixture fixture;
+	size_t i, add;
+
+	plan.num = 64;
+	for (i = 0; i < 2; i++) {
+		open(&fixture, plan);
+		for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
+			set_case("%s, %s", serialised[add].name, kicks[i].name);
+			catch_stderr();
+			serialised[add].call(fixture.vq);
+			pass_time(100);
+			kicks[i].kick(fixture.vq);
+			CHECK_SILENT();
+
+			catch_stderr();
+			serialised[add].call(fixture.vq);
+			pass_time(101);
+			kicks[i].kick(fixture.vq);
+			CHECK_LINE(kicks[i].name, "101 ms");
+
+			/* From the first of several. */
+			catch_stderr();
+			serialised[add].call(fixture.vq);
+			pass_time(60);
+			serialised[add].call(fixture.vq);
+			pass_time(60);
+			kicks[i].kick(fixture.vq);
+			CHECK_LINE(kicks[i].name, "120 ms");
+
+			/* The size that it has: nothing is stopped. */
+			catch_stderr();
+			serialised[add].call(fixture.vq);
+			CHECK_EQ(virtqueue_resize(fixture.vq, 64, NULL), 0);
+			pass_time(101);
+			kicks[i].kick(fixture.vq);
+			CHECK_LINE(kicks[i].name, "101 ms");
+
+			/* Nothing new, so nothing is late. */
+			catch_stderr();
+			kicks[i].kick(fixture.vq);
+			CHECK_SILENT();
+		}
+		fixture_close(&fixture);
+	}
+}
+
+/*
+ * Buffers were taken back from a device that was not stopped: said once, when the
+ * queue is used again. Without that, or after a reset, nothing is.
+ */
+static void detached_in_use(struct plan plan)
+{
+	struct fixture fixture;
+	size_t add;
+
+	for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
+		/* All is taken back at the end of a queue's life. */
+		open(&fixture, plan);
+		catch_stderr();
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+		virtqueue_kick(fixture.vq);
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+		virtqueue_kick(fixture.vq);
+		call_get_buf(fixture.vq);
+		CHECK_SILENT();
+
+		/* But the queue is used again. */
+		set_case("%s", serialised[add].name);
+		catch_stderr();
+		serialised[add].call(fixture.vq);
+		CHECK_LINE(serialised[add].name,
+			   "virtqueue_detach_unused_buf took buffers back");
+		catch_stderr();
+		serialised[add].call(fixture.vq);
+		CHECK_SILENT();
+
+		/* There was nothing to take back, or a reset followed. */
+		catch_stderr();
+		CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+		serialised[add].call(fixture.vq);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
+		CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
+		serialised[add].call(fixture.vq);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
+		CHECK_EQ(virtqueue_resize(fixture.vq, 8, NULL), 0);
+		serialised[add].call(fixture.vq);
+		/* The queue had given up on its device. */
+		__virtqueue_break(fixture.vq);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
+		__virtqueue_unbreak(fixture.vq);
+		serialised[add].call(fixture.vq);
+		CHECK_SILENT();
+		fixture_close(&fixture);
+	}
+}
+
+/* The device has used what was taken back: get_buf breaks the queue over it. */
+static void detached_then_used(struct plan plan)
+{
+	struct fixture fixture;
+	struct chain chain;
+	unsigned int len;
+
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(device_pop(&fixture.dev, &chain));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+	device_use(&fixture.dev, &chain, 0);
+	catch_stderr();
+	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
+	CHECK(strstr(caught(), "virtqueue_detach_unused_buf took buffers back"));
+	CHECK(virtqueue_is_broken(fixture.vq));
+	fixture_close(&fixture);
+}
+
+/* No buffer was added, or none is left. */
+static void not_late(struct plan plan)
+{
+	struct fixture fixture;
+	unsigned int n;
+
+	plan.num = 16;
+	open(&fixture, plan);
+	catch_stderr();
+	__virtqueue_break(fixture.vq);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -EIO);
+	__virtqueue_unbreak(fixture.vq);
+	pass_time(1000);
+	virtqueue_kick(fixture.vq);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+	pass_time(1000);
+	virtqueue_kick(fixture.vq);
+	fixture.vq->num_max = 32;
+	for (n = 16; n <= 32; n *= 2) {
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		if (n == 16) {
+			/* Broken: a queue in use would be told of. */
+			__virtqueue_break(fixture.vq);
+			CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+			__virtqueue_unbreak(fixture.vq);
+		} else {
+			CHECK_EQ(virtqueue_resize(fixture.vq, 32, fixture_forget), 0);
+		}
+		pass_time(1000);
+		virtqueue_kick(fixture.vq);
+	}
+	CHECK_SILENT();
+	fixture_close(&fixture);
+}
+
+/* The driver took a buffer back: it has heard of the device. */
+static void not_late_for_the_next(struct plan plan)
+{
+	struct fixture fixture;
+	struct chain chain;
+	unsigned int len;
+	void *ctx;
+	int with_ctx;
+
+	plan.num = 16;
+	open(&fixture, plan);
+	catch_stderr();
+	for (with_ctx = 0; with_ctx < 2; with_ctx++) {
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(device_pop(&fixture.dev, &chain));
+		device_use(&fixture.dev, &chain, 0);
+		if (with_ctx)
+			CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx),
+				  token(0));
+		else
+			CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
+		pass_time(1000);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		virtqueue_kick(fixture.vq);
+		CHECK(device_pop(&fixture.dev, &chain));
+		device_use(&fixture.dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
+	}
+	CHECK_SILENT();
+	fixture_close(&fixture);
+}
+
+/* The last add kicked by itself; whoever the device calls may use the queue. */
+static void not_late_after_many(struct plan plan)
+{
+	struct fixture fixture;
+	struct chain chain;
+	unsigned int n, len;
+
+	plan.num = 16;
+	open(&fixture, plan);
+	if (plan.packed) {
+		fixture_close(&fixture);
+		return;
+	}
+	catch_stderr();
+	for (n = 0; n < 65534; n++) {
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(device_pop(&fixture.dev, &chain));
+		device_use(&fixture.dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
+	}
+	fixture.notified = 0;
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(fixture.notified, 1);
+	pass_time(1000);
+	virtqueue_kick(fixture.vq);
+	CHECK_SILENT();
+	fixture_close(&fixture);
+}
+
+/* Premapped queues have other functions to add, watched all the same. */
+static void premapped(struct plan plan)
+{
+	struct fixture fixture;
+	struct chain chain;
+	size_t add;
+
+	open(&fixture, plan);
+	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), 0);
+	sg[0].dma_address = 0x1234567890;
+	for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
+		set_case("%s", serialised[add].name);
+		catch_stderr();
+		serialised[add].call(fixture.vq);
+		pass_time(101);
+		virtqueue_kick(fixture.vq);
+		CHECK_LINE("virtqueue_kick", "101 ms");
+		CHECK(device_pop(&fixture.dev, &chain));
+		CHECK_EQ(chain.part[0].addr, 0x1234567890);
+	}
+	fixture_close(&fixture);
+}
+
+/* Without the setting nobody looks. */
+static void *call_unwatched(void *vq)
+{
+	catch_stderr();
+	call_get_buf(vq);
+	call_notification_data(vq);
+	CHECK_SILENT();
+	return NULL;
+}
+
+static void unwatched(struct plan plan)
+{
+	struct fixture fixture;
+
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	catch_stderr();
+	pass_time(1000);
+	virtqueue_kick(fixture.vq);
+	CHECK_SILENT();
+	other = call_unwatched;
+	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
+	CHECK(started);
+	fixture_close(&fixture);
+}
+
+/* Deleted under another thread's feet: the last that this program does. */
+static void *call_delete(void *vq)
+{
+	vring_del_virtqueue(vq);
+	_exit(0);
+}
+
+static void child_delete(void)
+{
+	struct fixture fixture;
+
+	open(&fixture, (struct plan) { .num = 16 });
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	other = call_delete;
+	virtqueue_reset(fixture.vq, meet_in_recycle, NULL);
+}
+
+static void environment(void)
+{
+	static const struct {
+		const char *value, *argument;
+	} rows[] = {
+		{ "1", "child_on" },
+		{ "0", "child_off" },
+		{ "", "child_off" },
+		{ NULL, "child_off" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *value = rows[i].value;
+
+		set_case("VIRTIO_RING_DEBUG %s", value ? value : "unset");
+		CHECK_EQ(run_again(rows[i].argument,
+				   value ? "VIRTIO_RING_DEBUG" : NULL, value),
+			 0);
+		CHECK_EQ(strlen(child_stderr()), 0);
+	}
+	set_case("vring_del_virtqueue");
+	CHECK_EQ(run_again("child_delete", "VIRTIO_RING_DEBUG", "1"), 0);
+	CHECK(strstr(child_stderr(), "virtio_ring: test: vring_del_virtqueue: "
+		     "another thread is in virtqueue_reset;"));
+}
+
+/* A value that nobody knows is one line, and as good as none. */
+static void unknown_values(void)
+{
+	static const char *const names[] = {
+		"VIRTIO_RING_WRAP_COUNTERS", "VIRTIO_RING_CHECK_LEN",
+		"VIRTIO_RING_DEBUG",
+	};
+	char expected[128];
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int status = run_again("child_off", names[i], "yes");
+
+		set_case("%s", names[i]);
+		CHECK_EQ(status, 0);
+		snprintf(expected, sizeof(expected),
+			 "virtio_ring: %s=yes: ignored, an unknown value; "
+			 "must be 0 or 1\n", names[i]);
+		CHECK(strcmp(child_stderr(), expected) == 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ONCE(environment),
+		TEST_ONCE(unknown_values),
+	};
+	/* What `environment` runs this program again for. */
+	static const struct test on[] = {
+		TEST_ALL(concurrent),
+		TEST_ALL(beside_what_is_allowed),
+		TEST_ALL(handed_over),
+		TEST_ALL(handed_over_to_get_buf),
+		TEST_ALL(nested),
+		TEST_ALL(late),
+		TEST_ALL(detached_in_use),
+		TEST_ALL(detached_then_used),
+		TEST_ALL(not_late),
+		TEST_ALL(not_late_for_the_next),
+		TEST_ALL(not_late_after_many),
+		TEST_ALL(premapped),
+	};
+	static const struct test off[] = { TEST_ALL(unwatched) };
+	static const struct test delete[] = { TEST_ONCE(child_delete) };
+	const char *child = argc == 2 ? argv[1] : "";
+
+	if (strcmp(child, "child_on") == 0)
+		return RUN_TESTS(on, 1, argv);
+	if (strcmp(child, "child_off") == 0)
+		return RUN_TESTS(off, 1, argv);
+	if (strcmp(child, "child_delete") == 0)
+		return RUN_TESTS(delete, 1, argv);
+	return RUN_TESTS(tests, argc, argv);
+}

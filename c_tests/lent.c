@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vring_create_virtqueue_in(): a queue whose ring, event areas and indirect
+ * tables are all in a range of memory that the program lends, so that a device
+ * in another process can reach them.
+ */
+#define _GNU_SOURCE	/* MAP_ANONYMOUS */
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GUARD 0xa5
+#define AROUND 4096
+
+/* A range with guard bytes on both sides, not on a page's boundary. */
+struct range {
+	unsigned char *memory;
+	unsigned char *base;
+	size_t length;
+};
+
+static void make_range(struct range *range, size_t length, unsigned int shift)
+{
+	range->memory = aligned_alloc(4096, (length + 3 * AROUND) & ~4095ul);
+	REQUIRE(range->memory != NULL);
+	range->base = range->memory + AROUND + shift;
+	range->length = length;
+	memset(range->memory, GUARD, (length + 3 * AROUND) & ~4095ul);
+}
+
+/* All that is not lent is as it was. */
+static void free_range(struct range *range)
+{
+	size_t total = (range->length + 3 * AROUND) & ~4095ul;
+	size_t i, before = range->base - range->memory;
+
+	for (i = 0; i < total; i++) {
+		if (i == before)
+			i += range->length;
+		if (!CHECK_EQ(range->memory[i], GUARD))
+			break;
+	}
+	free(range->memory);
+}
+
+static bool within(const struct range *range, uint64_t addr, size_t length)
+{
+	uint64_t base = (uintptr_t)range->base;
+
+	return addr >= base && addr + length <= base + range->length;
+}
+
+static struct virtqueue *create(struct fixture *fixture, const struct range *range,
+				unsigned int num, unsigned int align,
+				bool may_reduce_num, bool context)
+{
+	return vring_create_virtqueue_in(3, num, align, &fixture->vdev, true,
+					 may_reduce_num, context, range->base,
+					 range->length, fixture_notify,
+					 fixture_callback, "test");
+}
+
+static void check_within(struct fixture *fixture, const struct range *range,
+			 struct plan plan)
+{
+	unsigned int num = fixture->dev.num;
+	dma_addr_t desc = virtqueue_get_desc_addr(fixture->vq);
+	dma_addr_t avail = virtqueue_get_avail_addr(fixture->vq);
+	dma_addr_t used = virtqueue_get_used_addr(fixture->vq);
+
+	CHECK(within(range, desc, 16 * num));
+	CHECK(within(range, avail, plan.packed ? 4 : 6 + 2 * num));
+	CHECK(within(range, used, plan.packed ? 4 : 6 + 8 * num));
+	CHECK_EQ(desc % 16, 0);
+	CHECK_EQ(avail % (plan.packed ? 4 : 2), 0);
+	CHECK_EQ(used % 4, 0);
+}
+
+/* Chains of all lengths, each table in the range, however long it is. */
+static void traffic(struct fixture *fixture, const struct range *range)
+{
+	unsigned int n, len;
+	struct chain chain;
+
+	for (n = 1; n < 200; n++) {
+		unsigned int entries = 1 + n % 40;
+		int error = put_in(fixture, 0, entries, token(n));
+
+		if (error == -ENOSPC) {
+			/* Neither a table nor the ring has room for it. */
+			CHECK(entries > 1);
+			continue;
+		}
+		CHECK_EQ(error, 0);
+		if (!CHECK_POP(fixture, &chain, 0, 0, entries))
+			return;
+		if (chain.indirect)
+			CHECK(within(range, chain.table, 16 * entries));
+		device_use(&fixture->dev, &chain, n);
+		CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), token(n));
+	}
+}
+
+static void placed(struct plan plan)
+{
+	static const unsigned int shifts[] = { 0, 16, 1, 2047 };
+	struct range range;
+	struct fixture fixture;
+	size_t i;
+
+	for (i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
+		set_case("base is %u bytes into a page", shifts[i]);
+		make_range(&range, 65536, shifts[i]);
+		fixture_init(&fixture, plan);
+		fixture.vq = create(&fixture, &range, 16, 64, false, false);
+		REQUIRE(fixture.vq != NULL);
+		fixture_attach(&fixture, fixture.vq, plan);
+		CHECK_EQ(fixture.vq->index, 3);
+		CHECK_EQ(fixture.vq->num_free, 16);
+		CHECK_EQ(fixture.vq->num_max, 16);
+		check_within(&fixture, &range, plan);
+		/* Cleared: the range was not. */
+		CHECK_EQ(driver_flags(&fixture.dev), 0);
+		CHECK_EQ(driver_event(&fixture.dev), 0);
+		CHECK_GET(&fixture, NULL, 0);
+		traffic(&fixture, &range);
+		fixture_close(&fixture);
+		free_range(&range);
+	}
+}
+
+/*
+ * What lies between the areas keeps its values: with a large vring_align it is
+ * most of the memory, which nobody should touch.
+ */
+static void padding(struct plan plan)
+{
+	struct range range;
+	struct fixture fixture;
+	size_t i, desc, from, to;
+
+	make_range(&range, 65536, 0);
+	fixture_init(&fixture, plan);
+	fixture.vq = create(&fixture, &range, 16, 16384, false, false);
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	desc = virtqueue_get_desc_addr(fixture.vq) - (uintptr_t)range.base;
+	from = virtqueue_get_avail_addr(fixture.vq) - (uintptr_t)range.base +
+	       (plan.packed ? 4 : 6 + 2 * 16);
+	to = virtqueue_get_used_addr(fixture.vq) - (uintptr_t)range.base;
+	CHECK(from < to);
+	for (i = from; i < to; i++)
+		if (!CHECK_EQ(range.base[i], GUARD))
+			break;
+	/* The areas themselves are cleared. */
+	for (i = desc; i < desc + 16 * 16; i++)
+		if (!CHECK_EQ(range.base[i], 0))
+			break;
+	for (i = to; i < to + (plan.packed ? 4 : 6 + 8 * 16); i++)
+		if (!CHECK_EQ(range.base[i], 0))
+			break;
+	fixture_close(&fixture);
+	free_range(&range);
+}
+
+/* All chains in flight at a time, each with a table of its own. */
+static void many_tables(struct plan plan)
+{
+	struct range range;
+	struct chain chain[16];
+	struct fixture fixture;
+	unsigned int i, n;
+
+	if (!plan.indirect)
+		return;
+	make_range(&range, 65536, 0);
+	fixture_init(&fixture, plan);
+	fixture.vq = create(&fixture, &range, 16, 64, false, false);
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	for (n = 0; n < 10; n++) {
+		for (i = 0; i < 16; i++)
+			CHECK_EQ(put_out(&fixture, 10 * i, 8, token(i)), 0);
+		CHECK_EQ(fixture.vq->num_free, 0);
+		for (i = 0; i < 16; i++) {
+			CHECK_POP(&fixture, &chain[i], 10 * i, 8, 0);
+			CHECK(chain[i].indirect);
+			CHECK(within(&range, chain[i].table, 8 * 16));
+		}
+		for (i = 0; i < 16; i++)
+			device_use(&fixture.dev, &chain[(i * 7 + n) % 16], 0);
+		for (i = 0; i < 16; i++)
+			CHECK_GET(&fixture, token((i * 7 + n) % 16), 0);
+	}
+	fixture_close(&fixture);
+	free_range(&range);
+}
+
+/*
+ * The shortest range that will do: at least what a ring needs, it says so for
+ * each that is shorter, and the queue in it works.
+ */
+static void shortest_at(struct plan plan, unsigned int shift)
+{
+	size_t length, ring = plan.packed ? 16 * 16 + 8 : vring_size(16, 64);
+	struct range range;
+	struct fixture fixture;
+	char value[32];
+
+	for (length = 0; length < 4096; length++) {
+		set_case("%zu bytes, %u bytes into a page", length, shift);
+		make_range(&range, length, shift);
+		fixture_init(&fixture, plan);
+		catch_stderr();
+		fixture.vq = create(&fixture, &range, 16, 64, false, false);
+		if (fixture.vq)
+			break;
+		snprintf(value, sizeof(value), "%zu bytes", length);
+		CHECK_LINE("vring_create_virtqueue_in", value);
+		CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
+		free_range(&range);
+	}
+	/* Said where tables were negotiated, and only there. */
+	if (plan.indirect)
+		CHECK_LINE("vring_create_virtqueue_in", "no room for tables");
+	else
+		CHECK_SILENT();
+	if (shift == 0)
+		CHECK_EQ(length, vring_lent_size(16, 64, plan.packed, 0));
+	CHECK(length >= ring);
+	/* Two cache lines more at most for each of three areas. */
+	CHECK(length <= ring + 3 * 128);
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	check_within(&fixture, &range, plan);
+	/* No room for tables: chains go into the ring, as far as they fit. */
+	traffic(&fixture, &range);
+	fixture_close(&fixture);
+	free_range(&range);
+}
+
+static void shortest(struct plan plan)
+{
+	shortest_at(plan, 0);
+	/* What is lost to alignment counts, too. */
+	shortest_at(plan, 40);
+}
+
+static void no_memory_at_all(struct plan plan)
+{
+	struct fixture fixture;
+
+	fixture_init(&fixture, plan);
+	catch_stderr();
+	CHECK_PTR(vring_create_virtqueue_in(0, 16, 64, &fixture.vdev, true, false,
+					    false, NULL, 65536, fixture_notify,
+					    fixture_callback, "test"), NULL);
+	CHECK_LINE("vring_create_virtqueue_in", "");
+}
+
+/* A split ring gets smaller where it may; C reduces no packed one. */
+static void reduced(struct plan plan)
+{
+	size_t length = 4096;
+	struct range range;
+	struct fixture fixture;
+
+	make_range(&range, length, 0);
+	fixture_init(&fixture, plan);
+	catch_stderr();
+	fixture.vq = create(&fixture, &range, 1024, 64, true, false);
+	if (plan.packed) {
+		CHECK_PTR(fixture.vq, NULL);
+		CHECK_LINE("vring_create_virtqueue_in", "4096 bytes");
+		free_range(&range);
+		return;
+	}
+	if (plan.indirect)
+		CHECK_LINE("vring_create_virtqueue_in", "no room for tables");
+	else
+		CHECK_SILENT();
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 128);
+	CHECK_EQ(fixture.vq->num_free, 128);
+	check_within(&fixture, &range, plan);
+	carry(&fixture, 300);
+	fixture_close(&fixture);
+	free_range(&range);
+}
+
+/* As many bytes as vring_lent_size() says have room for each chain's table. */
+static void lent_size(struct plan plan)
+{
+	static const struct {
+		unsigned int num, align, entries;
+	} rows[] = {
+		{ 16, 64, 8 }, { 16, 4, 2 }, { 1, 4096, 40 }, { 8, 8192, 30 },
+	};
+	size_t i;
+	int less;
+
+	for (i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		unsigned int num = rows[i / 2].num, entries = rows[i / 2].entries;
+		struct range range;
+		struct chain chain;
+		struct fixture fixture;
+		int error;
+
+		less = i % 2;
+		set_case("row %zu, %d too few", i / 2, less);
+		make_range(&range, vring_lent_size(num, rows[i / 2].align,
+						   plan.packed, entries) - less,
+			   0);
+		/* make_range() gives multiples of a page. */
+		if (rows[i / 2].align > 4096 &&
+		    (uintptr_t)range.base % rows[i / 2].align) {
+			free_range(&range);
+			continue;
+		}
+		fixture_init(&fixture, plan);
+		catch_stderr();
+		fixture.vq = create(&fixture, &range, num, rows[i / 2].align, false,
+				false);
+		if (plan.indirect && less && entries == 2)
+			CHECK_LINE("vring_create_virtqueue_in",
+				   "no room for tables");
+		else
+			CHECK_SILENT();
+		REQUIRE(fixture.vq != NULL);
+		fixture_attach(&fixture, fixture.vq, plan);
+		error = put_in(&fixture, 0, entries, token(0));
+		if (plan.indirect && !less) {
+			CHECK_EQ(error, 0);
+			CHECK_POP(&fixture, &chain, 0, 0, entries);
+			CHECK(chain.indirect);
+			CHECK(within(&range, chain.table, 16 * entries));
+		} else if (entries > num) {
+			CHECK_EQ(error, -ENOSPC);
+		} else {
+			CHECK_EQ(error, 0);
+			CHECK_POP(&fixture, &chain, 0, 0, entries);
+			CHECK(!chain.indirect);
+		}
+		fixture_close(&fixture);
+		free_range(&range);
+	}
+	set_case("what can't be");
+	CHECK_EQ(vring_lent_size(0, 64, plan.packed, 0), 0);
+	CHECK_EQ(vring_lent_size(32769, 64, plan.packed, 0), 0);
+	CHECK_EQ(vring_lent_size(7, 64, false, 0), 0);
+	CHECK(vring_lent_size(7, 64, true, 0) > 7 * 16);
+	CHECK_EQ(vring_lent_size(16, 2, false, 0), 0);
+	CHECK_EQ(vring_lent_size(16, 48, false, 0), 0);
+	CHECK_EQ(vring_lent_size(16, 1ul << 40, false, 0), 0);
+	CHECK(vring_lent_size(16, 0, true, 0) > 0);
+	CHECK(vring_lent_size(32768, 64, plan.packed, 0xffffffff) > 1ull << 50);
+}
+
+/* Where the device finds what lies at `offset` of the range. */
+#define DMA_BASE 0x7654321000000000ull
+
+static int reset_op(struct virtqueue *vq)
+{
+	(void)vq;
+	return 0;
+}
+
+/* Reset and resize stay in the range; too large a ring leaves the old one. */
+static void resized(struct plan plan)
+{
+	static const unsigned int sizes[] = { 8, 2, 16, 32 };
+	struct range range;
+	struct fixture fixture;
+	size_t i;
+
+	make_range(&range, 8192, 24);
+	fixture_init(&fixture, plan);
+	fixture.ops.disable_vq_and_reset = reset_op;
+	fixture.ops.enable_vq_after_reset = reset_op;
+	fixture.vq = create(&fixture, &range, 16, 64, false, false);
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	carry(&fixture, 5);
+	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
+	fixture_attach(&fixture, fixture.vq, plan);
+	check_within(&fixture, &range, plan);
+	traffic(&fixture, &range);
+	fixture.vq->num_max = 32768;
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		set_case("to %u", sizes[i]);
+		CHECK_EQ(virtqueue_resize(fixture.vq, sizes[i], NULL), 0);
+		CHECK_EQ(fixture.vq->num_free, sizes[i]);
+		fixture_attach(&fixture, fixture.vq, plan);
+		check_within(&fixture, &range, plan);
+		traffic(&fixture, &range);
+	}
+	set_case("too large");
+	catch_stderr();
+	CHECK_EQ(virtqueue_resize(fixture.vq, 1024, NULL), -ENOMEM);
+	CHECK_LINE("virtqueue_resize", "");
+	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 32);
+	fixture_attach(&fixture, fixture.vq, plan);
+	check_within(&fixture, &range, plan);
+	traffic(&fixture, &range);
+	fixture_close(&fixture);
+	free_range(&range);
+}
+
+/* Addresses for the device are the device's; ours are where we are. */
+static void check_dma(struct fixture *fixture, const struct range *range,
+		      struct plan plan, uint64_t way)
+{
+	const struct vring *vring = virtqueue_get_vring(fixture->vq);
+	uint64_t desc = virtqueue_get_desc_addr(fixture->vq) - way;
+	uint64_t avail = virtqueue_get_avail_addr(fixture->vq) - way;
+	uint64_t used = virtqueue_get_used_addr(fixture->vq) - way;
+	const struct vring_desc *split;
+	const struct vring_packed_desc *packed;
+	struct scatterlist sg[3];
+	uint64_t addr;
+
+	if (!CHECK(within(range, desc, 16)) || !CHECK(within(range, avail, 4)) ||
+	    !CHECK(within(range, used, 4)))
+		return;
+	if (plan.packed) {
+		CHECK_PTR(vring, NULL);
+	} else {
+		CHECK_PTR(vring->desc, (void *)(uintptr_t)desc);
+		CHECK_PTR(vring->avail, (void *)(uintptr_t)avail);
+		CHECK_PTR(vring->used, (void *)(uintptr_t)used);
+	}
+	list(sg, 0, 3);
+	sg[0].dma_address = 0x1000;
+	sg[1].dma_address = 0x2000;
+	sg[2].dma_address = 0x3000;
+	CHECK_EQ(virtqueue_add_inbuf(fixture->vq, sg, 3, token(0), 0), 0);
+	split = (void *)(uintptr_t)desc;
+	packed = (void *)(uintptr_t)desc;
+	addr = plan.packed ? packed->addr : split->addr;
+	if (!plan.indirect) {
+		CHECK_EQ(addr, 0x1000);
+		return;
+	}
+	if (!CHECK(within(range, addr - way, 3 * 16)))
+		return;
+	split = (void *)(uintptr_t)(addr - way);
+	CHECK_EQ(split[0].addr, 0x1000);
+	CHECK_EQ(split[2].addr, 0x3000);
+}
+
+static void dma_address(struct plan plan)
+{
+	struct range range;
+	struct fixture fixture;
+	uint64_t way;
+	unsigned int shift;
+
+	for (shift = 0; shift < 64; shift += 24) {
+		set_case("base is %u bytes into a page", shift);
+		make_range(&range, 8192, shift);
+		way = DMA_BASE + shift - (uintptr_t)range.base;
+		fixture_init(&fixture, plan);
+		fixture.ops.disable_vq_and_reset = reset_op;
+		fixture.ops.enable_vq_after_reset = reset_op;
+		fixture.vq = vring_create_virtqueue_in_dma(
+			3, 16, 64, &fixture.vdev, true, false, false, range.base,
+			range.length, DMA_BASE + shift, fixture_notify, NULL,
+			"test");
+		REQUIRE(fixture.vq != NULL);
+		CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), 0);
+		check_dma(&fixture, &range, plan, way);
+		CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+		check_dma(&fixture, &range, plan, way);
+		CHECK_EQ(virtqueue_resize(fixture.vq, 8, fixture_forget), 0);
+		check_dma(&fixture, &range, plan, way);
+		fixture_close(&fixture);
+		free_range(&range);
+	}
+	set_case("aligned otherwise");
+	make_range(&range, 8192, 0);
+	fixture_init(&fixture, plan);
+	catch_stderr();
+	CHECK_PTR(vring_create_virtqueue_in_dma(
+			  3, 16, 64, &fixture.vdev, true, false, false, range.base,
+			  range.length, DMA_BASE + 8, fixture_notify, NULL,
+			  "test"), NULL);
+	CHECK_LINE("vring_create_virtqueue_in_dma", "multiple of 64");
+	free_range(&range);
+}
+
+/*
+ * What it is for: the device is another process. Only the range (and, here,
+ * the buffers behind it) is shared.
+ */
+struct shared {
+	unsigned char ring[32768] __attribute__((aligned(4096)));
+	char request[16], reply[16];
+	/*
+	 * Messages that the device has answered. Its exit status would not do:
+	 * it leaves with the driver's memory allocated, which valgrind minds.
+	 */
+	unsigned int answered;
+};
+
+static void device_process(struct device_side *dev, struct shared *shared,
+			   unsigned int count)
+{
+	struct chain chain;
+	struct timespec ms = { .tv_nsec = 1000000 };
+	unsigned int patience = 20000;
+
+	while (shared->answered < count) {
+		while (!device_pop(dev, &chain)) {
+			if (!patience--)
+				_exit(1);
+			nanosleep(&ms, NULL);
+		}
+		if (chain.parts != 2)
+			_exit(1);
+		memcpy((char *)(uintptr_t)chain.part[1].addr,
+		       (char *)(uintptr_t)chain.part[0].addr, 16);
+		shared->answered++;
+		device_use(dev, &chain, 16);
+	}
+	_exit(0);
+}
+
+static void other_process(struct plan plan)
+{
+	struct shared *shared = mmap(NULL, sizeof(*shared),
+				     PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct timespec ms = { .tv_nsec = 1000000 };
+	struct fixture fixture;
+	unsigned int n, len, count = 20;
+	pid_t child;
+
+	REQUIRE(shared != MAP_FAILED);
+	fixture_init(&fixture, plan);
+	fixture.vq = vring_create_virtqueue_in(0, 8, 64, &fixture.vdev, true, false,
+					   false, shared->ring,
+					   sizeof(shared->ring), fixture_notify,
+					   fixture_callback, "test");
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	child = fork();
+	REQUIRE(child >= 0);
+	if (child == 0)
+		device_process(&fixture.dev, shared, count);
+	for (n = 0; n < count; n++) {
+		struct scatterlist out[1], in[1];
+		struct scatterlist *sgs[] = { out, in };
+		unsigned int patience = 20000;
+
+		snprintf(shared->request, 16, "message %u", n);
+		sg_init_one(out, shared->request, 16);
+		sg_init_one(in, shared->reply, 16);
+		CHECK_EQ(virtqueue_add_sgs(fixture.vq, sgs, 1, 1, token(n), 0), 0);
+		while (!vring_interrupt(0, fixture.vq) && patience--)
+			nanosleep(&ms, NULL);
+		/* Or the device is gone, and all the others wait as long. */
+		if (!CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(n)))
+			break;
+		CHECK_EQ(len, 16);
+		CHECK(strcmp(shared->reply, shared->request) == 0);
+	}
+	REQUIRE(waitpid(child, NULL, 0) == child);
+	CHECK_EQ(shared->answered, count);
+	fixture_close(&fixture);
+	munmap(shared, sizeof(*shared));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct test tests[] = {
+		TEST_ALL(placed),
+		TEST_ALL(padding),
+		TEST_ALL(many_tables),
+		TEST_ALL(shortest),
+		TEST_ALL(no_memory_at_all),
+		TEST_ALL(reduced),
+		TEST_ALL(lent_size),
+		TEST_ALL(dma_address),
+		TEST_ALL(resized),
+		TEST_ALL(other_process),
+	};
+
+	return RUN_TESTS(tests, argc, argv);
+}

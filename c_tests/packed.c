@@ -45,7 +45,7 @@ static void chain_over_the_end(struct plan plan)
 	CHECK_POP(&fixture, &chain, 0, 0, 4);
 	device_use(&fixture.dev, &chain, 4);
 	/* One used entry for all of it, in the chain's first slot. */
-	CHECK_EQ(fixture.dev.desc[5].flags, AVAIL | USED);
+	CHECK_EQ(fixture.dev.desc[5].flags, AVAIL | USED | VRING_DESC_F_WRITE);
 	CHECK_EQ(fixture.dev.desc[6].flags,
 		 AVAIL | VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
 	CHECK_GET(&fixture, token(0), 4);

@@ -34,7 +34,7 @@ static int resize_with(struct virtqueue *vq, uint32_t num,
 #endif
 }
 
-static int resize(struct virtqueue *vq, uint32_t num, vq_recycle_done_t done)
+static int resize(struct virtqueue *vq, uint32_t num, vq_callback_t *done)
 {
 	return resize_with(vq, num, recycle, done);
 }

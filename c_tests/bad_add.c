@@ -277,7 +277,7 @@ static void longest_table(struct plan plan)
 		check_same(&fixture, before);
 	}
 	set_case("65536 entries");
-	sg_mark_end(&sg[most - 1]);
+	sg[most - 1].page_link |= 2;
 	for (call = OUTBUF; call <= SGS; call++) {
 		const struct vring_desc *desc = &fixture.dev.split.desc[call];
 		const struct vring_desc *table;
@@ -334,7 +334,7 @@ static void no_end(struct plan plan)
 	for (entries = 1; entries <= 4; entries++) {
 		struct scatterlist *sg = list(end - entries, 0, entries);
 
-		sg_unmark_end(&end[-1]);
+		end[-1].page_link &= ~2ul;
 		snprintf(line, sizeof(line), "list has more than %u entries",
 			 entries);
 		for (call = OUTBUF; call < SGS; call++) {

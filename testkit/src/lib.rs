@@ -3,9 +3,10 @@
 //! Virtio rings as shared objects, C's and ours, called through the C ABI:
 //! whatever a tool does with one of them it can do with each, in one process.
 //!
-//! [`build`] makes C's, [`ours`] says where `make` leaves ours, and [`Library`] loads either. The functions are the exported ones,
-//! with the kernel's names and arguments; [`driver`] has a queue over them,
-//! [`mod@device`] the other side, and [`pair`] both.
+//! [`build`] makes C's, [`ours`] says where `make` leaves ours, and [`Library`]
+//! loads either. The functions are the exported ones, with the kernel's names and
+//! arguments; [`driver`] has a queue over them, [`mod@device`] the other side, and
+//! [`pair`] both.
 
 pub mod block;
 pub mod c_ring;

@@ -108,7 +108,7 @@ test-rust: all
 
 # C programs of ours against an installed copy.
 test-c: stage
-	c_tests/run '$(STAGE)'
+	$(CARGO) run -q -p c-tests -- '$(STAGE)'
 
 # The fuzzers are a workspace of their own: lints, the corpus, and a minute.
 test-fuzz:

@@ -4,7 +4,7 @@
  * if that left it open. Built once with each of the pkg-config files, and once
  * (NO_CHOICE) without what they say to the linker.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -64,7 +64,7 @@ static bool is_6_12(void)
 	device.vqs.prev = &device.vqs;
 	pthread_spin_init(&device.vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
 	vq = vring_create_virtqueue(0, 8, 64, (void *)&device, true, false,
-				    false, bed_notify, NULL, "test");
+				    false, fixture_notify, NULL, "test");
 	REQUIRE(vq != NULL);
 	REQUIRE(resize(vq, 4, NULL, finished) == 0);
 	REQUIRE(virtqueue_get_vring_size(vq) == 4);

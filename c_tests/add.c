@@ -3,18 +3,18 @@
  * What an add writes into the ring, bit by bit, and what it does to the head of
  * the queue.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define P_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 
-static void check_split_desc(const struct bed *bed, unsigned int i,
+static void check_split_desc(const struct fixture *fixture, unsigned int i,
 			     uint64_t addr, unsigned int len,
 			     unsigned int flags, unsigned int next)
 {
-	const struct vring_desc *desc = &bed->dev.split.desc[i];
+	const struct vring_desc *desc = &fixture->dev.split.desc[i];
 
 	CHECK_EQ(desc->addr, addr);
 	CHECK_EQ(desc->len, len);
@@ -22,11 +22,11 @@ static void check_split_desc(const struct bed *bed, unsigned int i,
 	CHECK_EQ(desc->next, next);
 }
 
-static void check_packed_desc(const struct bed *bed, unsigned int i,
+static void check_packed_desc(const struct fixture *fixture, unsigned int i,
 			      uint64_t addr, unsigned int len,
 			      unsigned int flags, unsigned int id)
 {
-	const struct vring_packed_desc *desc = &bed->dev.desc[i];
+	const struct vring_packed_desc *desc = &fixture->dev.desc[i];
 
 	CHECK_EQ(desc->addr, addr);
 	CHECK_EQ(desc->len, len);
@@ -42,40 +42,40 @@ static uint64_t address(unsigned int i)
 /* One element is always a descriptor of its own, indirect or not. */
 static void one_element(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_out(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-	CHECK_EQ(bed.vq->num_free, 14);
-	CHECK_EQ(bed.notified, 0);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+	CHECK_EQ(fixture.vq->num_free, 14);
+	CHECK_EQ(fixture.notified, 0);
 	if (plan.packed) {
-		check_packed_desc(&bed, 0, address(0), LENGTH(0), P_AVAIL, 0);
-		check_packed_desc(&bed, 1, address(1), LENGTH(1),
+		check_packed_desc(&fixture, 0, address(0), LENGTH(0), P_AVAIL, 0);
+		check_packed_desc(&fixture, 1, address(1), LENGTH(1),
 				  P_AVAIL | VRING_DESC_F_WRITE, 1);
-		CHECK_EQ(bed.dev.desc[2].flags, 0);
+		CHECK_EQ(fixture.dev.desc[2].flags, 0);
 	} else {
 		/* `next` shows the free list even where no chain goes on. */
-		check_split_desc(&bed, 0, address(0), LENGTH(0), 0, 1);
-		check_split_desc(&bed, 1, address(1), LENGTH(1),
+		check_split_desc(&fixture, 0, address(0), LENGTH(0), 0, 1);
+		check_split_desc(&fixture, 1, address(1), LENGTH(1),
 				 VRING_DESC_F_WRITE, 2);
-		CHECK_EQ(bed.dev.split.avail->flags, 0);
-		CHECK_EQ(bed.dev.split.avail->idx, 2);
-		CHECK_EQ(bed.dev.split.avail->ring[0], 0);
-		CHECK_EQ(bed.dev.split.avail->ring[1], 1);
+		CHECK_EQ(fixture.dev.split.avail->flags, 0);
+		CHECK_EQ(fixture.dev.split.avail->idx, 2);
+		CHECK_EQ(fixture.dev.split.avail->ring[0], 0);
+		CHECK_EQ(fixture.dev.split.avail->ring[1], 1);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Two readable lists of 1 and 2 entries, two writable ones of 2 and 1. */
-static int put_lists(struct bed *bed, void *data)
+static int put_lists(struct fixture *fixture, void *data)
 {
 	struct scatterlist a[1], b[2], c[2], d[1];
 	struct scatterlist *sgs[] = {
 		list(a, 0, 1), list(b, 1, 2), list(c, 3, 2), list(d, 5, 1),
 	};
 
-	return virtqueue_add_sgs(bed->vq, sgs, 2, 2, data, 0);
+	return virtqueue_add_sgs(fixture->vq, sgs, 2, 2, data, 0);
 }
 
 static void direct_chain(struct plan plan)
@@ -84,15 +84,15 @@ static void direct_chain(struct plan plan)
 		0, 0, 0, VRING_DESC_F_WRITE, VRING_DESC_F_WRITE,
 		VRING_DESC_F_WRITE,
 	};
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
 	/* With contexts there are no tables, whatever the device can do. */
 	plan.context = plan.indirect;
-	bed_open(&bed, plan);
-	CHECK_EQ(put_out(&bed, 6, 1, token(0)), 0);
-	CHECK_EQ(put_lists(&bed, token(1)), 0);
-	CHECK_EQ(bed.vq->num_free, 16 - 1 - 6);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_out(&fixture, 6, 1, token(0)), 0);
+	CHECK_EQ(put_lists(&fixture, token(1)), 0);
+	CHECK_EQ(fixture.vq->num_free, 16 - 1 - 6);
 	for (i = 0; i < 6; i++) {
 		unsigned int flags = writes[i];
 
@@ -100,42 +100,42 @@ static void direct_chain(struct plan plan)
 		if (i < 5)
 			flags |= VRING_DESC_F_NEXT;
 		if (plan.packed)
-			check_packed_desc(&bed, 1 + i, address(i), LENGTH(i),
+			check_packed_desc(&fixture, 1 + i, address(i), LENGTH(i),
 					  flags | P_AVAIL, 1);
 		else
-			check_split_desc(&bed, 1 + i, address(i), LENGTH(i),
+			check_split_desc(&fixture, 1 + i, address(i), LENGTH(i),
 					 flags, 2 + i);
 	}
 	if (!plan.packed) {
-		CHECK_EQ(bed.dev.split.avail->idx, 2);
-		CHECK_EQ(bed.dev.split.avail->ring[1], 1);
+		CHECK_EQ(fixture.dev.split.avail->idx, 2);
+		CHECK_EQ(fixture.dev.split.avail->ring[1], 1);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static void indirect_table(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 	uint64_t addr;
 
 	if (!plan.indirect)
 		return;
-	bed_open(&bed, plan);
-	CHECK_EQ(put_out(&bed, 6, 1, token(0)), 0);
-	CHECK_EQ(put_lists(&bed, token(1)), 0);
-	CHECK_EQ(bed.vq->num_free, 14);
-	addr = plan.packed ? bed.dev.desc[1].addr : bed.dev.split.desc[1].addr;
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_out(&fixture, 6, 1, token(0)), 0);
+	CHECK_EQ(put_lists(&fixture, token(1)), 0);
+	CHECK_EQ(fixture.vq->num_free, 14);
+	addr = plan.packed ? fixture.dev.desc[1].addr : fixture.dev.split.desc[1].addr;
 	if (plan.packed)
-		check_packed_desc(&bed, 1, addr, 6 * 16,
+		check_packed_desc(&fixture, 1, addr, 6 * 16,
 				  VRING_DESC_F_INDIRECT | P_AVAIL, 1);
 	else
-		check_split_desc(&bed, 1, addr, 6 * 16, VRING_DESC_F_INDIRECT,
+		check_split_desc(&fixture, 1, addr, 6 * 16, VRING_DESC_F_INDIRECT,
 				 2);
-	CHECK_POP(&bed, &chain, 6, 1, 0);
+	CHECK_POP(&fixture, &chain, 6, 1, 0);
 	CHECK(!chain.indirect);
-	CHECK_POP(&bed, &chain, 0, 3, 3);
+	CHECK_POP(&fixture, &chain, 0, 3, 3);
 	CHECK(chain.indirect);
 	CHECK_EQ(chain.slots, 1);
 	for (i = 0; i < 6; i++) {
@@ -159,7 +159,7 @@ static void indirect_table(struct plan plan)
 			CHECK_EQ(desc[i].next, i + 1);
 		}
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A list of entries that goes on elsewhere counts without its links. */
@@ -167,22 +167,22 @@ static void chained_list(struct plan plan)
 {
 	struct scatterlist first[3], second[2], third[1];
 	struct scatterlist *sgs[] = { first };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	list(first, 0, 3);
 	list(second, 2, 2);
 	list(third, 3, 1);
 	sg_chain(first, 3, second);
 	sg_chain(second, 2, third);
-	CHECK_EQ(virtqueue_add_outbuf(bed.vq, first, 4, token(0), 0), 0);
-	CHECK_EQ(virtqueue_add_inbuf(bed.vq, first, 4, token(1), 0), 0);
-	CHECK_EQ(virtqueue_add_sgs(bed.vq, sgs, 1, 0, token(2), 0), 0);
-	CHECK_POP(&bed, &chain, 0, 4, 0);
-	CHECK_POP(&bed, &chain, 0, 0, 4);
-	CHECK_POP(&bed, &chain, 0, 4, 0);
-	bed_close(&bed);
+	CHECK_EQ(virtqueue_add_outbuf(fixture.vq, first, 4, token(0), 0), 0);
+	CHECK_EQ(virtqueue_add_inbuf(fixture.vq, first, 4, token(1), 0), 0);
+	CHECK_EQ(virtqueue_add_sgs(fixture.vq, sgs, 1, 0, token(2), 0), 0);
+	CHECK_POP(&fixture, &chain, 0, 4, 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 4);
+	CHECK_POP(&fixture, &chain, 0, 4, 0);
+	fixture_close(&fixture);
 }
 
 /* Empty lists among others add nothing. */
@@ -190,42 +190,42 @@ static void empty_list(struct plan plan)
 {
 	struct scatterlist a[1], b[1];
 	struct scatterlist *sgs[] = { NULL, list(a, 0, 1), NULL, list(b, 1, 1) };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(virtqueue_add_sgs(bed.vq, sgs, 2, 2, token(0), 0), 0);
-	CHECK_POP(&bed, &chain, 0, 1, 1);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(virtqueue_add_sgs(fixture.vq, sgs, 2, 2, token(0), 0), 0);
+	CHECK_POP(&fixture, &chain, 0, 1, 1);
+	fixture_close(&fixture);
 }
 
 /* Up to the last descriptor, and not one further. */
 static void full(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
 	plan.num = 4;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 4; i++) {
-		CHECK_EQ(bed.vq->num_free, 4 - i);
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
+		CHECK_EQ(fixture.vq->num_free, 4 - i);
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
 	}
-	CHECK_EQ(bed.vq->num_free, 0);
-	CHECK_EQ(put_in(&bed, 4, 1, token(4)), -ENOSPC);
-	CHECK_EQ(put_in(&bed, 4, 2, token(4)), -ENOSPC);
-	CHECK_EQ(bed.vq->num_free, 0);
+	CHECK_EQ(fixture.vq->num_free, 0);
+	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), -ENOSPC);
+	CHECK_EQ(put_in(&fixture, 4, 2, token(4)), -ENOSPC);
+	CHECK_EQ(fixture.vq->num_free, 0);
 	if (!plan.packed) {
 		/* The end of the free list shows as 0. */
-		CHECK_EQ(bed.dev.split.desc[3].next, 0);
-		CHECK_EQ(bed.dev.split.avail->idx, 4);
+		CHECK_EQ(fixture.dev.split.desc[3].next, 0);
+		CHECK_EQ(fixture.dev.split.avail->idx, 4);
 	}
 	/* One comes back, one fits. */
-	device_use_next(&bed.dev, 0);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_EQ(put_in(&bed, 4, 1, token(4)), 0);
-	CHECK_EQ(put_in(&bed, 5, 1, token(5)), -ENOSPC);
-	bed_close(&bed);
+	device_use_next(&fixture.dev, 0);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
+	CHECK_EQ(put_in(&fixture, 5, 1, token(5)), -ENOSPC);
+	fixture_close(&fixture);
 }
 
 /*
@@ -234,83 +234,87 @@ static void full(struct plan plan)
  */
 static void long_chain(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
 	plan.num = 4;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	if (plan.indirect) {
-		CHECK_EQ(put_in(&bed, 0, 20, token(0)), 0);
-		CHECK_EQ(bed.vq->num_free, 3);
-		CHECK_POP(&bed, &chain, 0, 0, 20);
-		device_use(&bed.dev, &chain, 200);
-		CHECK_GET(&bed, token(0), 200);
+		CHECK_EQ(put_in(&fixture, 0, 20, token(0)), 0);
+		CHECK_EQ(fixture.vq->num_free, 3);
+		CHECK_POP(&fixture, &chain, 0, 0, 20);
+		device_use(&fixture.dev, &chain, 200);
+		CHECK_GET(&fixture, token(0), 200);
 	} else {
-		CHECK_EQ(put_in(&bed, 0, 20, token(0)), -ENOSPC);
-		CHECK_EQ(put_in(&bed, 0, 5, token(0)), -ENOSPC);
-		CHECK_EQ(put_in(&bed, 0, 4, token(0)), 0);
-		CHECK_EQ(bed.vq->num_free, 0);
-		CHECK_POP(&bed, &chain, 0, 0, 4);
+		catch_stderr();
+		CHECK_EQ(put_in(&fixture, 0, 20, token(0)), -ENOSPC);
+		CHECK_EQ(put_in(&fixture, 0, 5, token(0)), -ENOSPC);
+		/* One line for a queue. */
+		CHECK_LINE("virtqueue_add_inbuf",
+			   "20 entries never fit into a ring of 4");
+		CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
+		CHECK_EQ(fixture.vq->num_free, 0);
+		CHECK_POP(&fixture, &chain, 0, 0, 4);
 	}
-	CHECK(!device_pop(&bed.dev, &chain));
-	bed_close(&bed);
+	CHECK(!device_pop(&fixture.dev, &chain));
+	fixture_close(&fixture);
 }
 
 /* Ids are taken from a stack: the last that came back is the next to go. */
 static void order_of_ids(struct plan plan)
 {
 	static const unsigned int expected[] = { 2, 0, 3, 4 };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain[3], next;
 	unsigned int i;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
-		CHECK_POP(&bed, &chain[i], i, 0, 1);
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+		CHECK_POP(&fixture, &chain[i], i, 0, 1);
 		CHECK_EQ(chain[i].id, i);
 	}
-	device_use(&bed.dev, &chain[0], 0);
-	device_use(&bed.dev, &chain[2], 0);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_GET(&bed, token(2), 0);
+	device_use(&fixture.dev, &chain[0], 0);
+	device_use(&fixture.dev, &chain[2], 0);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_GET(&fixture, token(2), 0);
 	for (i = 0; i < 4; i++) {
 		set_case("add %u", i);
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
-		CHECK_POP(&bed, &next, i, 0, 1);
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+		CHECK_POP(&fixture, &next, i, 0, 1);
 		CHECK_EQ(next.id, expected[i]);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A chain's ids come back as they were: in its order, on top. */
 static void order_of_chains_ids(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain a, b, c;
 
 	plan.context = true;
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);	/* ids 0, 1, 2 */
-	CHECK_EQ(put_in(&bed, 3, 2, token(1)), 0);	/* ids 3, 4 */
-	CHECK_POP(&bed, &a, 0, 0, 3);
-	CHECK_POP(&bed, &b, 3, 0, 2);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);	/* ids 0, 1, 2 */
+	CHECK_EQ(put_in(&fixture, 3, 2, token(1)), 0);	/* ids 3, 4 */
+	CHECK_POP(&fixture, &a, 0, 0, 3);
+	CHECK_POP(&fixture, &b, 3, 0, 2);
 	CHECK_EQ(a.id, 0);
 	CHECK_EQ(b.id, 3);
-	device_use(&bed.dev, &b, 0);
-	device_use(&bed.dev, &a, 0);
-	CHECK_GET(&bed, token(1), 0);
-	CHECK_EQ(bed.vq->num_free, 13);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_EQ(bed.vq->num_free, 16);
+	device_use(&fixture.dev, &b, 0);
+	device_use(&fixture.dev, &a, 0);
+	CHECK_GET(&fixture, token(1), 0);
+	CHECK_EQ(fixture.vq->num_free, 13);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(fixture.vq->num_free, 16);
 	/* On the stack: 0, 1, 2, 3, 4, 5. */
-	CHECK_EQ(put_in(&bed, 0, 4, token(0)), 0);
-	CHECK_EQ(put_in(&bed, 4, 1, token(1)), 0);
-	CHECK_POP(&bed, &a, 0, 0, 4);
+	CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 4, 1, token(1)), 0);
+	CHECK_POP(&fixture, &a, 0, 0, 4);
 	CHECK_EQ(a.id, 0);
-	CHECK_POP(&bed, &c, 4, 0, 1);
+	CHECK_POP(&fixture, &c, 4, 0, 1);
 	CHECK_EQ(c.id, 4);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Addresses in the middle of a page, and an entry of no bytes. */
@@ -318,27 +322,27 @@ static void odd_addresses(struct plan plan)
 {
 	char *memory = buffer(100);
 	struct scatterlist sg[2];
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	sg_init_table(sg, 2);
 	sg_set_buf(&sg[0], memory + 3, 1021);
 	sg_set_buf(&sg[1], memory + 777, 0);
-	CHECK_EQ(virtqueue_add_outbuf(bed.vq, sg, 2, token(0), ~0u), 0);
-	CHECK(device_pop(&bed.dev, &chain));
+	CHECK_EQ(virtqueue_add_outbuf(fixture.vq, sg, 2, token(0), ~0u), 0);
+	CHECK(device_pop(&fixture.dev, &chain));
 	CHECK_EQ(chain.parts, 2);
 	CHECK_EQ(chain.part[0].addr, (uintptr_t)memory + 3);
 	CHECK_EQ(chain.part[0].len, 1021);
 	CHECK_EQ(chain.part[1].addr, (uintptr_t)memory + 777);
 	CHECK_EQ(chain.part[1].len, 0);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Strong barriers change nothing in the ring. C's userspace build has none. */
 static void strong_barriers(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 
@@ -346,17 +350,17 @@ static void strong_barriers(struct plan plan)
 		set_case(i ? "ORDER_PLATFORM" : "weak_barriers is false");
 		plan.strong = i == 0;
 		plan.features = i ? 1ull << VIRTIO_F_ORDER_PLATFORM : 0;
-		bed_open(&bed, plan);
-		CHECK_EQ(put_lists(&bed, token(1)), 0);
-		CHECK(virtqueue_kick(bed.vq));
-		CHECK_POP(&bed, &chain, 0, 3, 3);
-		device_use(&bed.dev, &chain, 9);
-		CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-		CHECK_GET(&bed, token(1), 9);
-		CHECK(virtqueue_enable_cb(bed.vq));
-		CHECK(virtqueue_enable_cb_delayed(bed.vq));
-		carry(&bed, 100);
-		bed_close(&bed);
+		fixture_open(&fixture, plan);
+		CHECK_EQ(put_lists(&fixture, token(1)), 0);
+		CHECK(virtqueue_kick(fixture.vq));
+		CHECK_POP(&fixture, &chain, 0, 3, 3);
+		device_use(&fixture.dev, &chain, 9);
+		CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+		CHECK_GET(&fixture, token(1), 9);
+		CHECK(virtqueue_enable_cb(fixture.vq));
+		CHECK(virtqueue_enable_cb_delayed(fixture.vq));
+		carry(&fixture, 100);
+		fixture_close(&fixture);
 	}
 }
 

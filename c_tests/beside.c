@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The header after one of a kernel tree's own, which declare the same types. The
- * makefile compiles it with each of
+ * runner compiles it with each of
  * THEIRS: virtio virtio_config scatterlist dma-mapping
  */
 #include THEIRS

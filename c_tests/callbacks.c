@@ -3,36 +3,36 @@
  * Interrupts: when the callback is called, and what the driver tells the device
  * about wanting one (virtio 1.3, 2.7.7, 2.7.10, 2.8.10).
  */
-#include "bed.h"
+#include "fixture.h"
 
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 /* Values that the library would not write: still there if nothing was. */
 #define MARK 0x5a5a
 
-static void mark(struct bed *bed)
+static void mark(struct fixture *fixture)
 {
-	set_driver_flags(&bed->dev, MARK);
-	set_driver_event(&bed->dev, MARK);
+	set_driver_flags(&fixture->dev, MARK);
+	set_driver_event(&fixture->dev, MARK);
 }
 
-static void check_published(const struct bed *bed, unsigned int flags,
+static void check_published(const struct fixture *fixture, unsigned int flags,
 			    unsigned int event)
 {
-	CHECK_EQ(driver_flags(&bed->dev), flags);
-	CHECK_EQ(driver_event(&bed->dev), event);
+	CHECK_EQ(driver_flags(&fixture->dev), flags);
+	CHECK_EQ(driver_event(&fixture->dev), event);
 }
 
-static void use_one(struct bed *bed)
+static void use_one(struct fixture *fixture)
 {
-	CHECK_EQ(put_in(bed, 0, 1, token(0)), 0);
-	device_use_next(&bed->dev, 0);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	device_use_next(&fixture->dev, 0);
 }
 
 /* The used position as a token says it. */
-static unsigned int position(const struct bed *bed, unsigned int used)
+static unsigned int position(const struct fixture *fixture, unsigned int used)
 {
-	return bed->dev.packed ? used | WRAP : used;
+	return fixture->dev.packed ? used | WRAP : used;
 }
 
 static bool other_called;
@@ -45,137 +45,137 @@ static void other_callback(struct virtqueue *vq)
 
 static void interrupt(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
-	CHECK_EQ(bed.called_back, 0);
-	device_use_next(&bed.dev, 0);
-	CHECK_EQ(vring_interrupt(17, bed.vq), 1);
-	CHECK_EQ(bed.called_back, 1);
-	CHECK_EQ(vring_interrupt(17, bed.vq), 1);
-	CHECK_EQ(bed.called_back, 2);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
+	CHECK_EQ(fixture.called_back, 0);
+	device_use_next(&fixture.dev, 0);
+	CHECK_EQ(vring_interrupt(17, fixture.vq), 1);
+	CHECK_EQ(fixture.called_back, 1);
+	CHECK_EQ(vring_interrupt(17, fixture.vq), 1);
+	CHECK_EQ(fixture.called_back, 2);
 	/* The callback is looked up at each interrupt. */
-	bed.vq->callback = other_callback;
-	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
+	fixture.vq->callback = other_callback;
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
 	CHECK(other_called);
 	other_called = false;
-	bed.vq->callback = NULL;
-	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-	CHECK_EQ(bed.called_back, 2);
-	bed.vq->callback = bed_callback;
+	fixture.vq->callback = NULL;
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+	CHECK_EQ(fixture.called_back, 2);
+	fixture.vq->callback = fixture_callback;
 	/* A broken queue's interrupts are handled, and nobody is called. */
-	__virtqueue_break(bed.vq);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-	__virtqueue_unbreak(bed.vq);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
-	__virtqueue_break(bed.vq);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 0);
-	CHECK_EQ(bed.called_back, 2);
-	bed_close(&bed);
+	__virtqueue_break(fixture.vq);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+	__virtqueue_unbreak(fixture.vq);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
+	__virtqueue_break(fixture.vq);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
+	CHECK_EQ(fixture.called_back, 2);
+	fixture_close(&fixture);
 }
 
 static void disable(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	mark(&bed);
-	virtqueue_disable_cb(bed.vq);
+	fixture_open(&fixture, plan);
+	mark(&fixture);
+	virtqueue_disable_cb(fixture.vq);
 	if (plan.packed)
-		check_published(&bed, VRING_PACKED_EVENT_FLAG_DISABLE, MARK);
+		check_published(&fixture, VRING_PACKED_EVENT_FLAG_DISABLE, MARK);
 	else if (plan.event)
-		check_published(&bed, MARK, 0);
+		check_published(&fixture, MARK, 0);
 	else
-		check_published(&bed, VRING_AVAIL_F_NO_INTERRUPT, MARK);
+		check_published(&fixture, VRING_AVAIL_F_NO_INTERRUPT, MARK);
 	/* Once is enough. */
-	mark(&bed);
-	virtqueue_disable_cb(bed.vq);
-	check_published(&bed, MARK, MARK);
-	bed_close(&bed);
+	mark(&fixture);
+	virtqueue_disable_cb(fixture.vq);
+	check_published(&fixture, MARK, MARK);
+	fixture_close(&fixture);
 }
 
 /* Without a callback at creation, it is disabled to begin with. */
 static void disabled_from_the_start(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
 	plan.no_callback = true;
-	bed_open(&bed, plan);
-	mark(&bed);
-	virtqueue_disable_cb(bed.vq);
-	use_one(&bed);
-	CHECK_GET(&bed, token(0), 0);
-	check_published(&bed, MARK, MARK);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	mark(&fixture);
+	virtqueue_disable_cb(fixture.vq);
+	use_one(&fixture);
+	CHECK_GET(&fixture, token(0), 0);
+	check_published(&fixture, MARK, MARK);
+	fixture_close(&fixture);
 }
 
 static void enable(struct plan plan)
 {
 	unsigned int on = plan.packed && plan.event
 				  ? VRING_PACKED_EVENT_FLAG_DESC : 0;
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	/*
 	 * It is on already, and said again: what a disable_cb on another thread
 	 * wrote may have come late.
 	 */
-	mark(&bed);
-	CHECK(virtqueue_enable_cb(bed.vq));
-	check_published(&bed, !plan.packed && plan.event ? MARK : 0,
-			plan.packed && !plan.event ? MARK : position(&bed, 0));
+	mark(&fixture);
+	CHECK(virtqueue_enable_cb(fixture.vq));
+	check_published(&fixture, !plan.packed && plan.event ? MARK : 0,
+			plan.packed && !plan.event ? MARK : position(&fixture, 0));
 
-	carry(&bed, 3);
-	virtqueue_disable_cb(bed.vq);
-	mark(&bed);
-	CHECK(virtqueue_enable_cb(bed.vq));
+	carry(&fixture, 3);
+	virtqueue_disable_cb(fixture.vq);
+	mark(&fixture);
+	CHECK(virtqueue_enable_cb(fixture.vq));
 	if (plan.packed)
-		check_published(&bed, on, plan.event ? position(&bed, 3) : MARK);
+		check_published(&fixture, on, plan.event ? position(&fixture, 3) : MARK);
 	else
-		check_published(&bed, plan.event ? MARK : 0, 3);
+		check_published(&fixture, plan.event ? MARK : 0, 3);
 
 	/* Something to do already: enabled, and false. */
-	virtqueue_disable_cb(bed.vq);
-	use_one(&bed);
-	CHECK(!virtqueue_enable_cb(bed.vq));
-	CHECK_GET(&bed, token(0), 0);
-	CHECK(virtqueue_enable_cb(bed.vq));
-	bed_close(&bed);
+	virtqueue_disable_cb(fixture.vq);
+	use_one(&fixture);
+	CHECK(!virtqueue_enable_cb(fixture.vq));
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK(virtqueue_enable_cb(fixture.vq));
+	fixture_close(&fixture);
 }
 
 /* Each buffer that is taken moves the event on, while callbacks are on. */
 static void taking_moves_event(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	mark(&bed);
-	use_one(&bed);
-	CHECK_GET(&bed, token(0), 0);
+	fixture_open(&fixture, plan);
+	mark(&fixture);
+	use_one(&fixture);
+	CHECK_GET(&fixture, token(0), 0);
 	/* Packed: only once the driver has asked for an event. */
-	check_published(&bed, MARK, plan.packed ? MARK : 1);
+	check_published(&fixture, MARK, plan.packed ? MARK : 1);
 
-	virtqueue_disable_cb(bed.vq);
-	mark(&bed);
-	use_one(&bed);
-	CHECK_GET(&bed, token(0), 0);
-	check_published(&bed, MARK, MARK);
+	virtqueue_disable_cb(fixture.vq);
+	mark(&fixture);
+	use_one(&fixture);
+	CHECK_GET(&fixture, token(0), 0);
+	check_published(&fixture, MARK, MARK);
 
-	CHECK(virtqueue_enable_cb(bed.vq));
-	mark(&bed);
-	use_one(&bed);
-	CHECK_GET(&bed, token(0), 0);
-	check_published(&bed, MARK,
-			plan.packed && !plan.event ? MARK : position(&bed, 3));
+	CHECK(virtqueue_enable_cb(fixture.vq));
+	mark(&fixture);
+	use_one(&fixture);
+	CHECK_GET(&fixture, token(0), 0);
+	check_published(&fixture, MARK,
+			plan.packed && !plan.event ? MARK : position(&fixture, 3));
 	/* Nothing there, nothing written. */
-	mark(&bed);
-	CHECK_GET(&bed, NULL, 0);
-	check_published(&bed, MARK, MARK);
-	bed_close(&bed);
+	mark(&fixture);
+	CHECK_GET(&fixture, NULL, 0);
+	check_published(&fixture, MARK, MARK);
+	fixture_close(&fixture);
 }
 
 /*
@@ -185,59 +185,59 @@ static void taking_moves_event(struct plan plan)
  */
 static void event_triggered(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK(virtqueue_enable_cb(bed.vq));
-	use_one(&bed);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-	mark(&bed);
-	virtqueue_disable_cb(bed.vq);
+	fixture_open(&fixture, plan);
+	CHECK(virtqueue_enable_cb(fixture.vq));
+	use_one(&fixture);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+	mark(&fixture);
+	virtqueue_disable_cb(fixture.vq);
 	if (plan.event)
-		check_published(&bed, MARK, MARK);
+		check_published(&fixture, MARK, MARK);
 	else
-		check_published(&bed, 1, MARK);
+		check_published(&fixture, 1, MARK);
 	/* Off is off: the event is not published again by taking. */
-	mark(&bed);
-	CHECK_GET(&bed, token(0), 0);
-	check_published(&bed, MARK, MARK);
+	mark(&fixture);
+	CHECK_GET(&fixture, token(0), 0);
+	check_published(&fixture, MARK, MARK);
 	/* Enabling publishes one, and from then on disabling has to write. */
-	virtqueue_enable_cb_prepare(bed.vq);
-	CHECK_EQ(driver_event(&bed.dev),
-		 plan.packed && !plan.event ? MARK : position(&bed, 1));
-	mark(&bed);
-	virtqueue_disable_cb(bed.vq);
+	virtqueue_enable_cb_prepare(fixture.vq);
+	CHECK_EQ(driver_event(&fixture.dev),
+		 plan.packed && !plan.event ? MARK : position(&fixture, 1));
+	mark(&fixture);
+	virtqueue_disable_cb(fixture.vq);
 	if (plan.packed || !plan.event)
-		check_published(&bed, 1, MARK);
+		check_published(&fixture, 1, MARK);
 	else
-		check_published(&bed, MARK, 0);
-	bed_close(&bed);
+		check_published(&fixture, MARK, 0);
+	fixture_close(&fixture);
 }
 
 /* The delayed enable publishes an event, too. */
 static void delayed_rearms(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	use_one(&bed);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK(virtqueue_enable_cb_delayed(bed.vq));
-	mark(&bed);
-	virtqueue_disable_cb(bed.vq);
+	fixture_open(&fixture, plan);
+	use_one(&fixture);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
+	mark(&fixture);
+	virtqueue_disable_cb(fixture.vq);
 	if (plan.packed || !plan.event)
-		check_published(&bed, 1, MARK);
+		check_published(&fixture, 1, MARK);
 	else
-		check_published(&bed, MARK, 0);
-	bed_close(&bed);
+		check_published(&fixture, MARK, 0);
+	fixture_close(&fixture);
 }
 
 /* Three quarters of what is in flight, rounded down. */
 static void delayed(struct plan plan)
 {
 	static const unsigned int in_flight[] = { 0, 1, 2, 3, 4, 5, 8, 15, 16 };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	size_t i;
 	unsigned int n, wait, base = 5;
@@ -245,23 +245,23 @@ static void delayed(struct plan plan)
 	for (i = 0; i < sizeof(in_flight) / sizeof(in_flight[0]); i++) {
 		set_case("%u in flight", in_flight[i]);
 		wait = in_flight[i] * 3 / 4;
-		bed_open(&bed, plan);
-		carry(&bed, base);
+		fixture_open(&fixture, plan);
+		carry(&fixture, base);
 		for (n = 0; n < in_flight[i]; n++)
-			CHECK_EQ(put_in(&bed, n, 1, token(n)), 0);
-		virtqueue_disable_cb(bed.vq);
-		mark(&bed);
-		CHECK(virtqueue_enable_cb_delayed(bed.vq));
+			CHECK_EQ(put_in(&fixture, n, 1, token(n)), 0);
+		virtqueue_disable_cb(fixture.vq);
+		mark(&fixture);
+		CHECK(virtqueue_enable_cb_delayed(fixture.vq));
 		if (plan.packed) {
 			unsigned int slot = base + wait;
 			unsigned int wrap = slot < 16 ? WRAP : 0;
 
-			check_published(&bed, plan.event
+			check_published(&fixture, plan.event
 					? VRING_PACKED_EVENT_FLAG_DESC
 					: VRING_PACKED_EVENT_FLAG_ENABLE,
 					plan.event ? slot % 16 | wrap : MARK);
 		} else {
-			check_published(&bed, plan.event ? MARK : 0,
+			check_published(&fixture, plan.event ? MARK : 0,
 					base + wait);
 		}
 		/*
@@ -269,31 +269,31 @@ static void delayed(struct plan plan)
 		 * looks no further than the next buffer.
 		 */
 		for (n = 0; n < in_flight[i]; n++) {
-			CHECK(device_pop(&bed.dev, &chain));
-			device_use(&bed.dev, &chain, 0);
-			CHECK_EQ(virtqueue_enable_cb_delayed(bed.vq),
+			CHECK(device_pop(&fixture.dev, &chain));
+			device_use(&fixture.dev, &chain, 0);
+			CHECK_EQ(virtqueue_enable_cb_delayed(fixture.vq),
 				 !plan.packed && n + 1 <= wait);
 		}
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
 /* In flight: the split ring counts buffers, the packed one descriptors. */
 static void delayed_chains(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
 	plan.context = true;
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 4, token(0)), 0);
-	CHECK_EQ(put_in(&bed, 4, 8, token(1)), 0);
-	mark(&bed);
-	CHECK(virtqueue_enable_cb_delayed(bed.vq));
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 4, 8, token(1)), 0);
+	mark(&fixture);
+	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
 	if (plan.packed)
-		CHECK_EQ(driver_event(&bed.dev), plan.event ? 9 | WRAP : MARK);
+		CHECK_EQ(driver_event(&fixture.dev), plan.event ? 9 | WRAP : MARK);
 	else
-		CHECK_EQ(driver_event(&bed.dev), 1);
-	bed_close(&bed);
+		CHECK_EQ(driver_event(&fixture.dev), 1);
+	fixture_close(&fixture);
 }
 
 /*
@@ -302,37 +302,37 @@ static void delayed_chains(struct plan plan)
  */
 static void device_agrees(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
-	bed_open(&bed, plan);
-	virtqueue_disable_cb(bed.vq);
+	fixture_open(&fixture, plan);
+	virtqueue_disable_cb(fixture.vq);
 	/*
 	 * Off is reliable for the packed ring and by flag. Split's event index
 	 * 0 says "never for most of a lap": the first buffer of all is used at
 	 * it.
 	 */
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
-		CHECK_EQ(device_use_next(&bed.dev, 0),
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+		CHECK_EQ(device_use_next(&fixture.dev, 0),
 			 i == 0 && plan.event && !plan.packed);
 	}
 	for (i = 0; i < 3; i++)
-		CHECK_GET(&bed, token(i), 0);
-	CHECK(virtqueue_enable_cb(bed.vq));
+		CHECK_GET(&fixture, token(i), 0);
+	CHECK(virtqueue_enable_cb(fixture.vq));
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
 		/* With an event it is the next buffer only, else each. */
-		CHECK_EQ(device_use_next(&bed.dev, 0), i == 0 || !plan.event);
+		CHECK_EQ(device_use_next(&fixture.dev, 0), i == 0 || !plan.event);
 	}
 	for (i = 0; i < 3; i++)
-		CHECK_GET(&bed, token(i), 0);
+		CHECK_GET(&fixture, token(i), 0);
 	for (i = 0; i < 8; i++)
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
-	CHECK(virtqueue_enable_cb_delayed(bed.vq));
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
 	for (i = 0; i < 8; i++)
-		CHECK_EQ(device_use_next(&bed.dev, 0), i == 6 || !plan.event);
-	bed_close(&bed);
+		CHECK_EQ(device_use_next(&fixture.dev, 0), i == 6 || !plan.event);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

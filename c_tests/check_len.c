@@ -5,67 +5,67 @@
  * without the WRITE flag is reserved, and cut. Without the setting, any length is
  * delivered.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Ways to add a buffer, and how much of it the device may write. */
-static int add_out(struct bed *bed, void *data)
+static int add_out(struct fixture *fixture, void *data)
 {
-	return put_out(bed, 0, 3, data);
+	return put_out(fixture, 0, 3, data);
 }
 
-static int add_in(struct bed *bed, void *data)
+static int add_in(struct fixture *fixture, void *data)
 {
-	return put_in(bed, 0, 1, data);
+	return put_in(fixture, 0, 1, data);
 }
 
-static int add_long_in(struct bed *bed, void *data)
+static int add_long_in(struct fixture *fixture, void *data)
 {
-	return put_in(bed, 5, 4, data);
+	return put_in(fixture, 5, 4, data);
 }
 
-static int add_ctx(struct bed *bed, void *data)
+static int add_ctx(struct fixture *fixture, void *data)
 {
 	struct scatterlist sg[2];
 
-	return virtqueue_add_inbuf_ctx(bed->vq, list(sg, 7, 2), 2, data, NULL,
+	return virtqueue_add_inbuf_ctx(fixture->vq, list(sg, 7, 2), 2, data, NULL,
 				       0);
 }
 
-static int add_lists(struct bed *bed, void *data)
+static int add_lists(struct fixture *fixture, void *data)
 {
 	struct scatterlist a[2], b[1], c[3];
 	struct scatterlist *sgs[] = {
 		list(a, 0, 2), list(b, 2, 1), list(c, 3, 3),
 	};
 
-	return virtqueue_add_sgs(bed->vq, sgs, 1, 2, data, 0);
+	return virtqueue_add_sgs(fixture->vq, sgs, 1, 2, data, 0);
 }
 
-static int add_out_lists(struct bed *bed, void *data)
+static int add_out_lists(struct fixture *fixture, void *data)
 {
 	struct scatterlist a[1], b[1];
 	struct scatterlist *sgs[] = { list(a, 0, 1), list(b, 1, 1) };
 
-	return virtqueue_add_sgs(bed->vq, sgs, 2, 0, data, 0);
+	return virtqueue_add_sgs(fixture->vq, sgs, 2, 0, data, 0);
 }
 
 /* More than a length can say. */
-static int add_huge(struct bed *bed, void *data)
+static int add_huge(struct fixture *fixture, void *data)
 {
 	struct scatterlist sg[2];
 
 	list(sg, 0, 2);
 	sg[0].length = 0xffffffff;
-	return virtqueue_add_inbuf(bed->vq, sg, 2, data, 0);
+	return virtqueue_add_inbuf(fixture->vq, sg, 2, data, 0);
 }
 
 static const struct {
 	const char *name;
-	int (*add)(struct bed *bed, void *data);
+	int (*add)(struct fixture *fixture, void *data);
 	uint32_t writable;
 } ways[] = {
 	{ "out", add_out, 0 },
@@ -78,37 +78,37 @@ static const struct {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static void use_next(struct bed *bed, uint32_t length)
+static void use_next(struct fixture *fixture, uint32_t length)
 {
 	struct chain chain;
 
-	REQUIRE(device_pop(&bed->dev, &chain));
-	device_use(&bed->dev, &chain, length);
+	REQUIRE(device_pop(&fixture->dev, &chain));
+	device_use(&fixture->dev, &chain, length);
 }
 
 static void fitting(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 5 * WAYS; i++) {
 		uint32_t writable = ways[i % WAYS].writable;
 
 		set_case("%s", ways[i % WAYS].name);
-		CHECK_EQ(ways[i % WAYS].add(&bed, token(i)), 0);
-		use_next(&bed, i < 2 * WAYS ? writable : writable / 2);
-		CHECK_GET(&bed, token(i), i < 2 * WAYS ? writable : writable / 2);
+		CHECK_EQ(ways[i % WAYS].add(&fixture, token(i)), 0);
+		use_next(&fixture, i < 2 * WAYS ? writable : writable / 2);
+		CHECK_GET(&fixture, token(i), i < 2 * WAYS ? writable : writable / 2);
 	}
-	CHECK_EQ(bed.vq->num_free, 16);
-	bed_close(&bed);
+	CHECK_EQ(fixture.vq->num_free, 16);
+	fixture_close(&fixture);
 }
 
 /* The buffer is as it was: in flight, until it is detached, once. */
-static void check_broken(struct bed *bed, void *data, uint32_t id,
+static void check_broken(struct fixture *fixture, void *data, uint32_t id,
 			 uint32_t length, uint32_t writable, bool ctx)
 {
-	unsigned int num_free = bed->vq->num_free;
+	unsigned int num_free = fixture->vq->num_free;
 	char value[64];
 	unsigned int len;
 	void *c;
@@ -118,25 +118,25 @@ static void check_broken(struct bed *bed, void *data, uint32_t id,
 		 length, writable);
 	catch_stderr();
 	if (ctx)
-		CHECK_PTR(virtqueue_get_buf_ctx(bed->vq, &len, &c), NULL);
+		CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &c), NULL);
 	else
-		CHECK_PTR(virtqueue_get_buf(bed->vq, &len), NULL);
+		CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
 	CHECK(strncmp(caught(), "virtio_ring: virtqueue_get_buf: ", 32) == 0);
 	if (!CHECK(strcmp(caught() + 32, value) == 0))
 		printf("on stderr: %s", caught());
-	CHECK(virtqueue_is_broken(bed->vq));
-	CHECK_EQ(bed->vq->num_free, num_free);
-	CHECK_EQ(put_in(bed, 0, 1, token(0)), -EIO);
-	CHECK_PTR(virtqueue_get_buf(bed->vq, &len), NULL);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed->vq), data);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed->vq), NULL);
-	CHECK_EQ(bed->vq->num_free, virtqueue_get_vring_size(bed->vq));
+	CHECK(virtqueue_is_broken(fixture->vq));
+	CHECK_EQ(fixture->vq->num_free, num_free);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -EIO);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), data);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
+	CHECK_EQ(fixture->vq->num_free, virtqueue_get_vring_size(fixture->vq));
 }
 
 static void too_long(struct plan plan)
 {
 	static const uint32_t beyond[] = { 1, 2, 1000, 0x80000000 };
-	struct bed bed;
+	struct fixture fixture;
 	size_t i, k;
 	int ctx;
 
@@ -149,14 +149,14 @@ static void too_long(struct plan plan)
 			for (ctx = 0; ctx < 2; ctx++) {
 				set_case("%s, %u too long", ways[i].name,
 					 beyond[k]);
-				bed_open(&bed, plan);
-				carry(&bed, 3);
-				CHECK_EQ(ways[i].add(&bed, token(9)), 0);
-				use_next(&bed, writable + beyond[k]);
-				check_broken(&bed, token(9), 0,
+				fixture_open(&fixture, plan);
+				carry(&fixture, 3);
+				CHECK_EQ(ways[i].add(&fixture, token(9)), 0);
+				use_next(&fixture, writable + beyond[k]);
+				check_broken(&fixture, token(9), 0,
 					     writable + beyond[k], writable,
 					     ctx);
-				bed_close(&bed);
+				fixture_close(&fixture);
 			}
 		}
 	}
@@ -166,11 +166,11 @@ static void too_long(struct plan plan)
 static void reserved(struct plan plan)
 {
 	static const uint32_t lengths[] = { 0, 1, 64, 0xffffffff };
-	struct bed bed;
+	struct fixture fixture;
 	size_t i, k;
 
-	bed_open(&bed, plan);
-	bed.dev.never_says_write = true;
+	fixture_open(&fixture, plan);
+	fixture.dev.never_says_write = true;
 	catch_stderr();
 	for (i = 0; i < WAYS; i++) {
 		uint32_t writable = ways[i].writable;
@@ -179,78 +179,78 @@ static void reserved(struct plan plan)
 			uint32_t length = lengths[k];
 
 			set_case("%s, %u", ways[i].name, length);
-			CHECK_EQ(ways[i].add(&bed, token(i)), 0);
-			use_next(&bed, length);
-			CHECK_GET(&bed, token(i),
+			CHECK_EQ(ways[i].add(&fixture, token(i)), 0);
+			use_next(&fixture, length);
+			CHECK_GET(&fixture, token(i),
 				  length < writable ? length : writable);
-			CHECK(!virtqueue_is_broken(bed.vq));
+			CHECK(!virtqueue_is_broken(fixture.vq));
 		}
 	}
 	CHECK_SILENT();
 	/* With the flag it is what the device says. */
-	bed.dev.never_says_write = false;
-	CHECK_EQ(add_in(&bed, token(0)), 0);
-	use_next(&bed, LENGTH(0) + 1);
+	fixture.dev.never_says_write = false;
+	CHECK_EQ(add_in(&fixture, token(0)), 0);
+	use_next(&fixture, LENGTH(0) + 1);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(bed.vq, &(unsigned int) { 0 }), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture.vq, &(unsigned int) { 0 }), NULL);
 	CHECK(strstr(caught(), "bytes are writable") != NULL);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The entry is there until the queue is reset; after that all is well. */
 static void then_reset(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int len;
 	char *line;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(add_in(&bed, token(0)), 0);
-	use_next(&bed, LENGTH(0) + 1);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(add_in(&fixture, token(0)), 0);
+	use_next(&fixture, LENGTH(0) + 1);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(bed.vq, &len), NULL);
-	__virtqueue_unbreak(bed.vq);
-	CHECK_PTR(virtqueue_get_buf(bed.vq, &len), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
+	__virtqueue_unbreak(fixture.vq);
+	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
 	line = strchr(caught(), '\n');
 	CHECK(line && strcmp(line + 1, "") != 0);
-	__virtqueue_unbreak(bed.vq);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-	bed_close(&bed);
+	__virtqueue_unbreak(fixture.vq);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+	fixture_close(&fixture);
 }
 
 /* Each id has its own length, whatever the order; tokens may be the same. */
 static void many(struct plan plan)
 {
 	struct chain chain[16];
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i, lap;
 
 	plan.context = true;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (lap = 0; lap < 20; lap++) {
 		for (i = 0; i < 16; i++) {
 			unsigned int n = (i * 7 + lap) % 16;
 
-			CHECK_EQ(put_in(&bed, n, 1, token(0)), 0);
-			CHECK_POP(&bed, &chain[n], n, 0, 1);
+			CHECK_EQ(put_in(&fixture, n, 1, token(0)), 0);
+			CHECK_POP(&fixture, &chain[n], n, 0, 1);
 		}
 		for (i = 0; i < 16; i++) {
 			unsigned int n = (i * 5 + 3 * lap) % 16;
 
-			device_use(&bed.dev, &chain[n], LENGTH(n));
-			CHECK_GET(&bed, token(0), LENGTH(n));
+			device_use(&fixture.dev, &chain[n], LENGTH(n));
+			CHECK_GET(&fixture, token(0), LENGTH(n));
 		}
 	}
-	CHECK_EQ(put_in(&bed, 3, 1, token(0)), 0);
-	CHECK_EQ(put_in(&bed, 2, 1, token(0)), 0);
-	CHECK_POP(&bed, &chain[0], 3, 0, 1);
-	CHECK_POP(&bed, &chain[1], 2, 0, 1);
-	device_use(&bed.dev, &chain[1], LENGTH(2));
-	CHECK_GET(&bed, token(0), LENGTH(2));
-	device_use(&bed.dev, &chain[0], LENGTH(3) + 1);
-	check_broken(&bed, token(0), chain[0].id, LENGTH(3) + 1, LENGTH(3),
+	CHECK_EQ(put_in(&fixture, 3, 1, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 2, 1, token(0)), 0);
+	CHECK_POP(&fixture, &chain[0], 3, 0, 1);
+	CHECK_POP(&fixture, &chain[1], 2, 0, 1);
+	device_use(&fixture.dev, &chain[1], LENGTH(2));
+	CHECK_GET(&fixture, token(0), LENGTH(2));
+	device_use(&fixture.dev, &chain[0], LENGTH(3) + 1);
+	check_broken(&fixture, token(0), chain[0].id, LENGTH(3) + 1, LENGTH(3),
 		     false);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static int restart(struct virtqueue *vq)
@@ -263,34 +263,34 @@ static int restart(struct virtqueue *vq)
 static void resized(struct plan plan)
 {
 	struct chain chain;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
-	bed_open(&bed, plan);
-	bed.ops.disable_vq_and_reset = restart;
-	bed.ops.enable_vq_after_reset = restart;
-	bed.vq->num_max = 32768;
-	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
-	bed_attach(&bed, bed.vq, plan);
-	CHECK_EQ(put_in(&bed, 50, 1, token(1)), 0);
-	use_next(&bed, LENGTH(50));
-	CHECK_GET(&bed, token(1), LENGTH(50));
-	CHECK_EQ(virtqueue_resize(bed.vq, 32768, NULL), 0);
-	bed_attach(&bed, bed.vq, plan);
+	fixture_open(&fixture, plan);
+	fixture.ops.disable_vq_and_reset = restart;
+	fixture.ops.enable_vq_after_reset = restart;
+	fixture.vq->num_max = 32768;
+	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(put_in(&fixture, 50, 1, token(1)), 0);
+	use_next(&fixture, LENGTH(50));
+	CHECK_GET(&fixture, token(1), LENGTH(50));
+	CHECK_EQ(virtqueue_resize(fixture.vq, 32768, NULL), 0);
+	fixture_attach(&fixture, fixture.vq, plan);
 	for (i = 0; i < 32768; i++)
-		CHECK_EQ(put_in(&bed, i % 100, 1, token(1)), 0);
+		CHECK_EQ(put_in(&fixture, i % 100, 1, token(1)), 0);
 	for (i = 0; i < 32768; i++) {
-		CHECK(device_pop(&bed.dev, &chain));
+		CHECK(device_pop(&fixture.dev, &chain));
 		CHECK_EQ(chain.id, i);
-		device_use(&bed.dev, &chain, LENGTH(i % 100));
-		CHECK_GET(&bed, token(1), LENGTH(i % 100));
+		device_use(&fixture.dev, &chain, LENGTH(i % 100));
+		CHECK_GET(&fixture, token(1), LENGTH(i % 100));
 	}
 	/* The one that was given back last is the next that is taken. */
-	CHECK_EQ(put_in(&bed, 1, 1, token(9)), 0);
-	use_next(&bed, LENGTH(1) + 1);
-	check_broken(&bed, token(9), 32767, LENGTH(1) + 1, LENGTH(1), false);
-	bed_close(&bed);
+	CHECK_EQ(put_in(&fixture, 1, 1, token(9)), 0);
+	use_next(&fixture, LENGTH(1) + 1);
+	check_broken(&fixture, token(9), 32767, LENGTH(1) + 1, LENGTH(1), false);
+	fixture_close(&fixture);
 }
 
 /* What is wrong with an id is said of the id, whatever the length. */
@@ -304,17 +304,17 @@ static void bad_id(struct plan plan)
 		{ 65535, "test:id 65535 out of range\n" },
 		{ 3, "test:id 3 is not a head!\n" },
 	};
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i, len;
 
 	for (i = 0; i < 3; i++) {
-		bed_open(&bed, plan);
-		CHECK_EQ(add_in(&bed, token(0)), 0);
-		device_use_id(&bed.dev, rows[i].id, 0xffffffff);
+		fixture_open(&fixture, plan);
+		CHECK_EQ(add_in(&fixture, token(0)), 0);
+		device_use_id(&fixture.dev, rows[i].id, 0xffffffff);
 		catch_stderr();
-		CHECK_PTR(virtqueue_get_buf(bed.vq, &len), NULL);
+		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
 		CHECK(strstr(caught(), rows[i].line) != NULL);
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
@@ -323,85 +323,85 @@ static unsigned int too_much;
 
 static bool use_in_notify(struct virtqueue *vq)
 {
-	struct bed *bed = (struct bed *)vq->vdev;
+	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	use_next(bed, LENGTH(4) + too_much);
+	use_next(fixture, LENGTH(4) + too_much);
 	if (too_much) {
-		check_broken(bed, token(4), 0, LENGTH(4) + 1, LENGTH(4), false);
+		check_broken(fixture, token(4), 0, LENGTH(4) + 1, LENGTH(4), false);
 		return true;
 	}
-	CHECK_GET(bed, token(4), LENGTH(4));
+	CHECK_GET(fixture, token(4), LENGTH(4));
 	/* It takes the same id. */
-	CHECK_EQ(put_in(bed, 2, 1, token(2)), 0);
+	CHECK_EQ(put_in(fixture, 2, 1, token(2)), 0);
 	return true;
 }
 
 static void in_early_kick(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
 	for (too_much = 0; too_much < 2; too_much++) {
-		bed_init(&bed, plan);
-		bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true,
+		fixture_init(&fixture, plan);
+		fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true,
 						false, false, use_in_notify,
 						NULL, "test");
-		REQUIRE(bed.vq != NULL);
-		bed_attach(&bed, bed.vq, plan);
-		carry(&bed, 65534);
-		CHECK_EQ(put_in(&bed, 4, 1, token(4)), 0);
+		REQUIRE(fixture.vq != NULL);
+		fixture_attach(&fixture, fixture.vq, plan);
+		carry(&fixture, 65534);
+		CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
 		if (!too_much) {
-			use_next(&bed, LENGTH(2));
-			CHECK_GET(&bed, token(2), LENGTH(2));
+			use_next(&fixture, LENGTH(2));
+			CHECK_GET(&fixture, token(2), LENGTH(2));
 		}
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
 /* An add that fails forgets nothing of what is in flight. */
 static bool swap_in_notify(struct virtqueue *vq)
 {
-	struct bed *bed = (struct bed *)vq->vdev;
+	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	use_next(bed, LENGTH(4));
-	CHECK_GET(bed, token(4), LENGTH(4));
-	CHECK_EQ(put_in(bed, 5, 1, token(5)), 0);
+	use_next(fixture, LENGTH(4));
+	CHECK_GET(fixture, token(4), LENGTH(4));
+	CHECK_EQ(put_in(fixture, 5, 1, token(5)), 0);
 	return true;
 }
 
 static void failed_adds(struct plan plan)
 {
 	unsigned int at = plan.packed ? 4 : 5;
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_init(&bed, plan);
-	bed.vq = vring_create_virtqueue(0, 1, 64, &bed.vdev, true, false, false,
+	fixture_init(&fixture, plan);
+	fixture.vq = vring_create_virtqueue(0, 1, 64, &fixture.vdev, true, false, false,
 					swap_in_notify, NULL, "test");
-	REQUIRE(bed.vq != NULL);
-	bed_attach(&bed, bed.vq, plan);
-	CHECK_EQ(put_in(&bed, 4, 1, token(4)), 0);
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
 	/* Split: notified to make room, and filled again. */
-	CHECK_EQ(put_out(&bed, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), -ENOSPC);
-	use_next(&bed, LENGTH(at));
-	CHECK_GET(&bed, token(at), LENGTH(at));
-	bed_close(&bed);
+	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -ENOSPC);
+	use_next(&fixture, LENGTH(at));
+	CHECK_GET(&fixture, token(at), LENGTH(at));
+	fixture_close(&fixture);
 }
 
 /* What the device says, as in C. */
 static void delivered(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 2 * WAYS; i++) {
-		bed.dev.never_says_write = i >= WAYS;
-		CHECK_EQ(ways[i % WAYS].add(&bed, token(i)), 0);
-		use_next(&bed, 0xffffffff);
-		CHECK_GET(&bed, token(i), 0xffffffff);
+		fixture.dev.never_says_write = i >= WAYS;
+		CHECK_EQ(ways[i % WAYS].add(&fixture, token(i)), 0);
+		use_next(&fixture, 0xffffffff);
+		CHECK_GET(&fixture, token(i), 0xffffffff);
 	}
-	CHECK(!virtqueue_is_broken(bed.vq));
-	bed_close(&bed);
+	CHECK(!virtqueue_is_broken(fixture.vq));
+	fixture_close(&fixture);
 }
 
 static void environment(void)

@@ -3,7 +3,7 @@
  * Making and deleting queues: what a new queue and its ring look like, which
  * sizes there are, and the list of a device's queues.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -26,17 +26,17 @@ static bool all_zero(const void *start, size_t length)
 	return true;
 }
 
-static void check_head(const struct bed *bed, unsigned int num)
+static void check_head(const struct fixture *fixture, unsigned int num)
 {
-	const struct virtqueue *vq = bed->vq;
+	const struct virtqueue *vq = fixture->vq;
 
-	CHECK_PTR(vq->list.prev, &bed->vdev.vqs);
-	CHECK_PTR(vq->list.next, &bed->vdev.vqs);
-	CHECK_PTR(bed->vdev.vqs.next, &vq->list);
-	CHECK_PTR(bed->vdev.vqs.prev, &vq->list);
-	CHECK(vq->callback == bed_callback);
+	CHECK_PTR(vq->list.prev, &fixture->vdev.vqs);
+	CHECK_PTR(vq->list.next, &fixture->vdev.vqs);
+	CHECK_PTR(fixture->vdev.vqs.next, &vq->list);
+	CHECK_PTR(fixture->vdev.vqs.prev, &vq->list);
+	CHECK(vq->callback == fixture_callback);
 	CHECK(strcmp(vq->name, "test") == 0);
-	CHECK_PTR(vq->vdev, &bed->vdev);
+	CHECK_PTR(vq->vdev, &fixture->vdev);
 	CHECK_EQ(vq->index, 0);
 	CHECK_EQ(vq->num_free, num);
 	CHECK_EQ(vq->num_max, num);
@@ -50,24 +50,24 @@ static void new_queue(struct plan plan)
 	const unsigned int *sizes = plan.packed ? packed_sizes : split_sizes;
 	size_t count = plan.packed ? sizeof(packed_sizes) / sizeof(int)
 				   : sizeof(split_sizes) / sizeof(int);
-	struct bed bed;
+	struct fixture fixture;
 
 	for (; count--; sizes++) {
 		set_case("size %u", *sizes);
 		plan.num = *sizes;
-		bed_open(&bed, plan);
-		check_head(&bed, *sizes);
-		CHECK_EQ(bed.notified + bed.called_back, 0);
-		CHECK_GET(&bed, NULL, 0);
-		bed_close(&bed);
+		fixture_open(&fixture, plan);
+		check_head(&fixture, *sizes);
+		CHECK_EQ(fixture.notified + fixture.called_back, 0);
+		CHECK_GET(&fixture, NULL, 0);
+		fixture_close(&fixture);
 	}
 }
 
-/* The ring where vring_init() has it (virtio 1.3, 2.7.2), and all zero. */
+/* The ring where vring_init() has it (virtio 1.3, 2.7.2), its areas all zero. */
 static void split_ring(struct plan plan)
 {
 	static const unsigned int aligns[] = { 4, 64, 4096, 65536 };
-	struct bed bed;
+	struct fixture fixture;
 	struct vring expected;
 	size_t i;
 
@@ -78,35 +78,37 @@ static void split_ring(struct plan plan)
 
 		set_case("vring_align %u", aligns[i]);
 		plan.align = aligns[i];
-		bed_open(&bed, plan);
-		desc = virtqueue_get_desc_addr(bed.vq);
+		fixture_open(&fixture, plan);
+		desc = virtqueue_get_desc_addr(fixture.vq);
 		vring_init(&expected, 256, (void *)(uintptr_t)desc, aligns[i]);
-		vring = virtqueue_get_vring(bed.vq);
+		vring = virtqueue_get_vring(fixture.vq);
 		CHECK_EQ(vring->num, 256);
 		CHECK_PTR(vring->desc, expected.desc);
 		CHECK_PTR(vring->avail, expected.avail);
 		CHECK_PTR(vring->used, expected.used);
-		CHECK_EQ(virtqueue_get_avail_addr(bed.vq),
+		CHECK_EQ(virtqueue_get_avail_addr(fixture.vq),
 			 (uintptr_t)expected.avail);
-		CHECK_EQ(virtqueue_get_used_addr(bed.vq),
+		CHECK_EQ(virtqueue_get_used_addr(fixture.vq),
 			 (uintptr_t)expected.used);
 		CHECK_EQ(desc % 16, 0);
-		CHECK(all_zero(expected.desc, vring_size(256, aligns[i])));
-		bed_close(&bed);
+		CHECK(all_zero(expected.desc, 256 * 16));
+		CHECK(all_zero(expected.avail, (3 + 256) * 2));
+		CHECK(all_zero(expected.used, 3 * 2 + 256 * 8));
+		fixture_close(&fixture);
 	}
 }
 
 /* Three areas that don't overlap, aligned as 2.8 wants it, and all zero. */
 static void packed_ring(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	dma_addr_t desc, driver, device;
 
 	plan.num = 100;
-	bed_open(&bed, plan);
-	desc = virtqueue_get_desc_addr(bed.vq);
-	driver = virtqueue_get_avail_addr(bed.vq);
-	device = virtqueue_get_used_addr(bed.vq);
+	fixture_open(&fixture, plan);
+	desc = virtqueue_get_desc_addr(fixture.vq);
+	driver = virtqueue_get_avail_addr(fixture.vq);
+	device = virtqueue_get_used_addr(fixture.vq);
 	CHECK_EQ(desc % 16, 0);
 	CHECK_EQ(driver % 4, 0);
 	CHECK_EQ(device % 4, 0);
@@ -116,26 +118,26 @@ static void packed_ring(struct plan plan)
 	CHECK(all_zero((void *)(uintptr_t)desc, 1600));
 	CHECK(all_zero((void *)(uintptr_t)driver, 4));
 	CHECK(all_zero((void *)(uintptr_t)device, 4));
-	CHECK_PTR(virtqueue_get_vring(bed.vq), NULL);
-	bed_close(&bed);
+	CHECK_PTR(virtqueue_get_vring(fixture.vq), NULL);
+	fixture_close(&fixture);
 }
 
 /* Without a callback, the device is asked not to interrupt from the start. */
 static void no_callback(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int flags = 0;
 
 	plan.no_callback = true;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	if (plan.packed)
 		flags = VRING_PACKED_EVENT_FLAG_DISABLE;
 	else if (!plan.event)
 		flags = VRING_AVAIL_F_NO_INTERRUPT;
-	CHECK_EQ(driver_flags(&bed.dev), flags);
-	CHECK_EQ(driver_event(&bed.dev), 0);
-	CHECK(bed.vq->callback == NULL);
-	bed_close(&bed);
+	CHECK_EQ(driver_flags(&fixture.dev), flags);
+	CHECK_EQ(driver_event(&fixture.dev), 0);
+	CHECK(fixture.vq->callback == NULL);
+	fixture_close(&fixture);
 }
 
 /* Each function that creates a queue of a size. */
@@ -145,28 +147,28 @@ static const char *const creators[] = {
 	"vring_create_virtqueue_in", "vring_new_virtqueue",
 };
 
-static struct virtqueue *make(enum creator creator, struct bed *bed,
+static struct virtqueue *make(enum creator creator, struct fixture *fixture,
 			      unsigned int num, void *pages, size_t length)
 {
-	struct virtio_device *vdev = &bed->vdev;
+	struct virtio_device *vdev = &fixture->vdev;
 
 	switch (creator) {
 	case CREATE:
 		return vring_create_virtqueue(0, num, 64, vdev, true, false,
-					      false, bed_notify, bed_callback,
+					      false, fixture_notify, fixture_callback,
 					      "test");
 	case CREATE_DMA:
 		return vring_create_virtqueue_dma(0, num, 64, vdev, true,
-						  false, false, bed_notify,
-						  bed_callback, "test", NULL);
+						  false, false, fixture_notify,
+						  fixture_callback, "test", NULL);
 	case CREATE_IN:
 		return vring_create_virtqueue_in(0, num, 64, vdev, true, false,
 						 false, pages, length,
-						 bed_notify, bed_callback,
+						 fixture_notify, fixture_callback,
 						 "test");
 	case NEW:
 		return vring_new_virtqueue(0, num, 64, vdev, true, false,
-					   pages, bed_notify, bed_callback,
+					   pages, fixture_notify, fixture_callback,
 					   "test");
 	}
 	return NULL;
@@ -183,11 +185,11 @@ static void bad_size(struct plan plan)
 	size_t i, length = 4 << 20;
 	void *pages = aligned_alloc(PAGE, length);
 	enum creator creator;
-	struct bed bed;
+	struct fixture fixture;
 	char value[16];
 
 	REQUIRE(pages != NULL);
-	bed_init(&bed, plan);
+	fixture_init(&fixture, plan);
 	for (creator = CREATE; creator <= (plan.packed ? CREATE_IN : NEW);
 	     creator++) {
 		for (i = 0; i < count; i++) {
@@ -195,11 +197,11 @@ static void bad_size(struct plan plan)
 
 			set_case("%s, size %u", creators[creator], sizes[i]);
 			catch_stderr();
-			vq = make(creator, &bed, sizes[i], pages, length);
+			vq = make(creator, &fixture, sizes[i], pages, length);
 			snprintf(value, sizeof(value), "%u", sizes[i]);
 			CHECK_LINE(creators[creator], value);
 			CHECK_PTR(vq, NULL);
-			CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+			CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 		}
 	}
 	free(pages);
@@ -211,7 +213,7 @@ static void creators_work(struct plan plan)
 	size_t length = 1 << 20;
 	void *pages = aligned_alloc(PAGE, length);
 	enum creator creator;
-	struct bed bed;
+	struct fixture fixture;
 
 	REQUIRE(pages != NULL);
 	for (creator = CREATE; creator <= (plan.packed ? CREATE_IN : NEW);
@@ -221,13 +223,13 @@ static void creators_work(struct plan plan)
 		set_case("%s", creators[creator]);
 		/* vring_new_virtqueue() does not clear what it is given. */
 		memset(pages, 0, length);
-		bed_init(&bed, plan);
-		vq = make(creator, &bed, 16, pages, length);
+		fixture_init(&fixture, plan);
+		vq = make(creator, &fixture, 16, pages, length);
 		REQUIRE(vq != NULL);
-		bed_attach(&bed, vq, plan);
-		check_head(&bed, 16);
-		carry(&bed, 40);
-		bed_close(&bed);
+		fixture_attach(&fixture, vq, plan);
+		check_head(&fixture, 16);
+		carry(&fixture, 40);
+		fixture_close(&fixture);
 	}
 	free(pages);
 }
@@ -241,17 +243,17 @@ static void new_keeps_memory(struct plan plan)
 	size_t length = vring_size(16, 64);
 	unsigned char *pages = aligned_alloc(PAGE, PAGE);
 	unsigned char *before = malloc(length);
-	struct bed bed, second;
+	struct fixture fixture, second;
 	struct virtqueue *vq;
 
 	REQUIRE(pages && before);
 	memset(pages, 0xa5, PAGE);
 	memcpy(before, pages, length);
-	bed_init(&bed, plan);
-	vq = make(NEW, &bed, 16, pages, length);
+	fixture_init(&fixture, plan);
+	vq = make(NEW, &fixture, 16, pages, length);
 	REQUIRE(vq != NULL);
 	CHECK(memcmp(before, pages, length) == 0);
-	bed_init(&second, plan);
+	fixture_init(&second, plan);
 	second.vq = make(NEW, &second, 16, pages, length);
 	REQUIRE(second.vq != NULL);
 	CHECK(memcmp(before, pages, length) == 0);
@@ -280,7 +282,7 @@ static void new_is_vring_init(struct plan plan)
 		{ 2048, 16, PAGE },
 		{ PAGE - 16, 16, PAGE },
 	};
-	struct bed bed;
+	struct fixture fixture;
 	struct vring expected;
 	size_t i;
 
@@ -292,16 +294,16 @@ static void new_is_vring_init(struct plan plan)
 			 rows[i].align);
 		memset(pages, 0, sizeof(pages));
 		vring_init(&expected, rows[i].num, start, rows[i].align);
-		bed_init(&bed, plan);
-		bed.vq = vring_new_virtqueue(0, rows[i].num, rows[i].align,
-					     &bed.vdev, true, false, start,
-					     bed_notify, bed_callback, "test");
-		REQUIRE(bed.vq != NULL);
-		vring = virtqueue_get_vring(bed.vq);
+		fixture_init(&fixture, plan);
+		fixture.vq = vring_new_virtqueue(0, rows[i].num, rows[i].align,
+					     &fixture.vdev, true, false, start,
+					     fixture_notify, fixture_callback, "test");
+		REQUIRE(fixture.vq != NULL);
+		vring = virtqueue_get_vring(fixture.vq);
 		CHECK_PTR(vring->desc, expected.desc);
 		CHECK_PTR(vring->avail, expected.avail);
 		CHECK_PTR(vring->used, expected.used);
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
@@ -317,32 +319,32 @@ static void new_from_parts(struct plan plan)
 		.avail = (void *)avail,
 		.used = (void *)used,
 	};
-	struct bed bed;
+	struct fixture fixture;
 	struct virtqueue *vq;
 
 	memset(desc, 0, sizeof(desc));
 	memset(avail, 0, sizeof(avail));
 	memset(used, 0, sizeof(used));
-	bed_init(&bed, plan);
-	vq = __vring_new_virtqueue(7, vring, &bed.vdev, true, false, bed_notify,
-				   bed_callback, "test");
+	fixture_init(&fixture, plan);
+	vq = __vring_new_virtqueue(7, vring, &fixture.vdev, true, false, fixture_notify,
+				   fixture_callback, "test");
 	REQUIRE(vq != NULL);
-	bed_attach(&bed, vq, plan);
+	fixture_attach(&fixture, vq, plan);
 	CHECK_EQ(vq->index, 7);
 	CHECK_EQ(vq->num_free, 8);
 	CHECK_EQ(virtqueue_get_vring(vq)->num, 8);
 	CHECK_PTR(virtqueue_get_vring(vq)->desc, vring.desc);
 	CHECK_PTR(virtqueue_get_vring(vq)->avail, vring.avail);
 	CHECK_PTR(virtqueue_get_vring(vq)->used, vring.used);
-	carry(&bed, 20);
+	carry(&fixture, 20);
 	CHECK_EQ(avail[1], 20);
 	CHECK_EQ(desc[0].addr, (uintptr_t)buffer(0));
-	bed_close(&bed);
+	fixture_close(&fixture);
 
 	vring.num = 3;
 	catch_stderr();
-	CHECK_PTR(__vring_new_virtqueue(7, vring, &bed.vdev, true, false,
-					bed_notify, bed_callback, "test"),
+	CHECK_PTR(__vring_new_virtqueue(7, vring, &fixture.vdev, true, false,
+					fixture_notify, fixture_callback, "test"),
 		  NULL);
 	CHECK_LINE("__vring_new_virtqueue", "3");
 }
@@ -352,56 +354,56 @@ static void new_packed(struct plan plan)
 {
 	static char pages[PAGE] __attribute__((aligned(PAGE)));
 	struct vring vring;
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_init(&bed, plan);
+	fixture_init(&fixture, plan);
 	catch_stderr();
-	CHECK_PTR(make(NEW, &bed, 16, pages, sizeof(pages)), NULL);
+	CHECK_PTR(make(NEW, &fixture, 16, pages, sizeof(pages)), NULL);
 	CHECK_LINE("vring_new_virtqueue", "packed");
 	vring_init(&vring, 16, pages, 64);
 	catch_stderr();
-	CHECK_PTR(__vring_new_virtqueue(0, vring, &bed.vdev, true, false,
-					bed_notify, bed_callback, "test"),
+	CHECK_PTR(__vring_new_virtqueue(0, vring, &fixture.vdev, true, false,
+					fixture_notify, fixture_callback, "test"),
 		  NULL);
 	CHECK_LINE("__vring_new_virtqueue", "packed");
-	CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 }
 
 /* C stops at a BUG when the ring is not its own. */
 static void addresses_of_programs_ring(struct plan plan)
 {
 	static char pages[PAGE] __attribute__((aligned(PAGE)));
-	struct bed bed;
+	struct fixture fixture;
 
 	memset(pages, 0, sizeof(pages));
-	bed_init(&bed, plan);
-	bed.vq = make(NEW, &bed, 16, pages, sizeof(pages));
-	REQUIRE(bed.vq != NULL);
+	fixture_init(&fixture, plan);
+	fixture.vq = make(NEW, &fixture, 16, pages, sizeof(pages));
+	REQUIRE(fixture.vq != NULL);
 	catch_stderr();
-	CHECK_EQ(virtqueue_get_desc_addr(bed.vq), 0);
+	CHECK_EQ(virtqueue_get_desc_addr(fixture.vq), 0);
 	CHECK_LINE("virtqueue_get_desc_addr", "");
 	catch_stderr();
-	CHECK_EQ(virtqueue_get_avail_addr(bed.vq), 0);
+	CHECK_EQ(virtqueue_get_avail_addr(fixture.vq), 0);
 	CHECK_LINE("virtqueue_get_avail_addr", "");
 	catch_stderr();
-	CHECK_EQ(virtqueue_get_used_addr(bed.vq), 0);
+	CHECK_EQ(virtqueue_get_used_addr(fixture.vq), 0);
 	CHECK_LINE("virtqueue_get_used_addr", "");
-	CHECK_PTR(virtqueue_get_vring(bed.vq)->desc, pages);
-	bed_close(&bed);
+	CHECK_PTR(virtqueue_get_vring(fixture.vq)->desc, pages);
+	fixture_close(&fixture);
 }
 
 /* New queues go to the end of the device's list; any may go first. */
 static void queue_list(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct virtqueue *vq[3];
-	struct list_head *head = &bed.vdev.vqs;
+	struct list_head *head = &fixture.vdev.vqs;
 	unsigned int i;
 
-	bed_init(&bed, plan);
+	fixture_init(&fixture, plan);
 	for (i = 0; i < 3; i++) {
-		vq[i] = vring_create_virtqueue(i + 5, 4, 64, &bed.vdev, true,
-					       false, false, bed_notify, NULL,
+		vq[i] = vring_create_virtqueue(i + 5, 4, 64, &fixture.vdev, true,
+					       false, false, fixture_notify, NULL,
 					       "test");
 		REQUIRE(vq[i] != NULL);
 		CHECK_EQ(vq[i]->index, i + 5);
@@ -432,11 +434,11 @@ static void uninitialised_device(struct plan plan)
 	struct virtqueue *vq;
 	struct device_side dev;
 	unsigned int len;
-	struct bed bed;
+	struct fixture fixture;
 
 	REQUIRE(vdev != NULL);
-	bed_init(&bed, plan);
-	vdev->features = bed.vdev.features;
+	fixture_init(&fixture, plan);
+	vdev->features = fixture.vdev.features;
 	vdev->vqs.next = &vdev->vqs;
 	vdev->vqs.prev = &vdev->vqs;
 	pthread_spin_init(&vdev->vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
@@ -471,37 +473,37 @@ static void zeroed_device(struct plan plan)
 	void *pages = aligned_alloc(PAGE, 1 << 20);
 	enum creator creator;
 	struct vring vring;
-	struct bed bed;
+	struct fixture fixture;
 	int row;
 
 	REQUIRE(pages != NULL);
 	vring_init(&vring, 16, pages, 64);
 	for (row = 0; row < 3; row++) {
-		bed_init(&bed, plan);
+		fixture_init(&fixture, plan);
 		/* Whoever takes this lock waits for ever. */
-		pthread_spin_lock(&bed.vdev.vqs_list_lock);
+		pthread_spin_lock(&fixture.vdev.vqs_list_lock);
 		if (row != 1)
-			bed.vdev.vqs.next = NULL;
+			fixture.vdev.vqs.next = NULL;
 		if (row != 2)
-			bed.vdev.vqs.prev = NULL;
+			fixture.vdev.vqs.prev = NULL;
 		for (creator = CREATE; creator <= NEW; creator++) {
 			set_case("%s, row %d", creators[creator], row);
 			catch_stderr();
-			CHECK_PTR(make(creator, &bed, 16, pages, 1 << 20),
+			CHECK_PTR(make(creator, &fixture, 16, pages, 1 << 20),
 				  NULL);
 			CHECK_LINE(creators[creator], "virtio_device_init()");
 		}
 		set_case("row %d", row);
 		catch_stderr();
-		CHECK_PTR(__vring_new_virtqueue(0, vring, &bed.vdev, true,
+		CHECK_PTR(__vring_new_virtqueue(0, vring, &fixture.vdev, true,
 						false, NULL, NULL, "test"),
 			  NULL);
 		CHECK_LINE("__vring_new_virtqueue", "virtio_device_init()");
 		catch_stderr();
-		virtio_break_device(&bed.vdev);
+		virtio_break_device(&fixture.vdev);
 		CHECK(strncmp(caught(), names[0], strlen(names[0])) == 0);
 		catch_stderr();
-		__virtio_unbreak_device(&bed.vdev);
+		__virtio_unbreak_device(&fixture.vdev);
 		CHECK(strncmp(caught(), names[1], strlen(names[1])) == 0);
 	}
 	free(pages);
@@ -510,14 +512,14 @@ static void zeroed_device(struct plan plan)
 /* Buffers in flight, with tables in the ring and elsewhere, are forgotten. */
 static void delete_in_flight(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_out(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(put_out(&bed, 1, 3, token(1)), 0);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_out(&fixture, 1, 3, token(1)), 0);
 	if (plan.indirect)
-		CHECK_EQ(put_in(&bed, 4, 40, token(2)), 0);
-	bed_close(&bed);
+		CHECK_EQ(put_in(&fixture, 4, 40, token(2)), 0);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

@@ -4,7 +4,7 @@
  * a queue that is used after its buffers were detached, are told of on stderr;
  * without it, or when all is well, nothing is.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -105,7 +105,7 @@ static void call_notification_data(struct virtqueue *vq)
 
 static void call_reset(struct virtqueue *vq)
 {
-	virtqueue_reset(vq, bed_forget, NULL);
+	virtqueue_reset(vq, fixture_forget, NULL);
 }
 
 static void call_resize(struct virtqueue *vq)
@@ -175,13 +175,13 @@ static bool meet_in_notify(struct virtqueue *vq)
 	return true;
 }
 
-static void open(struct bed *bed, struct plan plan)
+static void open(struct fixture *fixture, struct plan plan)
 {
-	bed_open(bed, plan);
-	bed->ops.disable_vq_and_reset = disable;
-	bed->ops.enable_vq_after_reset = disable;
+	fixture_open(fixture, plan);
+	fixture->ops.disable_vq_and_reset = disable;
+	fixture->ops.enable_vq_after_reset = disable;
 	/* While nothing was added: later it is an error if it is the first. */
-	CHECK_EQ(virtqueue_use_wrap_counter(bed->vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 	list(sg, 0, 1);
 	started = false;
 }
@@ -241,47 +241,47 @@ static void *call_all_silently(void *vq)
 /* A thread is in reset while another calls each of the others. */
 static void concurrent(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	other = call_serialised;
-	CHECK_EQ(virtqueue_reset(bed.vq, meet_in_recycle, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
 	CHECK(started);
 
 	/* It has left, so all is well. */
-	call_all_silently(bed.vq);
-	bed_close(&bed);
+	call_all_silently(fixture.vq);
+	fixture_close(&fixture);
 }
 
 static void beside_what_is_allowed(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	other = call_unserialised;
-	CHECK_EQ(virtqueue_reset(bed.vq, meet_in_recycle, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
 	CHECK(started);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The notify function of a kick may wait for another thread's work. */
 static void handed_over(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	vring_del_virtqueue(bed.vq);
-	bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true, false,
+	open(&fixture, plan);
+	vring_del_virtqueue(fixture.vq);
+	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
 					false, meet_in_notify, NULL, "test");
-	REQUIRE(bed.vq != NULL);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	REQUIRE(fixture.vq != NULL);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	/* Not the kick: that would meet itself for ever. */
 	other = call_unserialised;
-	CHECK(virtqueue_kick(bed.vq));
+	CHECK(virtqueue_kick(fixture.vq));
 	CHECK(started);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static void *get_silently(void *vq)
@@ -294,18 +294,18 @@ static void *get_silently(void *vq)
 
 static void handed_over_to_get_buf(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	vring_del_virtqueue(bed.vq);
-	bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true, false,
+	open(&fixture, plan);
+	vring_del_virtqueue(fixture.vq);
+	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
 					false, meet_in_notify, NULL, "test");
-	REQUIRE(bed.vq != NULL);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	REQUIRE(fixture.vq != NULL);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	other = get_silently;
-	CHECK(virtqueue_kick(bed.vq));
+	CHECK(virtqueue_kick(fixture.vq));
 	CHECK(started);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The same thread's calls, from the functions that it lends. */
@@ -328,21 +328,21 @@ static void recycle_call_and_meet(struct virtqueue *vq, void *buf)
 
 static void nested(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle_and_call, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle_and_call, NULL), 0);
 	CHECK_SILENT();
 
 	/* They have not ended the stay of the call that they are in. */
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	other = call_serialised;
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle_call_and_meet, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle_call_and_meet, NULL), 0);
 	CHECK(started);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The device is told late, or in time. */
@@ -355,49 +355,49 @@ static void late(struct plan plan)
 		{ "virtqueue_kick", virtqueue_kick },
 		{ "virtqueue_kick_prepare", virtqueue_kick_prepare },
 	};
-	struct bed bed;
+	struct fixture fixture;
 	size_t i, add;
 
 	plan.num = 64;
 	for (i = 0; i < 2; i++) {
-		open(&bed, plan);
+		open(&fixture, plan);
 		for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
 			set_case("%s, %s", serialised[add].name, kicks[i].name);
 			catch_stderr();
-			serialised[add].call(bed.vq);
+			serialised[add].call(fixture.vq);
 			pass_time(100);
-			kicks[i].kick(bed.vq);
+			kicks[i].kick(fixture.vq);
 			CHECK_SILENT();
 
 			catch_stderr();
-			serialised[add].call(bed.vq);
+			serialised[add].call(fixture.vq);
 			pass_time(101);
-			kicks[i].kick(bed.vq);
+			kicks[i].kick(fixture.vq);
 			CHECK_LINE(kicks[i].name, "101 ms");
 
 			/* From the first of several. */
 			catch_stderr();
-			serialised[add].call(bed.vq);
+			serialised[add].call(fixture.vq);
 			pass_time(60);
-			serialised[add].call(bed.vq);
+			serialised[add].call(fixture.vq);
 			pass_time(60);
-			kicks[i].kick(bed.vq);
+			kicks[i].kick(fixture.vq);
 			CHECK_LINE(kicks[i].name, "120 ms");
 
 			/* The size that it has: nothing is stopped. */
 			catch_stderr();
-			serialised[add].call(bed.vq);
-			CHECK_EQ(virtqueue_resize(bed.vq, 64, NULL), 0);
+			serialised[add].call(fixture.vq);
+			CHECK_EQ(virtqueue_resize(fixture.vq, 64, NULL), 0);
 			pass_time(101);
-			kicks[i].kick(bed.vq);
+			kicks[i].kick(fixture.vq);
 			CHECK_LINE(kicks[i].name, "101 ms");
 
 			/* Nothing new, so nothing is late. */
 			catch_stderr();
-			kicks[i].kick(bed.vq);
+			kicks[i].kick(fixture.vq);
 			CHECK_SILENT();
 		}
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
@@ -407,191 +407,191 @@ static void late(struct plan plan)
  */
 static void detached_in_use(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	size_t add;
 
 	for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
 		/* All is taken back at the end of a queue's life. */
-		open(&bed, plan);
+		open(&fixture, plan);
 		catch_stderr();
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-		virtqueue_kick(bed.vq);
-		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(1));
-		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-		virtqueue_kick(bed.vq);
-		call_get_buf(bed.vq);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+		virtqueue_kick(fixture.vq);
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+		virtqueue_kick(fixture.vq);
+		call_get_buf(fixture.vq);
 		CHECK_SILENT();
 
 		/* But the queue is used again. */
 		set_case("%s", serialised[add].name);
 		catch_stderr();
-		serialised[add].call(bed.vq);
+		serialised[add].call(fixture.vq);
 		CHECK_LINE(serialised[add].name,
 			   "virtqueue_detach_unused_buf took buffers back");
 		catch_stderr();
-		serialised[add].call(bed.vq);
+		serialised[add].call(fixture.vq);
 		CHECK_SILENT();
 
 		/* There was nothing to take back, or a reset followed. */
 		catch_stderr();
-		CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
-		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-		serialised[add].call(bed.vq);
-		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
-		CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
-		serialised[add].call(bed.vq);
-		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
-		CHECK_EQ(virtqueue_resize(bed.vq, 8, NULL), 0);
-		serialised[add].call(bed.vq);
+		CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+		serialised[add].call(fixture.vq);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
+		CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
+		serialised[add].call(fixture.vq);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
+		CHECK_EQ(virtqueue_resize(fixture.vq, 8, NULL), 0);
+		serialised[add].call(fixture.vq);
 		/* The queue had given up on its device. */
-		__virtqueue_break(bed.vq);
-		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
-		__virtqueue_unbreak(bed.vq);
-		serialised[add].call(bed.vq);
+		__virtqueue_break(fixture.vq);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
+		__virtqueue_unbreak(fixture.vq);
+		serialised[add].call(fixture.vq);
 		CHECK_SILENT();
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
 /* The device has used what was taken back: get_buf breaks the queue over it. */
 static void detached_then_used(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int len;
 
-	open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(device_pop(&bed.dev, &chain));
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-	device_use(&bed.dev, &chain, 0);
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(device_pop(&fixture.dev, &chain));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+	device_use(&fixture.dev, &chain, 0);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(bed.vq, &len), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
 	CHECK(strstr(caught(), "virtqueue_detach_unused_buf took buffers back"));
-	CHECK(virtqueue_is_broken(bed.vq));
-	bed_close(&bed);
+	CHECK(virtqueue_is_broken(fixture.vq));
+	fixture_close(&fixture);
 }
 
 /* No buffer was added, or none is left. */
 static void not_late(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int n;
 
 	plan.num = 16;
-	open(&bed, plan);
+	open(&fixture, plan);
 	catch_stderr();
-	__virtqueue_break(bed.vq);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), -EIO);
-	__virtqueue_unbreak(bed.vq);
+	__virtqueue_break(fixture.vq);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -EIO);
+	__virtqueue_unbreak(fixture.vq);
 	pass_time(1000);
-	virtqueue_kick(bed.vq);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
+	virtqueue_kick(fixture.vq);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
 	pass_time(1000);
-	virtqueue_kick(bed.vq);
-	bed.vq->num_max = 32;
+	virtqueue_kick(fixture.vq);
+	fixture.vq->num_max = 32;
 	for (n = 16; n <= 32; n *= 2) {
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 		if (n == 16) {
 			/* Broken: a queue in use would be told of. */
-			__virtqueue_break(bed.vq);
-			CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-			__virtqueue_unbreak(bed.vq);
+			__virtqueue_break(fixture.vq);
+			CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+			__virtqueue_unbreak(fixture.vq);
 		} else {
-			CHECK_EQ(virtqueue_resize(bed.vq, 32, bed_forget), 0);
+			CHECK_EQ(virtqueue_resize(fixture.vq, 32, fixture_forget), 0);
 		}
 		pass_time(1000);
-		virtqueue_kick(bed.vq);
+		virtqueue_kick(fixture.vq);
 	}
 	CHECK_SILENT();
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The driver took a buffer back: it has heard of the device. */
 static void not_late_for_the_next(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int len;
 	void *ctx;
 	int with_ctx;
 
 	plan.num = 16;
-	open(&bed, plan);
+	open(&fixture, plan);
 	catch_stderr();
 	for (with_ctx = 0; with_ctx < 2; with_ctx++) {
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK(device_pop(&bed.dev, &chain));
-		device_use(&bed.dev, &chain, 0);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(device_pop(&fixture.dev, &chain));
+		device_use(&fixture.dev, &chain, 0);
 		if (with_ctx)
-			CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx),
+			CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx),
 				  token(0));
 		else
-			CHECK_PTR(virtqueue_get_buf(bed.vq, &len), token(0));
+			CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
 		pass_time(1000);
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		virtqueue_kick(bed.vq);
-		CHECK(device_pop(&bed.dev, &chain));
-		device_use(&bed.dev, &chain, 0);
-		CHECK_PTR(virtqueue_get_buf(bed.vq, &len), token(0));
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		virtqueue_kick(fixture.vq);
+		CHECK(device_pop(&fixture.dev, &chain));
+		device_use(&fixture.dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
 	}
 	CHECK_SILENT();
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The last add kicked by itself; whoever the device calls may use the queue. */
 static void not_late_after_many(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int n, len;
 
 	plan.num = 16;
-	open(&bed, plan);
+	open(&fixture, plan);
 	if (plan.packed) {
-		bed_close(&bed);
+		fixture_close(&fixture);
 		return;
 	}
 	catch_stderr();
 	for (n = 0; n < 65534; n++) {
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK(device_pop(&bed.dev, &chain));
-		device_use(&bed.dev, &chain, 0);
-		CHECK_PTR(virtqueue_get_buf(bed.vq, &len), token(0));
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(device_pop(&fixture.dev, &chain));
+		device_use(&fixture.dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
 	}
-	bed.notified = 0;
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(bed.notified, 1);
+	fixture.notified = 0;
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(fixture.notified, 1);
 	pass_time(1000);
-	virtqueue_kick(bed.vq);
+	virtqueue_kick(fixture.vq);
 	CHECK_SILENT();
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Premapped queues have other functions to add, watched all the same. */
 static void premapped(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	size_t add;
 
-	open(&bed, plan);
-	CHECK_EQ(virtqueue_set_dma_premapped(bed.vq), 0);
+	open(&fixture, plan);
+	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), 0);
 	sg[0].dma_address = 0x1234567890;
 	for (add = FIRST_ADD; add < BEHIND_ADDS; add++) {
 		set_case("%s", serialised[add].name);
 		catch_stderr();
-		serialised[add].call(bed.vq);
+		serialised[add].call(fixture.vq);
 		pass_time(101);
-		virtqueue_kick(bed.vq);
+		virtqueue_kick(fixture.vq);
 		CHECK_LINE("virtqueue_kick", "101 ms");
-		CHECK(device_pop(&bed.dev, &chain));
+		CHECK(device_pop(&fixture.dev, &chain));
 		CHECK_EQ(chain.part[0].addr, 0x1234567890);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Without the setting nobody looks. */
@@ -606,18 +606,18 @@ static void *call_unwatched(void *vq)
 
 static void unwatched(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	catch_stderr();
 	pass_time(1000);
-	virtqueue_kick(bed.vq);
+	virtqueue_kick(fixture.vq);
 	CHECK_SILENT();
 	other = call_unwatched;
-	CHECK_EQ(virtqueue_reset(bed.vq, meet_in_recycle, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
 	CHECK(started);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Deleted under another thread's feet: the last that this program does. */
@@ -629,12 +629,12 @@ static void *call_delete(void *vq)
 
 static void child_delete(void)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, (struct plan) { .num = 16 });
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	open(&fixture, (struct plan) { .num = 16 });
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	other = call_delete;
-	virtqueue_reset(bed.vq, meet_in_recycle, NULL);
+	virtqueue_reset(fixture.vq, meet_in_recycle, NULL);
 }
 
 static void environment(void)

@@ -1,82 +1,82 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Taking back what the device has not used, and what a notification carries. */
-#include "bed.h"
+#include "fixture.h"
 
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 /* The lowest id first, all of a chain's descriptors at once. */
 static void lowest_id_first(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
-	bed_open(&bed, plan);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);	/* id 0 */
-	CHECK_EQ(put_in(&bed, 1, 3, token(1)), 0);	/* id 1 */
-	CHECK_EQ(put_in(&bed, 4, 1, token(2)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 1);
-	device_use(&bed.dev, &chain, 0);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_EQ(put_in(&bed, 0, 1, token(3)), 0);	/* id 0 again */
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(3));
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(1));
-	CHECK_EQ(bed.vq->num_free, 15);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(2));
-	CHECK_EQ(bed.vq->num_free, 16);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);	/* id 0 */
+	CHECK_EQ(put_in(&fixture, 1, 3, token(1)), 0);	/* id 1 */
+	CHECK_EQ(put_in(&fixture, 4, 1, token(2)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 1);
+	device_use(&fixture.dev, &chain, 0);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(3)), 0);	/* id 0 again */
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(3));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
+	CHECK_EQ(fixture.vq->num_free, 15);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(2));
+	CHECK_EQ(fixture.vq->num_free, 16);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	fixture_close(&fixture);
 }
 
 /* Used but not taken counts as unused. */
 static void used_but_not_taken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	device_use_next(&bed.dev, 0);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	device_use_next(&fixture.dev, 0);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	fixture_close(&fixture);
 }
 
 /* Split: each lowers the available index, as C does it. Packed: nothing. */
 static void available_index(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
-	bed_open(&bed, plan);
-	carry(&bed, 3);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 3);
 	for (i = 0; i < 5; i++)
-		CHECK_EQ(put_out(&bed, i, 1, token(i)), 0);
+		CHECK_EQ(put_out(&fixture, i, 1, token(i)), 0);
 	for (i = 5; i--;) {
-		CHECK(virtqueue_detach_unused_buf(bed.vq) != NULL);
+		CHECK(virtqueue_detach_unused_buf(fixture.vq) != NULL);
 		if (plan.packed)
-			CHECK_EQ(vring_notification_data(bed.vq) >> 16,
+			CHECK_EQ(vring_notification_data(fixture.vq) >> 16,
 				 8 | WRAP);
 		else
-			CHECK_EQ(bed.dev.split.avail->idx, 3 + i);
+			CHECK_EQ(fixture.dev.split.avail->idx, 3 + i);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Tables on the heap go back to it: valgrind looks. */
 static void tables(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
 	if (!plan.indirect)
 		return;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 16; i++)
-		CHECK_EQ(put_in(&bed, 0, 2 + 4 * i % MAX_PARTS, token(i)), 0);
+		CHECK_EQ(put_in(&fixture, 0, 2 + 4 * i % MAX_PARTS, token(i)), 0);
 	for (i = 0; i < 16; i++)
-		CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(i));
-	CHECK_EQ(bed.vq->num_free, 16);
-	bed_close(&bed);
+		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(i));
+	CHECK_EQ(fixture.vq->num_free, 16);
+	fixture_close(&fixture);
 }
 
 /*
@@ -85,33 +85,33 @@ static void tables(struct plan plan)
  */
 static void notification_data(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int n;
 
 	plan.num = 4;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (n = 0; n < 20; n++) {
 		unsigned int next = n;
 
 		set_case("%u added", n);
 		if (plan.packed)
 			next = n % 4 | (n / 4 % 2 ? 0 : WRAP);
-		bed.vq->index = 0;
-		CHECK_EQ(vring_notification_data(bed.vq), next << 16);
+		fixture.vq->index = 0;
+		CHECK_EQ(vring_notification_data(fixture.vq), next << 16);
 		/* The number is read from the queue's head each time. */
-		bed.vq->index = 0xfedc;
-		CHECK_EQ(vring_notification_data(bed.vq), next << 16 | 0xfedc);
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		device_use_next(&bed.dev, 0);
-		CHECK_GET(&bed, token(0), 0);
+		fixture.vq->index = 0xfedc;
+		CHECK_EQ(vring_notification_data(fixture.vq), next << 16 | 0xfedc);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		device_use_next(&fixture.dev, 0);
+		CHECK_GET(&fixture, token(0), 0);
 	}
 	if (!plan.packed) {
-		carry(&bed, 65536 - 20 - 1);
-		CHECK_EQ(vring_notification_data(bed.vq), 0xfffffedc);
-		carry(&bed, 1);
-		CHECK_EQ(vring_notification_data(bed.vq), 0xfedc);
+		carry(&fixture, 65536 - 20 - 1);
+		CHECK_EQ(vring_notification_data(fixture.vq), 0xfffffedc);
+		carry(&fixture, 1);
+		CHECK_EQ(vring_notification_data(fixture.vq), 0xfedc);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

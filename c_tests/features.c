@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Feature bits, and the largest buffer. */
-#include "bed.h"
+#include "fixture.h"
 
 static void transport_features(void)
 {
@@ -20,15 +20,15 @@ static void transport_features(void)
 		{ 1ull << 41, 0 },
 	};
 	struct plan plan = { 0 };
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("%llx", (unsigned long long)rows[i].before);
-		bed_init(&bed, plan);
-		bed.vdev.features = rows[i].before;
-		vring_transport_features(&bed.vdev);
-		CHECK_EQ(bed.vdev.features, rows[i].after);
+		fixture_init(&fixture, plan);
+		fixture.vdev.features = rows[i].before;
+		vring_transport_features(&fixture.vdev);
+		CHECK_EQ(fixture.vdev.features, rows[i].after);
 	}
 }
 
@@ -36,12 +36,12 @@ static void transport_features(void)
 static void max_dma_size(void)
 {
 	struct plan plan = { 0 };
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_init(&bed, plan);
-	CHECK_EQ(virtio_max_dma_size(&bed.vdev), SIZE_MAX);
-	bed.vdev.features |= 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	CHECK_EQ(virtio_max_dma_size(&bed.vdev), SIZE_MAX);
+	fixture_init(&fixture, plan);
+	CHECK_EQ(virtio_max_dma_size(&fixture.vdev), SIZE_MAX);
+	fixture.vdev.features |= 1ull << VIRTIO_F_ACCESS_PLATFORM;
+	CHECK_EQ(virtio_max_dma_size(&fixture.vdev), SIZE_MAX);
 }
 
 int main(int argc, char **argv)

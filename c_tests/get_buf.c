@@ -3,7 +3,7 @@
  * Taking used buffers: token, length and context, in the device's order; and
  * devices that use what they never got.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,138 +12,138 @@
 static void in_devices_order(struct plan plan)
 {
 	static const unsigned int order[] = { 3, 0, 2, 1 };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain[4];
 	unsigned int i, slots = 0;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 4; i++) {
-		CHECK_EQ(put_in(&bed, 4 * i, i + 1, token(i)), 0);
-		CHECK_POP(&bed, &chain[i], 4 * i, 0, i + 1);
+		CHECK_EQ(put_in(&fixture, 4 * i, i + 1, token(i)), 0);
+		CHECK_POP(&fixture, &chain[i], 4 * i, 0, i + 1);
 		slots += chain[i].slots;
 	}
 	CHECK_EQ(slots, plan.indirect ? 4 : 10);
-	CHECK_EQ(bed.vq->num_free, 16 - slots);
+	CHECK_EQ(fixture.vq->num_free, 16 - slots);
 	for (i = 0; i < 4; i++)
-		device_use(&bed.dev, &chain[order[i]], 1000 + order[i]);
+		device_use(&fixture.dev, &chain[order[i]], 1000 + order[i]);
 	for (i = 0; i < 4; i++) {
-		CHECK_GET(&bed, token(order[i]), 1000 + order[i]);
+		CHECK_GET(&fixture, token(order[i]), 1000 + order[i]);
 		slots -= chain[order[i]].slots;
-		CHECK_EQ(bed.vq->num_free, 16 - slots);
+		CHECK_EQ(fixture.vq->num_free, 16 - slots);
 	}
-	CHECK_GET(&bed, NULL, 0);
-	bed_close(&bed);
+	CHECK_GET(&fixture, NULL, 0);
+	fixture_close(&fixture);
 }
 
 /* Nothing is written where there is nothing to take. */
 static void nothing(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int len = 77;
-	void *ctx = &bed;
+	void *ctx = &fixture;
 
-	bed_open(&bed, plan);
-	CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx), NULL);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx), NULL);
+	fixture_open(&fixture, plan);
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), NULL);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), NULL);
 	CHECK_EQ(len, 77);
-	CHECK_PTR(ctx, &bed);
-	bed_close(&bed);
+	CHECK_PTR(ctx, &fixture);
+	fixture_close(&fixture);
 }
 
 /* Lengths are the device's word, whatever it says. */
 static void any_length(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	device_use_next(&bed.dev, 0xffffffff);
-	CHECK_GET(&bed, token(0), 0xffffffff);
-	CHECK_EQ(put_out(&bed, 0, 1, token(1)), 0);
-	device_use_next(&bed.dev, 0);
-	CHECK_GET(&bed, token(1), 0);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	device_use_next(&fixture.dev, 0xffffffff);
+	CHECK_GET(&fixture, token(0), 0xffffffff);
+	CHECK_EQ(put_out(&fixture, 0, 1, token(1)), 0);
+	device_use_next(&fixture.dev, 0);
+	CHECK_GET(&fixture, token(1), 0);
+	fixture_close(&fixture);
 }
 
 /* Contexts come back with their buffers where there are no tables. */
 static void contexts(struct plan plan)
 {
 	struct scatterlist sg[3];
-	struct bed bed;
+	struct fixture fixture;
 	struct chain a, b;
 	unsigned int len;
 	void *ctx = &sg;
 	char one, two;
 
 	plan.context = plan.event;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	list(sg, 0, 3);
 	if (plan.indirect && !plan.context) {
-		CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-		device_use_next(&bed.dev, 1);
-		CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx), token(0));
+		CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+		device_use_next(&fixture.dev, 1);
+		CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), token(0));
 		/* C says nothing of one then. */
 		CHECK_PTR(ctx, &sg);
-		bed_close(&bed);
+		fixture_close(&fixture);
 		return;
 	}
-	CHECK_EQ(virtqueue_add_inbuf_ctx(bed.vq, sg, 3, token(0), &one, 0), 0);
-	CHECK_EQ(virtqueue_add_inbuf_ctx(bed.vq, sg, 3, token(1), &two, 0), 0);
-	CHECK_POP(&bed, &a, 0, 0, 3);
-	CHECK_POP(&bed, &b, 0, 0, 3);
+	CHECK_EQ(virtqueue_add_inbuf_ctx(fixture.vq, sg, 3, token(0), &one, 0), 0);
+	CHECK_EQ(virtqueue_add_inbuf_ctx(fixture.vq, sg, 3, token(1), &two, 0), 0);
+	CHECK_POP(&fixture, &a, 0, 0, 3);
+	CHECK_POP(&fixture, &b, 0, 0, 3);
 	CHECK(!a.indirect && !b.indirect);
-	device_use(&bed.dev, &b, 6);
-	device_use(&bed.dev, &a, 7);
-	CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx), token(1));
+	device_use(&fixture.dev, &b, 6);
+	device_use(&fixture.dev, &a, 7);
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), token(1));
 	CHECK_PTR(ctx, &two);
 	CHECK_EQ(len, 6);
-	CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx), token(0));
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), token(0));
 	CHECK_PTR(ctx, &one);
 	CHECK_EQ(len, 7);
 	/* Who does not ask is not told, and no context is NULL. */
-	CHECK_EQ(virtqueue_add_inbuf_ctx(bed.vq, sg, 3, token(2), &two, 0), 0);
-	CHECK_EQ(put_in(&bed, 0, 1, token(3)), 0);
-	device_use_next(&bed.dev, 1);
-	device_use_next(&bed.dev, 2);
-	CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, NULL), token(2));
-	CHECK_PTR(virtqueue_get_buf_ctx(bed.vq, &len, &ctx), token(3));
+	CHECK_EQ(virtqueue_add_inbuf_ctx(fixture.vq, sg, 3, token(2), &two, 0), 0);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(3)), 0);
+	device_use_next(&fixture.dev, 1);
+	device_use_next(&fixture.dev, 2);
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, NULL), token(2));
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), token(3));
 	CHECK_PTR(ctx, NULL);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* One token may be in flight many times (vringh_test: 256 times). */
 static void same_token(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
 	plan.num = 256;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < 256; i++)
-		CHECK_EQ(put_out(&bed, i, 1, token(0)), 0);
+		CHECK_EQ(put_out(&fixture, i, 1, token(0)), 0);
 	for (i = 0; i < 256; i++)
-		device_use_next(&bed.dev, i);
+		device_use_next(&fixture.dev, i);
 	for (i = 0; i < 256; i++)
-		CHECK_GET(&bed, token(0), i);
-	CHECK_GET(&bed, NULL, 0);
-	CHECK_EQ(bed.vq->num_free, 256);
-	bed_close(&bed);
+		CHECK_GET(&fixture, token(0), i);
+	CHECK_GET(&fixture, NULL, 0);
+	CHECK_EQ(fixture.vq->num_free, 256);
+	fixture_close(&fixture);
 }
 
 /* A line that ends in C's words, the queue broken, and nothing taken. */
-static void check_bad(struct bed *bed, uint32_t id, const char *words)
+static void check_bad(struct fixture *fixture, uint32_t id, const char *words)
 {
 	unsigned int len = 1;
-	unsigned int num_free = bed->vq->num_free;
+	unsigned int num_free = fixture->vq->num_free;
 	const char *text;
 	char end[64];
 	size_t length;
 
 	snprintf(end, sizeof(end), "test:id %u %s\n", id, words);
-	device_use_id(&bed->dev, id, 55);
+	device_use_id(&fixture->dev, id, 55);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(bed->vq, &len), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
 	text = caught();
 	length = strlen(text);
 	CHECK(strncmp(text, "virtio_ring: ", 13) == 0);
@@ -153,12 +153,12 @@ static void check_bad(struct bed *bed, uint32_t id, const char *words)
 	CHECK(strchr(text, '\n') == text + length - 1);
 	/* C has read the length by then. */
 	CHECK_EQ(len, 55);
-	CHECK(virtqueue_is_broken(bed->vq));
-	CHECK_EQ(bed->vq->num_free, num_free);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	CHECK_EQ(fixture->vq->num_free, num_free);
 	/* Said once: from here on the queue is just broken. */
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(bed->vq, &len), NULL);
-	CHECK_EQ(put_in(bed, 0, 1, token(0)), -EIO);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -EIO);
 	CHECK_SILENT();
 }
 
@@ -180,7 +180,7 @@ static void bad_ids(struct plan plan)
 		{ 0xffffffff, "out of range" },
 	};
 	size_t count = plan.packed ? 6 : 8;
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
 	plan.num = 256;
@@ -188,42 +188,42 @@ static void bad_ids(struct plan plan)
 	plan.context = true;
 	for (i = 0; i < count; i++) {
 		set_case("id %u", rows[i].id);
-		bed_open(&bed, plan);
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK_EQ(put_in(&bed, 1, 3, token(1)), 0);
-		check_bad(&bed, rows[i].id, rows[i].words);
-		bed_close(&bed);
+		fixture_open(&fixture, plan);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK_EQ(put_in(&fixture, 1, 3, token(1)), 0);
+		check_bad(&fixture, rows[i].id, rows[i].words);
+		fixture_close(&fixture);
 	}
 }
 
 /* The same buffer used twice. */
 static void used_twice(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 1);
-	device_use(&bed.dev, &chain, 3);
-	CHECK_GET(&bed, token(0), 3);
-	check_bad(&bed, chain.id, "is not a head!");
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 1);
+	device_use(&fixture.dev, &chain, 3);
+	CHECK_GET(&fixture, token(0), 3);
+	check_bad(&fixture, chain.id, "is not a head!");
+	fixture_close(&fixture);
 }
 
 /* Indices run over 2^16, packed laps over many wraps. */
 static void wraps(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
 	plan.num = plan.packed ? 3 : 4;
-	bed_open(&bed, plan);
-	carry(&bed, 65536 + 100);
-	CHECK_EQ(bed.vq->num_free, plan.num);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 65536 + 100);
+	CHECK_EQ(fixture.vq->num_free, plan.num);
 	if (!plan.packed)
-		CHECK_EQ(bed.dev.split.avail->idx, 100);
-	bed_close(&bed);
+		CHECK_EQ(fixture.dev.split.avail->idx, 100);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

@@ -4,7 +4,7 @@
  * All the other tests define none of this, and link and run. vringh_test
  * depends on it: its tables have to be in memory that it shares.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,10 +12,10 @@
 
 void *__kmalloc_fake, *__kfree_ignore_start, *__kfree_ignore_end;
 
-static void use(struct bed *bed, const struct chain *chain, void *data)
+static void use(struct fixture *fixture, const struct chain *chain, void *data)
 {
-	device_use(&bed->dev, chain, 0);
-	CHECK_GET(bed, data, 0);
+	device_use(&fixture->dev, chain, 0);
+	CHECK_GET(fixture, data, 0);
 }
 
 static void in_the_fake(struct plan plan)
@@ -23,41 +23,41 @@ static void in_the_fake(struct plan plan)
 	/* vringh_test's is not aligned. */
 	static char memory[4096];
 	char *fake = memory + 6;
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
 	__kfree_ignore_start = memory;
 	__kfree_ignore_end = memory + sizeof(memory);
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	__kmalloc_fake = fake;
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 3);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 3);
 	CHECK_EQ(chain.indirect, plan.indirect);
 	if (plan.indirect)
 		CHECK_EQ(chain.table, (uintptr_t)fake);
-	use(&bed, &chain, token(0));
+	use(&fixture, &chain, token(0));
 	/* However long: its place is the program's business. */
 	if (plan.indirect) {
-		CHECK_EQ(put_in(&bed, 0, 50, token(0)), 0);
-		CHECK_POP(&bed, &chain, 0, 0, 50);
+		CHECK_EQ(put_in(&fixture, 0, 50, token(0)), 0);
+		CHECK_POP(&fixture, &chain, 0, 0, 50);
 		CHECK_EQ(chain.table, (uintptr_t)fake);
-		use(&bed, &chain, token(0));
+		use(&fixture, &chain, token(0));
 	}
 	/* It is read at each use: vringh_test sets and clears it as it goes. */
 	__kmalloc_fake = fake + 1000;
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 3);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 3);
 	if (plan.indirect)
 		CHECK_EQ(chain.table, (uintptr_t)fake + 1000);
-	use(&bed, &chain, token(0));
+	use(&fixture, &chain, token(0));
 	__kmalloc_fake = NULL;
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 3);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 3);
 	if (plan.indirect)
 		CHECK(chain.table < (uintptr_t)memory ||
 		      chain.table >= (uintptr_t)memory + sizeof(memory));
-	use(&bed, &chain, token(0));
-	bed_close(&bed);
+	use(&fixture, &chain, token(0));
+	fixture_close(&fixture);
 	__kfree_ignore_start = NULL;
 	__kfree_ignore_end = NULL;
 }
@@ -69,7 +69,7 @@ static void in_the_fake(struct plan plan)
  */
 static void freed(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
 	if (!plan.indirect)
@@ -82,18 +82,18 @@ static void freed(struct plan plan)
 
 		REQUIRE(table != NULL);
 		set_case("%s", ends[i]);
-		bed_open(&bed, plan);
+		fixture_open(&fixture, plan);
 		__kmalloc_fake = table;
-		CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
+		CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
 		__kmalloc_fake = NULL;
-		CHECK_POP(&bed, &chain, 0, 0, 3);
+		CHECK_POP(&fixture, &chain, 0, 0, 3);
 		CHECK_EQ(chain.table, (uintptr_t)table);
 		if (i == 0)
-			use(&bed, &chain, token(0));
+			use(&fixture, &chain, token(0));
 		else if (i == 1)
-			CHECK_PTR(virtqueue_detach_unused_buf(bed.vq),
+			CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq),
 				  token(0));
-		bed_close(&bed);
+		fixture_close(&fixture);
 		if (i == 2)
 			free(table);
 	}
@@ -102,7 +102,7 @@ static void freed(struct plan plan)
 /* The range is from its start up to, not including, its end. */
 static void edges(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	char *table = malloc(64);
 
@@ -111,40 +111,47 @@ static void edges(struct plan plan)
 		free(table);
 		return;
 	}
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	/* Its first byte: not freed. */
 	__kfree_ignore_start = table;
 	__kfree_ignore_end = table + 1;
 	__kmalloc_fake = table;
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 3);
-	use(&bed, &chain, token(0));
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 3);
+	use(&fixture, &chain, token(0));
 	memset(table, 0, 64);
 	/* The byte behind it: freed. */
 	__kfree_ignore_start = table - 64;
 	__kfree_ignore_end = table;
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 3);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 3);
 	__kmalloc_fake = NULL;
-	use(&bed, &chain, token(0));
+	use(&fixture, &chain, token(0));
 	__kfree_ignore_start = NULL;
 	__kfree_ignore_end = NULL;
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A full ring takes no table, and frees none. */
 static void full(struct plan plan)
 {
 	static char memory[64];
-	struct bed bed;
+	struct fixture fixture;
 
 	plan.num = 1;
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	catch_stderr();
 	__kmalloc_fake = memory;
-	CHECK_EQ(put_in(&bed, 0, 3, token(1)), -ENOSPC);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(1)), -ENOSPC);
 	__kmalloc_fake = NULL;
-	bed_close(&bed);
+	/* In a table they would fit, later. */
+	if (plan.indirect)
+		CHECK_SILENT();
+	else
+		CHECK_LINE("virtqueue_add_inbuf",
+			   "3 entries never fit into a ring of 1");
+	fixture_close(&fixture);
 }
 
 /* It wins over what is lent. */
@@ -152,25 +159,25 @@ static void with_lent_memory(struct plan plan)
 {
 	static char ring[1 << 16] __attribute__((aligned(64)));
 	static char memory[1024];
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
 	__kfree_ignore_start = memory;
 	__kfree_ignore_end = memory + sizeof(memory);
-	bed_init(&bed, plan);
-	bed.vq = vring_create_virtqueue_in(0, 16, 64, &bed.vdev, true, false,
+	fixture_init(&fixture, plan);
+	fixture.vq = vring_create_virtqueue_in(0, 16, 64, &fixture.vdev, true, false,
 					   false, ring, sizeof(ring),
-					   bed_notify, bed_callback, "test");
-	REQUIRE(bed.vq != NULL);
-	bed_attach(&bed, bed.vq, plan);
+					   fixture_notify, fixture_callback, "test");
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
 	__kmalloc_fake = memory;
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
 	__kmalloc_fake = NULL;
-	CHECK_POP(&bed, &chain, 0, 0, 3);
+	CHECK_POP(&fixture, &chain, 0, 0, 3);
 	if (plan.indirect)
 		CHECK_EQ(chain.table, (uintptr_t)memory);
-	use(&bed, &chain, token(0));
-	bed_close(&bed);
+	use(&fixture, &chain, token(0));
+	fixture_close(&fixture);
 	__kfree_ignore_start = NULL;
 	__kfree_ignore_end = NULL;
 }

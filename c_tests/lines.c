@@ -3,7 +3,7 @@
  * How many lines there are on stderr: 10 within 5 seconds, whatever becomes of
  * the others is said later, and a queue's first breaking is always told.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,10 +14,10 @@
 #define PERIOD 5000
 #define BAD_ADD "virtio_ring: test: virtqueue_add_outbuf: data is NULL\n"
 
-static void bad_adds(struct bed *bed, unsigned int count)
+static void bad_adds(struct fixture *fixture, unsigned int count)
 {
 	while (count--)
-		CHECK_EQ(put_out(bed, 0, 1, NULL), -EINVAL);
+		CHECK_EQ(put_out(fixture, 0, 1, NULL), -EINVAL);
 }
 
 static unsigned int count(const char *text, const char *line)
@@ -35,19 +35,19 @@ static unsigned int count(const char *text, const char *line)
 static void flood(struct plan plan)
 {
 	char expected[256];
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	catch_stderr();
-	bad_adds(&bed, LINES);
+	bad_adds(&fixture, LINES);
 	pass_time(PERIOD - 1);
-	bad_adds(&bed, 1000);
+	bad_adds(&fixture, 1000);
 	CHECK_EQ(count(caught(), "\n"), LINES);
 	CHECK_EQ(count(caught(), BAD_ADD), LINES);
 
 	/* catch_stderr() lets enough time pass. */
 	catch_stderr();
-	bad_adds(&bed, 1);
+	bad_adds(&fixture, 1);
 	snprintf(expected, sizeof(expected), "%s%s",
 		 "virtio_ring: lines left out: 1000\n", BAD_ADD);
 	if (!CHECK(strcmp(caught(), expected) == 0))
@@ -55,51 +55,51 @@ static void flood(struct plan plan)
 
 	/* Said once; and the lines of a period count from its first. */
 	catch_stderr();
-	bad_adds(&bed, 1);
+	bad_adds(&fixture, 1);
 	pass_time(PERIOD - 1);
-	bad_adds(&bed, LINES - 1);
+	bad_adds(&fixture, LINES - 1);
 	pass_time(1);
-	bad_adds(&bed, LINES);
+	bad_adds(&fixture, LINES);
 	CHECK_EQ(count(caught(), "\n"), 2 * LINES);
 	CHECK_EQ(count(caught(), BAD_ADD), 2 * LINES);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The entry that the device made up is there until the queue is reset. */
-static void look(struct bed *bed)
+static void look(struct fixture *fixture)
 {
 	unsigned int len;
 
-	__virtqueue_unbreak(bed->vq);
-	CHECK_PTR(virtqueue_get_buf(bed->vq, &len), NULL);
-	CHECK(virtqueue_is_broken(bed->vq));
+	__virtqueue_unbreak(fixture->vq);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	CHECK(virtqueue_is_broken(fixture->vq));
 }
 
 /* Many queues break at once while a caller floods; and one breaks for ever. */
 static void breaking(struct plan plan)
 {
-	struct bed beds[20];
-	struct bed bad;
+	struct fixture fixtures[20];
+	struct fixture bad;
 	unsigned int i;
 
-	bed_open(&bad, plan);
+	fixture_open(&bad, plan);
 	for (i = 0; i < 20; i++)
-		bed_open(&beds[i], plan);
+		fixture_open(&fixtures[i], plan);
 	catch_stderr();
 	bad_adds(&bad, 3 * LINES);
 	for (i = 0; i < 20; i++) {
-		device_use_id(&beds[i].dev, 999, 0);
-		look(&beds[i]);
+		device_use_id(&fixtures[i].dev, 999, 0);
+		look(&fixtures[i]);
 	}
 	for (i = 0; i < 20; i++)
-		look(&beds[0]);
+		look(&fixtures[0]);
 	CHECK_EQ(count(caught(), BAD_ADD), LINES);
 	CHECK_EQ(count(caught(), ": test:id 999 out of range\n"), 20);
 	CHECK_EQ(count(caught(), "\n"), LINES + 20);
 
 	catch_stderr();
 	for (i = 0; i < 2 * LINES; i++)
-		look(&beds[0]);
+		look(&fixtures[0]);
 	CHECK_EQ(count(caught(), ": test:id 999 out of range\n"), LINES);
 	/* Of the flood, and of the queue that broke again. */
 	CHECK_EQ(count(caught(), "lines left out: 40\n"), 1);
@@ -108,50 +108,50 @@ static void breaking(struct plan plan)
 	bad_adds(&bad, 1);
 	CHECK_EQ(count(caught(), "lines left out: 10\n"), 1);
 	for (i = 0; i < 20; i++)
-		bed_close(&beds[i]);
-	bed_close(&bad);
+		fixture_close(&fixtures[i]);
+	fixture_close(&bad);
 }
 
 #define THREADS 4
 #define EACH 200
 
-static void *flooding(void *bed)
+static void *flooding(void *fixture)
 {
 	struct scatterlist sg;
 	unsigned int i;
 
 	sg_init_one(&sg, buffer(0), 1);
 	for (i = 0; i < EACH; i++)
-		virtqueue_add_outbuf(((struct bed *)bed)->vq, &sg, 1, NULL, 0);
+		virtqueue_add_outbuf(((struct fixture *)fixture)->vq, &sg, 1, NULL, 0);
 	return NULL;
 }
 
 /* Each on a queue of its own: no line is lost, or counted twice. */
 static void threads(struct plan plan)
 {
-	struct bed beds[THREADS];
+	struct fixture fixtures[THREADS];
 	pthread_t thread[THREADS];
 	char expected[64];
 	unsigned int i;
 
 	for (i = 0; i < THREADS; i++)
-		bed_open(&beds[i], plan);
+		fixture_open(&fixtures[i], plan);
 	catch_stderr();
 	for (i = 0; i < THREADS; i++)
 		REQUIRE(pthread_create(&thread[i], NULL, flooding,
-				       &beds[i]) == 0);
+				       &fixtures[i]) == 0);
 	for (i = 0; i < THREADS; i++)
 		REQUIRE(pthread_join(thread[i], NULL) == 0);
 	CHECK_EQ(count(caught(), BAD_ADD), LINES);
 	CHECK_EQ(count(caught(), "\n"), LINES);
 
 	catch_stderr();
-	bad_adds(&beds[0], 1);
+	bad_adds(&fixtures[0], 1);
 	snprintf(expected, sizeof(expected), "lines left out: %d\n",
 		 THREADS * EACH - LINES);
 	CHECK_EQ(count(caught(), expected), 1);
 	for (i = 0; i < THREADS; i++)
-		bed_close(&beds[i]);
+		fixture_close(&fixtures[i]);
 }
 
 /* However long a queue's name is: function and reason are on the line. */
@@ -160,30 +160,30 @@ static void long_names(struct plan plan)
 	static const size_t lengths[] = { 96, 97, 229, 230, 231, 260, 5000 };
 	const char *reason = ": virtqueue_add_outbuf: data is NULL\n";
 	static char name[5001];
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
 	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
 		const char *text;
 
 		set_case("%zu bytes", lengths[i]);
-		bed_open(&bed, plan);
+		fixture_open(&fixture, plan);
 		memset(name, 'n', sizeof(name));
 		/* Two bytes, of which the second would be the first to go. */
 		if (i % 2)
 			memcpy(name + 95, "\xc3\xa4", 2);
 		name[lengths[i]] = '\0';
-		bed.vq->name = name;
+		fixture.vq->name = name;
 		catch_stderr();
-		bad_adds(&bed, 1);
+		bad_adds(&fixture, 1);
 		text = caught();
 		CHECK(strncmp(text, "virtio_ring: nnnnnnnnnnnnnnnn", 29) == 0);
 		CHECK(strlen(text) > strlen(reason) &&
 		      strcmp(text + strlen(text) - strlen(reason), reason) == 0);
 		CHECK(!strchr(text, '\xc3') == !strchr(text, '\xa4'));
 		CHECK(!strstr(text, "nnn...") == (i == 0));
-		bed.vq->name = "test";
-		bed_close(&bed);
+		fixture.vq->name = "test";
+		fixture_close(&fixture);
 	}
 }
 

@@ -5,7 +5,7 @@
  * was let go, one that must not take it comes back at once. A wait of a second is
  * reported: perhaps nobody has ever set the lock up.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -33,11 +33,11 @@ static void *holder(void *unused)
 	return unused;
 }
 
-static pthread_t hold(struct bed *bed, bool until_told)
+static pthread_t hold(struct fixture *fixture, bool until_told)
 {
 	pthread_t thread;
 
-	device = &bed->vdev;
+	device = &fixture->vdev;
 	atomic_store(&held, false);
 	atomic_store(&let_go, false);
 	atomic_store(&go_on, !until_told);
@@ -56,37 +56,37 @@ static void taken(struct plan plan)
 {
 	static char memory[1 << 16];
 	struct virtqueue *made[4] = { NULL };
-	struct bed bed;
+	struct fixture fixture;
 	enum call call;
 	pthread_t thread;
 	unsigned int i;
 
-	bed_init(&bed, plan);
+	fixture_init(&fixture, plan);
 	for (call = CREATE; call < CALLS; call++) {
 		set_case("%s", names[call]);
-		thread = hold(&bed, false);
+		thread = hold(&fixture, false);
 		switch (call) {
 		case CREATE:
 			made[0] = vring_create_virtqueue(
-				0, 4, 64, &bed.vdev, true, false, false,
-				bed_notify, NULL, "test");
+				0, 4, 64, &fixture.vdev, true, false, false,
+				fixture_notify, NULL, "test");
 			break;
 		case CREATE_DMA:
 			made[1] = vring_create_virtqueue_dma(
-				0, 4, 64, &bed.vdev, true, false, false,
-				bed_notify, NULL, "test", NULL);
+				0, 4, 64, &fixture.vdev, true, false, false,
+				fixture_notify, NULL, "test", NULL);
 			break;
 		case CREATE_IN:
 			made[2] = vring_create_virtqueue_in(
-				0, 4, 64, &bed.vdev, true, false, false,
-				memory, sizeof(memory), bed_notify, NULL,
+				0, 4, 64, &fixture.vdev, true, false, false,
+				memory, sizeof(memory), fixture_notify, NULL,
 				"test");
 			break;
 		case BREAK:
-			virtio_break_device(&bed.vdev);
+			virtio_break_device(&fixture.vdev);
 			break;
 		case UNBREAK:
-			__virtio_unbreak_device(&bed.vdev);
+			__virtio_unbreak_device(&fixture.vdev);
 			break;
 		case DELETE:
 			REQUIRE(made[0] && made[1] && made[2]);
@@ -98,8 +98,8 @@ static void taken(struct plan plan)
 		CHECK(atomic_load(&let_go));
 		pthread_join(thread, NULL);
 		/* And it is let go again. */
-		CHECK_EQ(pthread_spin_trylock(&bed.vdev.vqs_list_lock), 0);
-		pthread_spin_unlock(&bed.vdev.vqs_list_lock);
+		CHECK_EQ(pthread_spin_trylock(&fixture.vdev.vqs_list_lock), 0);
+		pthread_spin_unlock(&fixture.vdev.vqs_list_lock);
 	}
 	for (i = 1; i < 3; i++)
 		vring_del_virtqueue(made[i]);
@@ -108,23 +108,23 @@ static void taken(struct plan plan)
 /* Calls about one queue leave the device's lock alone. */
 static void not_taken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	pthread_t thread;
 
-	bed_open(&bed, plan);
-	thread = hold(&bed, true);
-	carry(&bed, 10);
-	CHECK(virtqueue_kick(bed.vq));
-	virtqueue_disable_cb(bed.vq);
-	CHECK(virtqueue_enable_cb(bed.vq));
-	__virtqueue_break(bed.vq);
-	__virtqueue_unbreak(bed.vq);
-	CHECK(!virtqueue_is_broken(bed.vq));
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
+	fixture_open(&fixture, plan);
+	thread = hold(&fixture, true);
+	carry(&fixture, 10);
+	CHECK(virtqueue_kick(fixture.vq));
+	virtqueue_disable_cb(fixture.vq);
+	CHECK(virtqueue_enable_cb(fixture.vq));
+	__virtqueue_break(fixture.vq);
+	__virtqueue_unbreak(fixture.vq);
+	CHECK(!virtqueue_is_broken(fixture.vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
 	CHECK(!atomic_load(&let_go));
 	atomic_store(&go_on, true);
 	pthread_join(thread, NULL);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* Holds the lock while the library's clock goes on five times, by so much. */
@@ -146,11 +146,11 @@ static void *stepping_holder(void *unused)
 	return unused;
 }
 
-static pthread_t hold_for_long(struct bed *bed, unsigned int ms)
+static pthread_t hold_for_long(struct fixture *fixture, unsigned int ms)
 {
 	pthread_t thread;
 
-	device = &bed->vdev;
+	device = &fixture->vdev;
 	atomic_store(&held, false);
 	atomic_store(&step, ms);
 	catch_stderr();
@@ -160,10 +160,10 @@ static pthread_t hold_for_long(struct bed *bed, unsigned int ms)
 	return thread;
 }
 
-static struct virtqueue *create(struct bed *bed)
+static struct virtqueue *create(struct fixture *fixture)
 {
-	return vring_create_virtqueue(0, 4, 64, &bed->vdev, true, false, false,
-				      bed_notify, NULL, "test");
+	return vring_create_virtqueue(0, 4, 64, &fixture->vdev, true, false, false,
+				      fixture_notify, NULL, "test");
 }
 
 /* One line, however long it goes on, and then the call does what it should. */
@@ -171,21 +171,21 @@ static void long_wait(void)
 {
 	struct plan plan = { .packed = false };
 	struct virtqueue *vq;
-	struct bed bed;
+	struct fixture fixture;
 	pthread_t thread;
 
-	bed_init(&bed, plan);
+	fixture_init(&fixture, plan);
 
 	set_case("5 seconds, create");
-	thread = hold_for_long(&bed, 1000);
-	vq = create(&bed);
+	thread = hold_for_long(&fixture, 1000);
+	vq = create(&fixture);
 	pthread_join(thread, NULL);
 	CHECK_LINE("vring_create_virtqueue", "virtio_device_init()");
 	REQUIRE(vq != NULL);
 
 	set_case("5 seconds, break");
-	thread = hold_for_long(&bed, 1000);
-	virtio_break_device(&bed.vdev);
+	thread = hold_for_long(&fixture, 1000);
+	virtio_break_device(&fixture.vdev);
 	pthread_join(thread, NULL);
 	CHECK(virtqueue_is_broken(vq));
 	CHECK(strncmp(caught(), "virtio_ring: virtio_break_device: ", 34) == 0);
@@ -193,15 +193,15 @@ static void long_wait(void)
 	CHECK(strchr(caught(), '\n') == caught() + strlen(caught()) - 1);
 
 	set_case("5 seconds, delete");
-	thread = hold_for_long(&bed, 1000);
+	thread = hold_for_long(&fixture, 1000);
 	vring_del_virtqueue(vq);
 	pthread_join(thread, NULL);
 	CHECK_LINE("vring_del_virtqueue", "vqs_list_lock");
-	CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 
 	set_case("less than a second");
-	thread = hold_for_long(&bed, 199);
-	vq = create(&bed);
+	thread = hold_for_long(&fixture, 199);
+	vq = create(&fixture);
 	pthread_join(thread, NULL);
 	CHECK_SILENT();
 	REQUIRE(vq != NULL);
@@ -213,13 +213,13 @@ static void no_wait(struct plan plan)
 {
 	unsigned int reads = clock_reads();
 	struct virtqueue *vq;
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_init(&bed, plan);
-	vq = create(&bed);
+	fixture_init(&fixture, plan);
+	vq = create(&fixture);
 	REQUIRE(vq != NULL);
-	virtio_break_device(&bed.vdev);
-	__virtio_unbreak_device(&bed.vdev);
+	virtio_break_device(&fixture.vdev);
+	__virtio_unbreak_device(&fixture.vdev);
 	vring_del_virtqueue(vq);
 	CHECK_EQ(clock_reads(), reads);
 }

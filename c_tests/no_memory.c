@@ -8,7 +8,7 @@
  * which pass everything on unless told to fail.
  */
 #define _GNU_SOURCE	/* RTLD_NEXT */
-#include "bed.h"
+#include "fixture.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -105,56 +105,56 @@ void free(void *memory)
 	next(memory);
 }
 
-static struct virtqueue *create(struct bed *bed, unsigned int num,
+static struct virtqueue *create(struct fixture *fixture, unsigned int num,
 				bool may_reduce_num)
 {
-	return vring_create_virtqueue(0, num, 4096, &bed->vdev, true,
-				      may_reduce_num, false, bed_notify,
-				      bed_callback, "test");
+	return vring_create_virtqueue(0, num, 4096, &fixture->vdev, true,
+				      may_reduce_num, false, fixture_notify,
+				      fixture_callback, "test");
 }
 
-static struct virtqueue *create_own(struct bed *bed)
+static struct virtqueue *create_own(struct fixture *fixture)
 {
-	return create(bed, 16, false);
+	return create(fixture, 16, false);
 }
 
-static struct virtqueue *create_dma(struct bed *bed)
+static struct virtqueue *create_dma(struct fixture *fixture)
 {
-	return vring_create_virtqueue_dma(0, 16, 4096, &bed->vdev, true, false,
-					  false, bed_notify, bed_callback,
+	return vring_create_virtqueue_dma(0, 16, 4096, &fixture->vdev, true, false,
+					  false, fixture_notify, fixture_callback,
 					  "test", NULL);
 }
 
 /* A page for each kind of ring, and room for tables. */
 static char pages[1 << 16] __attribute__((aligned(4096)));
 
-static struct virtqueue *create_in(struct bed *bed)
+static struct virtqueue *create_in(struct fixture *fixture)
 {
-	return vring_create_virtqueue_in(0, 16, 64, &bed->vdev, true, false,
+	return vring_create_virtqueue_in(0, 16, 64, &fixture->vdev, true, false,
 					 false, pages, sizeof(pages),
-					 bed_notify, bed_callback, "test");
+					 fixture_notify, fixture_callback, "test");
 }
 
-static struct virtqueue *create_new(struct bed *bed)
+static struct virtqueue *create_new(struct fixture *fixture)
 {
 	memset(pages, 0, sizeof(pages));
-	return vring_new_virtqueue(0, 16, 4096, &bed->vdev, true, false, pages,
-				   bed_notify, bed_callback, "test");
+	return vring_new_virtqueue(0, 16, 4096, &fixture->vdev, true, false, pages,
+				   fixture_notify, fixture_callback, "test");
 }
 
-static struct virtqueue *create_parts(struct bed *bed)
+static struct virtqueue *create_parts(struct fixture *fixture)
 {
 	struct vring vring;
 
 	memset(pages, 0, sizeof(pages));
 	vring_init(&vring, 16, pages, 4096);
-	return __vring_new_virtqueue(0, vring, &bed->vdev, true, false,
-				     bed_notify, bed_callback, "test");
+	return __vring_new_virtqueue(0, vring, &fixture->vdev, true, false,
+				     fixture_notify, fixture_callback, "test");
 }
 
 static const struct {
 	const char *function;
-	struct virtqueue *(*create)(struct bed *bed);
+	struct virtqueue *(*create)(struct fixture *fixture);
 	bool split_only;
 } creators[] = {
 	{ "vring_create_virtqueue", create_own, false },
@@ -172,12 +172,12 @@ static void creation(struct plan plan)
 	for (i = 0; i < 2 * CREATORS; i++) {
 		const char *function = creators[i / 2].function;
 		int n, before = live;
-		struct bed bed;
+		struct fixture fixture;
 
 		if (plan.packed && creators[i / 2].split_only)
 			continue;
 		once = i % 2;
-		bed_init(&bed, plan);
+		fixture_init(&fixture, plan);
 		for (n = 0; n < 20; n++) {
 			struct virtqueue *vq;
 
@@ -185,18 +185,18 @@ static void creation(struct plan plan)
 				 once ? " alone" : " and so on");
 			catch_stderr();
 			left = n;
-			vq = creators[i / 2].create(&bed);
+			vq = creators[i / 2].create(&fixture);
 			left = -1;
 			if (vq) {
 				CHECK_SILENT();
-				bed_attach(&bed, vq, plan);
-				carry(&bed, 40);
-				bed_close(&bed);
+				fixture_attach(&fixture, vq, plan);
+				carry(&fixture, 40);
+				fixture_close(&fixture);
 				CHECK_EQ(live, before);
 				break;
 			}
 			CHECK_LINE(function, "no memory");
-			CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+			CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 			CHECK_EQ(live, before);
 		}
 		/* At least the queue is allocated, and it ends. */
@@ -208,38 +208,38 @@ static void creation(struct plan plan)
 /* A split ring may get by with less; so much is not to be had at once. */
 static void reduced(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int num;
 
 	plan.indirect = false;
-	bed_init(&bed, plan);
+	fixture_init(&fixture, plan);
 	smallest = 200000;
 	left = 0;
 	catch_stderr();
-	CHECK_PTR(create(&bed, 32768, false), NULL);
+	CHECK_PTR(create(&fixture, 32768, false), NULL);
 	CHECK_LINE("vring_create_virtqueue", "");
 	catch_stderr();
-	bed.vq = create(&bed, 32768, true);
+	fixture.vq = create(&fixture, 32768, true);
 	left = -1;
 	smallest = 0;
 	if (plan.packed) {
 		/* C reduces none. */
-		CHECK_PTR(bed.vq, NULL);
+		CHECK_PTR(fixture.vq, NULL);
 		CHECK_LINE("vring_create_virtqueue", "");
 		return;
 	}
 	CHECK_SILENT();
-	if (!CHECK(bed.vq != NULL))
+	if (!CHECK(fixture.vq != NULL))
 		return;
-	bed_attach(&bed, bed.vq, plan);
-	num = virtqueue_get_vring_size(bed.vq);
+	fixture_attach(&fixture, fixture.vq, plan);
+	num = virtqueue_get_vring_size(fixture.vq);
 	CHECK(num < 32768 && num >= 1024);
 	CHECK_EQ(num & (num - 1), 0);
 	CHECK(vring_size(num, 4096) < 200000);
-	CHECK_EQ(bed.vq->num_free, num);
-	CHECK_EQ(virtqueue_get_vring(bed.vq)->num, num);
-	carry(&bed, 100);
-	bed_close(&bed);
+	CHECK_EQ(fixture.vq->num_free, num);
+	CHECK_EQ(virtqueue_get_vring(fixture.vq)->num, num);
+	carry(&fixture, 100);
+	fixture_close(&fixture);
 }
 
 /*
@@ -248,29 +248,29 @@ static void reduced(struct plan plan)
  */
 static void table(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
 	if (!plan.indirect)
 		return;
 	plan.num = 64;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	left = 0;
-	CHECK_EQ(put_in(&bed, 0, 60, token(0)), 0);
+	CHECK_EQ(put_in(&fixture, 0, 60, token(0)), 0);
 	left = -1;
-	CHECK_POP(&bed, &chain, 0, 0, 60);
+	CHECK_POP(&fixture, &chain, 0, 0, 60);
 	if (!chain.indirect) {
-		CHECK_EQ(bed.vq->num_free, 4);
+		CHECK_EQ(fixture.vq->num_free, 4);
 		left = 0;
-		CHECK_EQ(put_in(&bed, 0, 60, token(1)), -ENOSPC);
+		CHECK_EQ(put_in(&fixture, 0, 60, token(1)), -ENOSPC);
 		left = -1;
-		CHECK_EQ(bed.vq->num_free, 4);
+		CHECK_EQ(fixture.vq->num_free, 4);
 	}
-	device_use(&bed.dev, &chain, 1);
-	CHECK_GET(&bed, token(0), 1);
-	CHECK_EQ(bed.vq->num_free, 64);
-	carry(&bed, 200);
-	bed_close(&bed);
+	device_use(&fixture.dev, &chain, 1);
+	CHECK_GET(&fixture, token(0), 1);
+	CHECK_EQ(fixture.vq->num_free, 64);
+	carry(&fixture, 200);
+	fixture_close(&fixture);
 }
 
 static int reset_op(struct virtqueue *vq)
@@ -302,27 +302,27 @@ static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq
 {
 	int refusal = start == failing_op ? -EBUSY : -ENOMEM;
 	int success = start == failing_op ? -EBUSY : 0;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int size = 16;
 	int n, error, before = live;
 
 	for (n = 0; n < 20 && size == 16; n++) {
 		set_case("allocation %d fails%s", n,
 			 start == failing_op ? ", and the device" : "");
-		bed_open(&bed, plan);
-		bed.ops.disable_vq_and_reset = reset_op;
-		bed.ops.enable_vq_after_reset = start;
-		bed.vq->num_max = 256;
-		carry(&bed, 5);
-		CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
+		fixture_open(&fixture, plan);
+		fixture.ops.disable_vq_and_reset = reset_op;
+		fixture.ops.enable_vq_after_reset = start;
+		fixture.vq->num_max = 256;
+		carry(&fixture, 5);
+		CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
 		recycled = 0;
 		catch_stderr();
 		left = n;
-		error = virtqueue_resize(bed.vq, 256, recycle);
+		error = virtqueue_resize(fixture.vq, 256, recycle);
 		left = -1;
 		CHECK_EQ(recycled, 1);
-		bed_attach(&bed, bed.vq, plan);
-		size = virtqueue_get_vring_size(bed.vq);
+		fixture_attach(&fixture, fixture.vq, plan);
+		size = virtqueue_get_vring_size(fixture.vq);
 		if (size == 16) {
 			CHECK_EQ(error, refusal);
 			CHECK_LINE("virtqueue_resize", "no memory");
@@ -331,10 +331,10 @@ static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq
 			CHECK_SILENT();
 			CHECK_EQ(size, 256);
 		}
-		CHECK_EQ(bed.vq->num_free, size);
-		CHECK_GET(&bed, NULL, 0);
-		carry(&bed, 40);
-		bed_close(&bed);
+		CHECK_EQ(fixture.vq->num_free, size);
+		CHECK_GET(&fixture, NULL, 0);
+		carry(&fixture, 40);
+		fixture_close(&fixture);
 		CHECK_EQ(live, before);
 	}
 	CHECK(n > 1 && n < 20);
@@ -355,35 +355,38 @@ static void resize(struct plan plan)
 /* Nothing that a driver does with a queue needs memory, short tables included. */
 static void traffic(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 
-	bed_open(&bed, plan);
-	bed.ops.disable_vq_and_reset = reset_op;
-	bed.ops.enable_vq_after_reset = reset_op;
+	fixture_open(&fixture, plan);
+	fixture.ops.disable_vq_and_reset = reset_op;
+	fixture.ops.enable_vq_after_reset = reset_op;
 	left = 0;
 	for (i = 1; i <= 16; i++) {
-		CHECK_EQ(put_in(&bed, 0, i, token(0)), 0);
-		CHECK(virtqueue_kick(bed.vq));
-		CHECK_POP(&bed, &chain, 0, 0, i);
+		CHECK_EQ(put_in(&fixture, 0, i, token(0)), 0);
+		CHECK(virtqueue_kick(fixture.vq));
+		CHECK_POP(&fixture, &chain, 0, 0, i);
 		CHECK_EQ(chain.indirect, plan.indirect && i > 1);
-		device_want_kick_at(&bed.dev, bed.dev.avail);
-		device_use(&bed.dev, &chain, 5);
-		CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-		virtqueue_disable_cb(bed.vq);
-		CHECK_GET(&bed, token(0), 5);
-		CHECK(virtqueue_enable_cb(bed.vq));
+		device_want_kick_at(&fixture.dev, fixture.dev.avail);
+		device_use(&fixture.dev, &chain, 5);
+		CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+		virtqueue_disable_cb(fixture.vq);
+		CHECK_GET(&fixture, token(0), 5);
+		CHECK(virtqueue_enable_cb(fixture.vq));
 	}
-	CHECK_EQ(put_out(&bed, 0, 16, token(0)), 0);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-	CHECK_EQ(put_out(&bed, 0, 3, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	CHECK_EQ(put_out(&fixture, 0, 16, token(0)), 0);
+	/* Broken: a queue in use would be told of. */
+	__virtqueue_break(fixture.vq);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+	__virtqueue_unbreak(fixture.vq);
+	CHECK_EQ(put_out(&fixture, 0, 3, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
 	left = -1;
-	CHECK_EQ(bed.vq->num_free, 16);
-	bed_attach(&bed, bed.vq, plan);
-	carry(&bed, 40);
-	bed_close(&bed);
+	CHECK_EQ(fixture.vq->num_free, 16);
+	fixture_attach(&fixture, fixture.vq, plan);
+	carry(&fixture, 40);
+	fixture_close(&fixture);
 }
 
 /*
@@ -398,45 +401,45 @@ static void one_after_another(struct plan plan)
 
 	once = true;
 	for (n = 0; n < 60 && failed; n++) {
-		struct bed bed;
+		struct fixture fixture;
 		unsigned int size = 64;
 		size_t i;
 
 		set_case("allocation %d", n);
-		bed_init(&bed, plan);
-		bed.ops.disable_vq_and_reset = reset_op;
-		bed.ops.enable_vq_after_reset = reset_op;
+		fixture_init(&fixture, plan);
+		fixture.ops.disable_vq_and_reset = reset_op;
+		fixture.ops.enable_vq_after_reset = reset_op;
 		catch_stderr();
 		left = n;
-		bed.vq = create(&bed, size, false);
-		for (i = 0; bed.vq && i < 3; i++) {
+		fixture.vq = create(&fixture, size, false);
+		for (i = 0; fixture.vq && i < 3; i++) {
 			struct chain chain;
 			int error;
 
-			bed.vq->num_max = 256;
-			error = virtqueue_resize(bed.vq, sizes[i], bed_forget);
+			fixture.vq->num_max = 256;
+			error = virtqueue_resize(fixture.vq, sizes[i], fixture_forget);
 			size = error ? size : sizes[i];
 			CHECK(error == 0 || error == -ENOMEM);
-			CHECK_EQ(virtqueue_get_vring_size(bed.vq), size);
-			bed_attach(&bed, bed.vq, plan);
+			CHECK_EQ(virtqueue_get_vring_size(fixture.vq), size);
+			fixture_attach(&fixture, fixture.vq, plan);
 			/* Too long for a place that a queue has of its own. */
-			CHECK_EQ(put_in(&bed, 0, 60, token(0)), 0);
-			CHECK_EQ(put_in(&bed, 0, 3, token(1)), 0);
-			CHECK_POP(&bed, &chain, 0, 0, 60);
-			CHECK_EQ(size - bed.vq->num_free,
+			CHECK_EQ(put_in(&fixture, 0, 60, token(0)), 0);
+			CHECK_EQ(put_in(&fixture, 0, 3, token(1)), 0);
+			CHECK_POP(&fixture, &chain, 0, 0, 60);
+			CHECK_EQ(size - fixture.vq->num_free,
 				 (chain.indirect ? 1 : 60) +
 				 (plan.indirect ? 1 : 3));
-			device_use(&bed.dev, &chain, 1);
-			CHECK_GET(&bed, token(0), 1);
-			CHECK_EQ(virtqueue_reset(bed.vq, bed_forget, NULL), 0);
-			CHECK_EQ(bed.vq->num_free, size);
+			device_use(&fixture.dev, &chain, 1);
+			CHECK_GET(&fixture, token(0), 1);
+			CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+			CHECK_EQ(fixture.vq->num_free, size);
 		}
 		/* The one that failed has made itself -1. */
 		failed = left < 0;
 		left = -1;
 		caught();
-		if (bed.vq)
-			bed_close(&bed);
+		if (fixture.vq)
+			fixture_close(&fixture);
 		CHECK_EQ(live, before);
 	}
 	once = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Telling the device: kick and its two halves, and the notifications forced. */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 
@@ -10,46 +10,46 @@
 static void flags(struct plan plan)
 {
 	bool heard = plan.packed || !plan.event;
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick(bed.vq));
-	CHECK_EQ(bed.notified, 1);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(fixture.vq));
+	CHECK_EQ(fixture.notified, 1);
 
-	device_want_kicks(&bed.dev, false);
+	device_want_kicks(&fixture.dev, false);
 	/* Out of the way of split's event index: not passed again. */
 	if (!plan.packed && plan.event)
-		device_want_kick_at(&bed.dev, 1);
-	CHECK_EQ(put_in(&bed, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_kick_prepare(bed.vq), !heard);
-	CHECK_EQ(bed.notified, 1);
-	CHECK_EQ(put_in(&bed, 2, 1, token(2)), 0);
-	CHECK(virtqueue_kick(bed.vq));
-	CHECK_EQ(bed.notified, 1);
+		device_want_kick_at(&fixture.dev, 1);
+	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+	CHECK_EQ(virtqueue_kick_prepare(fixture.vq), !heard);
+	CHECK_EQ(fixture.notified, 1);
+	CHECK_EQ(put_in(&fixture, 2, 1, token(2)), 0);
+	CHECK(virtqueue_kick(fixture.vq));
+	CHECK_EQ(fixture.notified, 1);
 
-	device_want_kicks(&bed.dev, true);
+	device_want_kicks(&fixture.dev, true);
 	if (!plan.packed && plan.event)
-		device_want_kick_at(&bed.dev, 3);
-	CHECK_EQ(put_in(&bed, 3, 1, token(3)), 0);
-	CHECK(virtqueue_kick_prepare(bed.vq));
+		device_want_kick_at(&fixture.dev, 3);
+	CHECK_EQ(put_in(&fixture, 3, 1, token(3)), 0);
+	CHECK(virtqueue_kick_prepare(fixture.vq));
 	/* Nothing new: the flags alone say yes, the event index no. */
-	CHECK_EQ(virtqueue_kick_prepare(bed.vq), heard);
-	CHECK(virtqueue_notify(bed.vq));
-	CHECK_EQ(bed.notified, 2);
-	bed_close(&bed);
+	CHECK_EQ(virtqueue_kick_prepare(fixture.vq), heard);
+	CHECK(virtqueue_notify(fixture.vq));
+	CHECK_EQ(fixture.notified, 2);
+	fixture_close(&fixture);
 }
 
 /* Packed: a reserved value is not "never", as C reads it. */
 static void reserved_flags(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	bed.dev.device->flags = 3;
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick_prepare(bed.vq));
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	fixture.dev.device->flags = 3;
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick_prepare(fixture.vq));
+	fixture_close(&fixture);
 }
 
 /* Event index: a kick when, and only when, the event is passed (2.7.10). */
@@ -71,22 +71,22 @@ static void split_event(struct plan plan)
 		{ 12, 4, true },	/* 12 -> 16 */
 		{ 65535, 4, false },	/* 16 -> 20 */
 	};
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 	unsigned int n;
 
 	if (!plan.event)
 		return;
 	plan.num = 32;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("row %zu", i);
-		device_want_kick_at(&bed.dev, rows[i].event);
+		device_want_kick_at(&fixture.dev, rows[i].event);
 		for (n = 0; n < rows[i].adds; n++)
-			CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK_EQ(virtqueue_kick_prepare(bed.vq), rows[i].kick);
+			CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK_EQ(virtqueue_kick_prepare(fixture.vq), rows[i].kick);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /*
@@ -111,70 +111,70 @@ static void packed_event(struct plan plan)
 		{ 1, 4, false },		/* 2 -> 6, event a lap ago */
 		{ 7 | WRAP, 4, true },		/* 6 -> 2, event before the wrap */
 	};
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	size_t i;
 
 	plan.num = 8;
 	plan.context = true;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("row %zu", i);
-		device_want_kick_at(&bed.dev, rows[i].event);
-		CHECK_EQ(put_in(&bed, 0, rows[i].entries, token(0)), 0);
-		CHECK_EQ(virtqueue_kick_prepare(bed.vq), rows[i].kick);
-		CHECK_POP(&bed, &chain, 0, 0, rows[i].entries);
-		device_use(&bed.dev, &chain, 0);
-		CHECK_GET(&bed, token(0), 0);
+		device_want_kick_at(&fixture.dev, rows[i].event);
+		CHECK_EQ(put_in(&fixture, 0, rows[i].entries, token(0)), 0);
+		CHECK_EQ(virtqueue_kick_prepare(fixture.vq), rows[i].kick);
+		CHECK_POP(&fixture, &chain, 0, 0, rows[i].entries);
+		device_use(&fixture.dev, &chain, 0);
+		CHECK_GET(&fixture, token(0), 0);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A notification that fails breaks the queue; a broken one notifies nobody. */
 static void failing(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	bed.notify_result = false;
-	CHECK(!virtqueue_kick(bed.vq));
-	CHECK_EQ(bed.notified, 1);
-	CHECK(virtqueue_is_broken(bed.vq));
-	bed.notify_result = true;
-	CHECK(!virtqueue_notify(bed.vq));
-	CHECK_EQ(bed.notified, 1);
-	CHECK_EQ(put_in(&bed, 1, 3, token(1)), -EIO);
-	CHECK_EQ(bed.vq->num_free, 15);
-	__virtqueue_unbreak(bed.vq);
-	CHECK(virtqueue_notify(bed.vq));
-	CHECK_EQ(bed.notified, 2);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	fixture.notify_result = false;
+	CHECK(!virtqueue_kick(fixture.vq));
+	CHECK_EQ(fixture.notified, 1);
+	CHECK(virtqueue_is_broken(fixture.vq));
+	fixture.notify_result = true;
+	CHECK(!virtqueue_notify(fixture.vq));
+	CHECK_EQ(fixture.notified, 1);
+	CHECK_EQ(put_in(&fixture, 1, 3, token(1)), -EIO);
+	CHECK_EQ(fixture.vq->num_free, 15);
+	__virtqueue_unbreak(fixture.vq);
+	CHECK(virtqueue_notify(fixture.vq));
+	CHECK_EQ(fixture.notified, 2);
 	/* What was added is still there, for the device or to be detached. */
-	CHECK_EQ(put_in(&bed, 1, 3, token(1)), 0);
-	device_use_next(&bed.dev, 1);
-	CHECK_GET(&bed, token(0), 1);
-	bed.notify_result = false;
-	CHECK(!virtqueue_notify(bed.vq));
-	CHECK(virtqueue_is_broken(bed.vq));
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(1));
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-	CHECK_EQ(bed.vq->num_free, 16);
-	bed_close(&bed);
+	CHECK_EQ(put_in(&fixture, 1, 3, token(1)), 0);
+	device_use_next(&fixture.dev, 1);
+	CHECK_GET(&fixture, token(0), 1);
+	fixture.notify_result = false;
+	CHECK(!virtqueue_notify(fixture.vq));
+	CHECK(virtqueue_is_broken(fixture.vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	CHECK_EQ(fixture.vq->num_free, 16);
+	fixture_close(&fixture);
 }
 
 /* A kick that the device does not want succeeds even on a broken queue. */
 static void unwanted_on_broken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
 	plan.event = false;
-	bed_open(&bed, plan);
-	__virtqueue_break(bed.vq);
-	CHECK(!virtqueue_kick(bed.vq));
-	device_want_kicks(&bed.dev, false);
-	CHECK(virtqueue_kick(bed.vq));
-	CHECK_EQ(bed.notified, 0);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	__virtqueue_break(fixture.vq);
+	CHECK(!virtqueue_kick(fixture.vq));
+	device_want_kicks(&fixture.dev, false);
+	CHECK(virtqueue_kick(fixture.vq));
+	CHECK_EQ(fixture.notified, 0);
+	fixture_close(&fixture);
 }
 
 /*
@@ -186,25 +186,25 @@ static void forced_when_full(struct plan plan)
 	struct scatterlist out[1], in[1];
 	struct scatterlist *both[] = { list(out, 0, 1), list(in, 1, 1) };
 	unsigned int forced = plan.packed ? 0 : 1;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int i;
 
 	plan.num = 2;
-	bed_open(&bed, plan);
-	device_want_kicks(&bed.dev, false);
+	fixture_open(&fixture, plan);
+	device_want_kicks(&fixture.dev, false);
 	for (i = 0; i < 2; i++)
-		CHECK_EQ(put_in(&bed, i, 1, token(i)), 0);
-	bed.notify_result = false;
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(bed.notified, 0);
-	CHECK_EQ(virtqueue_add_sgs(bed.vq, both, 0, 2, token(0), 0), -ENOSPC);
-	CHECK_EQ(bed.notified, 0);
-	CHECK_EQ(put_out(&bed, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(bed.notified, forced);
-	CHECK_EQ(virtqueue_add_sgs(bed.vq, both, 1, 1, token(0), 0), -ENOSPC);
-	CHECK_EQ(bed.notified, 2 * forced);
-	CHECK(!virtqueue_is_broken(bed.vq));
-	bed_close(&bed);
+		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+	fixture.notify_result = false;
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(fixture.notified, 0);
+	CHECK_EQ(virtqueue_add_sgs(fixture.vq, both, 0, 2, token(0), 0), -ENOSPC);
+	CHECK_EQ(fixture.notified, 0);
+	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(fixture.notified, forced);
+	CHECK_EQ(virtqueue_add_sgs(fixture.vq, both, 1, 1, token(0), 0), -ENOSPC);
+	CHECK_EQ(fixture.notified, 2 * forced);
+	CHECK(!virtqueue_is_broken(fixture.vq));
+	fixture_close(&fixture);
 }
 
 /*
@@ -213,60 +213,60 @@ static void forced_when_full(struct plan plan)
  */
 static void kick_at_65535(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	carry(&bed, 65534);
-	CHECK_EQ(bed.notified, 0);
-	carry(&bed, 1);
-	CHECK_EQ(bed.notified, plan.packed ? 0 : 1);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 65534);
+	CHECK_EQ(fixture.notified, 0);
+	carry(&fixture, 1);
+	CHECK_EQ(fixture.notified, plan.packed ? 0 : 1);
 	/* From here it counts anew. */
-	carry(&bed, 65534);
-	CHECK_EQ(bed.notified, plan.packed ? 0 : 1);
-	bed_close(&bed);
+	carry(&fixture, 65534);
+	CHECK_EQ(fixture.notified, plan.packed ? 0 : 1);
+	fixture_close(&fixture);
 }
 
 /* The add has succeeded, whatever becomes of its kick. */
 static void kick_at_65535_fails(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	carry(&bed, 65534);
-	bed.notify_result = false;
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK_EQ(bed.vq->num_free, 15);
-	CHECK_EQ(bed.notified, 1);
-	CHECK(virtqueue_is_broken(bed.vq));
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 65534);
+	fixture.notify_result = false;
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(fixture.vq->num_free, 15);
+	CHECK_EQ(fixture.notified, 1);
+	CHECK(virtqueue_is_broken(fixture.vq));
+	fixture_close(&fixture);
 }
 
 /* The notify function may use the queue. */
 static bool reentrant(struct virtqueue *vq)
 {
-	struct bed *bed = (struct bed *)vq->vdev;
+	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	bed->notified++;
-	device_use_next(&bed->dev, 4);
-	CHECK_GET(bed, token(0), 4);
-	CHECK_EQ(put_in(bed, 1, 1, token(1)), 0);
+	fixture->notified++;
+	device_use_next(&fixture->dev, 4);
+	CHECK_GET(fixture, token(0), 4);
+	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
 	return true;
 }
 
 static void queue_in_notify(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_init(&bed, plan);
-	bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true, false,
+	fixture_init(&fixture, plan);
+	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
 					false, reentrant, NULL, "test");
-	REQUIRE(bed.vq != NULL);
-	bed_attach(&bed, bed.vq, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick(bed.vq));
-	CHECK_EQ(bed.notified, 1);
-	CHECK_EQ(bed.vq->num_free, 15);
-	bed_close(&bed);
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(fixture.vq));
+	CHECK_EQ(fixture.notified, 1);
+	CHECK_EQ(fixture.vq->num_free, 15);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

@@ -3,7 +3,7 @@
  * The packed ring at its wrap, and of sizes that are no power of two. The
  * kernel's userspace build has never run one.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 
@@ -17,18 +17,18 @@
  */
 static void chain_over_the_end(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 
 	plan.num = 7;
 	plan.context = true;
-	bed_open(&bed, plan);
-	carry(&bed, 5);
-	CHECK_EQ(put_in(&bed, 0, 4, token(0)), 0);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 5);
+	CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
 	for (i = 0; i < 4; i++) {
 		unsigned int slot = (5 + i) % 7;
-		const struct vring_packed_desc *desc = &bed.dev.desc[slot];
+		const struct vring_packed_desc *desc = &fixture.dev.desc[slot];
 
 		set_case("element %u", i);
 		CHECK_EQ(desc->addr, (uintptr_t)buffer(i));
@@ -40,24 +40,24 @@ static void chain_over_the_end(struct plan plan)
 	}
 	/* Slots 2 to 4 are as the device has left them in the first lap. */
 	for (i = 2; i < 5; i++)
-		CHECK_EQ(bed.dev.desc[i].flags, AVAIL | USED);
-	CHECK_EQ(vring_notification_data(bed.vq), 2u << 16);
-	CHECK_POP(&bed, &chain, 0, 0, 4);
-	device_use(&bed.dev, &chain, 4);
+		CHECK_EQ(fixture.dev.desc[i].flags, AVAIL | USED);
+	CHECK_EQ(vring_notification_data(fixture.vq), 2u << 16);
+	CHECK_POP(&fixture, &chain, 0, 0, 4);
+	device_use(&fixture.dev, &chain, 4);
 	/* One used entry for all of it, in the chain's first slot. */
-	CHECK_EQ(bed.dev.desc[5].flags, AVAIL | USED);
-	CHECK_EQ(bed.dev.desc[6].flags,
+	CHECK_EQ(fixture.dev.desc[5].flags, AVAIL | USED | VRING_DESC_F_WRITE);
+	CHECK_EQ(fixture.dev.desc[6].flags,
 		 AVAIL | VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
-	CHECK_GET(&bed, token(0), 4);
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq), 2);
-	bed_close(&bed);
+	CHECK_GET(&fixture, token(0), 4);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), 2);
+	fixture_close(&fixture);
 }
 
 /* A chain that fills the ring, from every slot, again and again. */
 static void whole_ring(struct plan plan)
 {
 	static const unsigned int sizes[] = { 1, 2, 3, 7, 8, 33 };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 	size_t i;
 	unsigned int n;
@@ -66,26 +66,26 @@ static void whole_ring(struct plan plan)
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		unsigned int num = plan.num = sizes[i];
 
-		bed_open(&bed, plan);
+		fixture_open(&fixture, plan);
 		for (n = 0; n < 3 * num + 2; n++) {
 			set_case("size %u, chain %u", num, n);
-			CHECK_EQ(put_in(&bed, 0, num, token(n)), 0);
-			CHECK_EQ(bed.vq->num_free, 0);
-			CHECK_EQ(put_in(&bed, 0, 1, token(0)), -ENOSPC);
-			CHECK_POP(&bed, &chain, 0, 0, num);
+			CHECK_EQ(put_in(&fixture, 0, num, token(n)), 0);
+			CHECK_EQ(fixture.vq->num_free, 0);
+			CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -ENOSPC);
+			CHECK_POP(&fixture, &chain, 0, 0, num);
 			CHECK_EQ(chain.slots, num);
-			device_use(&bed.dev, &chain, n);
-			CHECK_GET(&bed, token(n), n);
-			CHECK_EQ(bed.vq->num_free, num);
+			device_use(&fixture.dev, &chain, n);
+			CHECK_GET(&fixture, token(n), n);
+			CHECK_EQ(fixture.vq->num_free, num);
 			/* A second one right behind it, at the same slot. */
-			CHECK_EQ(put_out(&bed, 0, num, token(n)), 0);
-			CHECK_POP(&bed, &chain, 0, num, 0);
-			device_use(&bed.dev, &chain, n);
-			CHECK_GET(&bed, token(n), n);
+			CHECK_EQ(put_out(&fixture, 0, num, token(n)), 0);
+			CHECK_POP(&fixture, &chain, 0, num, 0);
+			device_use(&fixture.dev, &chain, n);
+			CHECK_GET(&fixture, token(n), n);
 			/* And on by one slot. */
-			carry(&bed, 1);
+			carry(&fixture, 1);
 		}
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
@@ -93,7 +93,7 @@ static void whole_ring(struct plan plan)
 static void odd_sizes(struct plan plan)
 {
 	static const unsigned int sizes[] = { 1, 3, 7 };
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain[7];
 	size_t i;
 	unsigned int lap, n;
@@ -101,78 +101,78 @@ static void odd_sizes(struct plan plan)
 	for (i = 0; i < 3; i++) {
 		unsigned int num = plan.num = sizes[i];
 
-		bed_open(&bed, plan);
+		fixture_open(&fixture, plan);
 		for (lap = 0; lap < 50; lap++) {
 			set_case("size %u, lap %u", num, lap);
 			for (n = 0; n < num; n++)
-				CHECK_EQ(put_out(&bed, n, 1, token(n)), 0);
-			CHECK_EQ(put_out(&bed, n, 1, token(n)), -ENOSPC);
+				CHECK_EQ(put_out(&fixture, n, 1, token(n)), 0);
+			CHECK_EQ(put_out(&fixture, n, 1, token(n)), -ENOSPC);
 			for (n = 0; n < num; n++)
-				CHECK_POP(&bed, &chain[n], n, 1, 0);
+				CHECK_POP(&fixture, &chain[n], n, 1, 0);
 			for (n = 0; n < num; n++)
-				device_use(&bed.dev, &chain[(n * 5 + lap) % num],
+				device_use(&fixture.dev, &chain[(n * 5 + lap) % num],
 					   n);
-			CHECK(!device_pop(&bed.dev, &chain[0]));
+			CHECK(!device_pop(&fixture.dev, &chain[0]));
 			for (n = 0; n < num; n++)
-				CHECK_GET(&bed, token((n * 5 + lap) % num), n);
-			CHECK_GET(&bed, NULL, 0);
-			CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq),
+				CHECK_GET(&fixture, token((n * 5 + lap) % num), n);
+			CHECK_GET(&fixture, NULL, 0);
+			CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq),
 				 lap % 2 ? WRAP : 0);
 		}
-		bed_close(&bed);
+		fixture_close(&fixture);
 	}
 }
 
 /* Event offsets wrap where the ring does, not where a power of two would. */
 static void event_at_the_wrap(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int n;
 
 	if (!plan.event)
 		return;
 	plan.num = 7;
-	bed_open(&bed, plan);
-	carry(&bed, 5);
-	virtqueue_disable_cb(bed.vq);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 5);
+	virtqueue_disable_cb(fixture.vq);
 	for (n = 0; n < 4; n++)
-		CHECK_EQ(put_in(&bed, n, 1, token(n)), 0);
+		CHECK_EQ(put_in(&fixture, n, 1, token(n)), 0);
 	/* 5 + 3 of 4 is slot 1 of the next lap. */
-	CHECK(virtqueue_enable_cb_delayed(bed.vq));
-	CHECK_EQ(driver_event(&bed.dev), 1);
+	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
+	CHECK_EQ(driver_event(&fixture.dev), 1);
 	for (n = 0; n < 4; n++)
-		CHECK_EQ(device_use_next(&bed.dev, 0), n == 3);
+		CHECK_EQ(device_use_next(&fixture.dev, 0), n == 3);
 	for (n = 0; n < 4; n++) {
-		CHECK_GET(&bed, token(n), 0);
-		CHECK_EQ(driver_event(&bed.dev),
+		CHECK_GET(&fixture, token(n), 0);
+		CHECK_EQ(driver_event(&fixture.dev),
 			 (5 + n + 1) % 7 | (5 + n + 1 < 7 ? WRAP : 0));
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The device's event, too, is of one lap or the other. */
 static void kick_at_the_wrap(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int n;
 
 	plan.num = 7;
-	bed_open(&bed, plan);
-	carry(&bed, 5);
-	CHECK(virtqueue_kick_prepare(bed.vq));
+	fixture_open(&fixture, plan);
+	carry(&fixture, 5);
+	CHECK(virtqueue_kick_prepare(fixture.vq));
 	for (n = 5; n < 7; n++) {
 		set_case("event at slot %u", n);
-		device_want_kick_at(&bed.dev, n | WRAP);
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK(virtqueue_kick_prepare(bed.vq));
+		device_want_kick_at(&fixture.dev, n | WRAP);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(virtqueue_kick_prepare(fixture.vq));
 	}
 	set_case("next lap");
-	device_want_kick_at(&bed.dev, 1);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(!virtqueue_kick_prepare(bed.vq));
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick_prepare(bed.vq));
-	bed_close(&bed);
+	device_want_kick_at(&fixture.dev, 1);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(!virtqueue_kick_prepare(fixture.vq));
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick_prepare(fixture.vq));
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

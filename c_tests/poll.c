@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Poll tokens without wrap counting, and the 64-bit ones. */
-#include "bed.h"
+#include "fixture.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,103 +8,103 @@
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 /* C's last_used_idx after so many buffers of one descriptor. */
-static unsigned int last_used(const struct bed *bed, unsigned int used)
+static unsigned int last_used(const struct fixture *fixture, unsigned int used)
 {
-	unsigned int num = bed->dev.num;
+	unsigned int num = fixture->dev.num;
 
-	if (!bed->dev.packed)
+	if (!fixture->dev.packed)
 		return used & 0xffff;
 	return used % num | (used / num % 2 ? 0 : WRAP);
 }
 
-static void use_one(struct bed *bed)
+static void use_one(struct fixture *fixture)
 {
-	CHECK_EQ(put_in(bed, 0, 1, token(0)), 0);
-	device_use_next(&bed->dev, 0);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	device_use_next(&fixture->dev, 0);
 }
 
 /* The token is where the driver has got to, its upper half 0. */
 static void tokens(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int used;
 
 	plan.num = 8;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (used = 0; used < 40; used++) {
 		set_case("%u used", used);
-		CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq),
-			 last_used(&bed, used));
-		carry(&bed, 1);
+		CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq),
+			 last_used(&fixture, used));
+		carry(&fixture, 1);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A chain of descriptors moves the packed position by as many. */
 static void tokens_of_chains(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct chain chain;
 
 	plan.num = 8;
 	plan.context = true;
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 5, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 5);
-	device_use(&bed.dev, &chain, 0);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq),
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 5, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 5);
+	device_use(&fixture.dev, &chain, 0);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq),
 		 plan.packed ? 5 | WRAP : 1);
-	CHECK_EQ(put_in(&bed, 0, 5, token(0)), 0);
-	CHECK_POP(&bed, &chain, 0, 0, 5);
-	device_use(&bed.dev, &chain, 0);
-	CHECK_GET(&bed, token(0), 0);
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq), 2);
-	bed_close(&bed);
+	CHECK_EQ(put_in(&fixture, 0, 5, token(0)), 0);
+	CHECK_POP(&fixture, &chain, 0, 0, 5);
+	device_use(&fixture.dev, &chain, 0);
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), 2);
+	fixture_close(&fixture);
 }
 
 static void poll(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old;
 
-	bed_open(&bed, plan);
-	old = virtqueue_enable_cb_prepare(bed.vq);
-	CHECK(!virtqueue_poll(bed.vq, old));
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	CHECK(!virtqueue_poll(bed.vq, old));
-	device_use_next(&bed.dev, 0);
-	CHECK(virtqueue_poll(bed.vq, old));
+	fixture_open(&fixture, plan);
+	old = virtqueue_enable_cb_prepare(fixture.vq);
+	CHECK(!virtqueue_poll(fixture.vq, old));
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK(!virtqueue_poll(fixture.vq, old));
+	device_use_next(&fixture.dev, 0);
+	CHECK(virtqueue_poll(fixture.vq, old));
 	/* Polling takes nothing and enables nothing. */
-	CHECK(virtqueue_poll(bed.vq, old));
-	CHECK_GET(&bed, token(0), 0);
+	CHECK(virtqueue_poll(fixture.vq, old));
+	CHECK_GET(&fixture, token(0), 0);
 	/* Used since the token, if taken since: still news to its holder. */
-	CHECK(virtqueue_poll(bed.vq, old));
-	CHECK(!virtqueue_poll(bed.vq, virtqueue_enable_cb_prepare(bed.vq)));
+	CHECK(virtqueue_poll(fixture.vq, old));
+	CHECK(!virtqueue_poll(fixture.vq, virtqueue_enable_cb_prepare(fixture.vq)));
 	/* Only the lower half is looked at. */
-	CHECK(virtqueue_poll(bed.vq, old | 0xabcd0000));
-	CHECK(!virtqueue_poll(bed.vq, virtqueue_enable_cb_prepare(bed.vq) |
+	CHECK(virtqueue_poll(fixture.vq, old | 0xabcd0000));
+	CHECK(!virtqueue_poll(fixture.vq, virtqueue_enable_cb_prepare(fixture.vq) |
 				      0xabcd0000));
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static void broken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old;
 	uint64_t old64;
 
-	bed_open(&bed, plan);
-	old = virtqueue_enable_cb_prepare(bed.vq);
-	old64 = virtqueue_enable_cb_prepare64(bed.vq);
-	use_one(&bed);
-	__virtqueue_break(bed.vq);
-	CHECK(!virtqueue_poll(bed.vq, old));
-	CHECK(!virtqueue_poll64(bed.vq, old64));
-	__virtqueue_unbreak(bed.vq);
-	CHECK(virtqueue_poll(bed.vq, old));
-	CHECK(virtqueue_poll64(bed.vq, old64));
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	old = virtqueue_enable_cb_prepare(fixture.vq);
+	old64 = virtqueue_enable_cb_prepare64(fixture.vq);
+	use_one(&fixture);
+	__virtqueue_break(fixture.vq);
+	CHECK(!virtqueue_poll(fixture.vq, old));
+	CHECK(!virtqueue_poll64(fixture.vq, old64));
+	__virtqueue_unbreak(fixture.vq);
+	CHECK(virtqueue_poll(fixture.vq, old));
+	CHECK(virtqueue_poll64(fixture.vq, old64));
+	fixture_close(&fixture);
 }
 
 /*
@@ -114,7 +114,7 @@ static void broken(struct plan plan)
 static void fooled(struct plan plan)
 {
 	unsigned int period, told;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old;
 	uint64_t old64;
 
@@ -122,23 +122,23 @@ static void fooled(struct plan plan)
 	period = plan.packed ? 2 * plan.num : 65536;
 	/* Packed: the slot says so until it is made available again. */
 	told = plan.packed ? plan.num : period - 1;
-	bed_open(&bed, plan);
-	carry(&bed, 5);
-	old = virtqueue_enable_cb_prepare(bed.vq);
-	old64 = virtqueue_enable_cb_prepare64(bed.vq);
-	carry(&bed, told);
-	CHECK(virtqueue_poll(bed.vq, old));
-	CHECK(virtqueue_poll64(bed.vq, old64));
-	carry(&bed, period - told);
-	CHECK(!virtqueue_poll(bed.vq, old));
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq), old);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 5);
+	old = virtqueue_enable_cb_prepare(fixture.vq);
+	old64 = virtqueue_enable_cb_prepare64(fixture.vq);
+	carry(&fixture, told);
+	CHECK(virtqueue_poll(fixture.vq, old));
+	CHECK(virtqueue_poll64(fixture.vq, old64));
+	carry(&fixture, period - told);
+	CHECK(!virtqueue_poll(fixture.vq, old));
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), old);
 	/* The 64-bit token is not. */
-	CHECK(virtqueue_poll64(bed.vq, old64));
-	CHECK(virtqueue_enable_cb_prepare64(bed.vq) != old64);
-	carry(&bed, period);
-	CHECK(!virtqueue_poll(bed.vq, old));
-	CHECK(virtqueue_poll64(bed.vq, old64));
-	bed_close(&bed);
+	CHECK(virtqueue_poll64(fixture.vq, old64));
+	CHECK(virtqueue_enable_cb_prepare64(fixture.vq) != old64);
+	carry(&fixture, period);
+	CHECK(!virtqueue_poll(fixture.vq, old));
+	CHECK(virtqueue_poll64(fixture.vq, old64));
+	fixture_close(&fixture);
 }
 
 /* C reads beyond a packed ring for such a token; here it must only return. */
@@ -147,53 +147,53 @@ static void token_out_of_range(struct plan plan)
 	static const unsigned int tokens[] = {
 		8, 9, 0x7fff, 8 | WRAP, 0xffff, 0xffffffff,
 	};
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
 	plan.num = 8;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
-		virtqueue_poll(bed.vq, tokens[i]);
-		virtqueue_poll64(bed.vq, tokens[i]);
+		virtqueue_poll(fixture.vq, tokens[i]);
+		virtqueue_poll64(fixture.vq, tokens[i]);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static void poll64(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	uint64_t old;
 	unsigned int i;
 
 	plan.num = 4;
-	bed_open(&bed, plan);
-	virtqueue_disable_cb(bed.vq);
-	old = virtqueue_enable_cb_prepare64(bed.vq);
+	fixture_open(&fixture, plan);
+	virtqueue_disable_cb(fixture.vq);
+	old = virtqueue_enable_cb_prepare64(fixture.vq);
 	/* It enables callbacks as the other does. */
-	CHECK_EQ(driver_flags(&bed.dev), plan.packed && plan.event
+	CHECK_EQ(driver_flags(&fixture.dev), plan.packed && plan.event
 		 ? VRING_PACKED_EVENT_FLAG_DESC : 0);
-	CHECK(!virtqueue_poll64(bed.vq, old));
-	use_one(&bed);
-	CHECK(virtqueue_poll64(bed.vq, old));
-	CHECK_GET(&bed, token(0), 0);
-	CHECK(virtqueue_poll64(bed.vq, old));
-	CHECK(!virtqueue_poll64(bed.vq, virtqueue_enable_cb_prepare64(bed.vq)));
+	CHECK(!virtqueue_poll64(fixture.vq, old));
+	use_one(&fixture);
+	CHECK(virtqueue_poll64(fixture.vq, old));
+	CHECK_GET(&fixture, token(0), 0);
+	CHECK(virtqueue_poll64(fixture.vq, old));
+	CHECK(!virtqueue_poll64(fixture.vq, virtqueue_enable_cb_prepare64(fixture.vq)));
 
 	/*
 	 * A queue that is kept full: the token's slot is available again at
 	 * once, and yet something was used.
 	 */
 	for (i = 0; i < 4; i++)
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	old = virtqueue_enable_cb_prepare64(bed.vq);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	old = virtqueue_enable_cb_prepare64(fixture.vq);
 	for (i = 0; i < 20; i++) {
 		set_case("kept full, %u used", i + 1);
-		device_use_next(&bed.dev, 0);
-		CHECK_GET(&bed, token(0), 0);
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK(virtqueue_poll64(bed.vq, old));
+		device_use_next(&fixture.dev, 0);
+		CHECK_GET(&fixture, token(0), 0);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(virtqueue_poll64(fixture.vq, old));
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static int reset_op(struct virtqueue *vq)
@@ -205,26 +205,26 @@ static int reset_op(struct virtqueue *vq)
 /* No token of before a reset says "nothing new" behind it. */
 static void tokens_of_before_reset(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	uint64_t tokens[3];
 	unsigned int i;
 
-	bed_open(&bed, plan);
-	bed.ops.disable_vq_and_reset = reset_op;
-	bed.ops.enable_vq_after_reset = reset_op;
+	fixture_open(&fixture, plan);
+	fixture.ops.disable_vq_and_reset = reset_op;
+	fixture.ops.enable_vq_after_reset = reset_op;
 	for (i = 0; i < 3; i++) {
-		carry(&bed, i);
-		tokens[i] = virtqueue_enable_cb_prepare64(bed.vq);
+		carry(&fixture, i);
+		tokens[i] = virtqueue_enable_cb_prepare64(fixture.vq);
 	}
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
-	bed_attach(&bed, bed.vq, plan);
+	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
+	fixture_attach(&fixture, fixture.vq, plan);
 	for (i = 0; i < 4; i++) {
-		CHECK(virtqueue_poll64(bed.vq, tokens[0]));
-		CHECK(virtqueue_poll64(bed.vq, tokens[1]));
-		CHECK(virtqueue_poll64(bed.vq, tokens[2]));
-		carry(&bed, 1);
+		CHECK(virtqueue_poll64(fixture.vq, tokens[0]));
+		CHECK(virtqueue_poll64(fixture.vq, tokens[1]));
+		CHECK(virtqueue_poll64(fixture.vq, tokens[2]));
+		carry(&fixture, 1);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /*
@@ -248,32 +248,32 @@ static void *poller(void *unused)
 
 static void poll_beside_drain(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	pthread_t thread;
 	unsigned int i;
 
 	if (plan.indirect)
 		return;
 	plan.num = 1;
-	bed_open(&bed, plan);
-	polled = bed.vq;
+	fixture_open(&fixture, plan);
+	polled = fixture.vq;
 	atomic_store(&stop, 0);
 	atomic_store(&seen, 0);
-	atomic_store(&shared_token, virtqueue_enable_cb_prepare64(bed.vq));
+	atomic_store(&shared_token, virtqueue_enable_cb_prepare64(fixture.vq));
 	REQUIRE(pthread_create(&thread, NULL, poller, NULL) == 0);
 	for (i = 0; i < 50; i++) {
 		unsigned int before = atomic_load(&seen);
 
-		carry(&bed, 3);
+		carry(&fixture, 3);
 		/* Ends only when the poller sees it. */
 		while (atomic_load(&seen) < before + 2)
-			carry(&bed, 1);
+			carry(&fixture, 1);
 		atomic_store(&shared_token,
-			     virtqueue_enable_cb_prepare64(bed.vq));
+			     virtqueue_enable_cb_prepare64(fixture.vq));
 	}
 	atomic_store(&stop, 1);
 	pthread_join(thread, NULL);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

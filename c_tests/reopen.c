@@ -4,7 +4,7 @@
  * one with plugins does: the queue goes on.
  */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
-#include "bed.h"
+#include "fixture.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static void copy_library(int to)
 	size_t length;
 	FILE *file = NULL;
 
-	/* `run` sets it; valgrind adds a folder of its own. */
+	/* The runner sets it; valgrind adds a folder of its own. */
 	REQUIRE(folder != NULL);
 	while (!file && *folder) {
 		length = strcspn(folder, ":");
@@ -63,19 +63,19 @@ static void queue_outlives_dlclose(struct plan plan)
 	unsigned int len;
 	void *library, *old, *taken;
 	void **create;
-	struct bed bed;
+	struct fixture fixture;
 
 	REQUIRE(file >= 0);
 	copy_library(file);
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	REQUIRE(library != NULL);
-	bed_init(&bed, plan);
-	bed_attach(&bed,
+	fixture_init(&fixture, plan);
+	fixture_attach(&fixture,
 		   FIND(library, vring_create_virtqueue)(
-			   0, 16, 64, &bed.vdev, true, false, false, bed_notify,
-			   bed_callback, "test"),
+			   0, 16, 64, &fixture.vdev, true, false, false, fixture_notify,
+			   fixture_callback, "test"),
 		   plan);
-	REQUIRE(bed.vq != NULL);
+	REQUIRE(fixture.vq != NULL);
 	CHECK(FIND(library, vring_create_virtqueue) != vring_create_virtqueue);
 
 	create = find(library, "vring_create_virtqueue");
@@ -91,11 +91,11 @@ static void queue_outlives_dlclose(struct plan plan)
 	delete = FIND(library, vring_del_virtqueue);
 
 	sg_init_one(&sg, buffer(0), 8);
-	CHECK_EQ(add(bed.vq, &sg, 1, token(0), 0), 0);
-	device_use_next(&bed.dev, 0);
-	CHECK_PTR(get_buf(bed.vq, &len), token(0));
-	delete(bed.vq);
-	CHECK_PTR(bed.vdev.vqs.next, &bed.vdev.vqs);
+	CHECK_EQ(add(fixture.vq, &sg, 1, token(0), 0), 0);
+	device_use_next(&fixture.dev, 0);
+	CHECK_PTR(get_buf(fixture.vq, &len), token(0));
+	delete(fixture.vq);
+	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 	CHECK_EQ(dlclose(library), 0);
 	munmap(taken, 4096);
 	unlink(path);

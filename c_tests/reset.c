@@ -3,7 +3,7 @@
  * Reset and resize: the order of the device's and the driver's functions, what
  * becomes of the ring, and each error.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,7 +34,7 @@ static int resize_with(struct virtqueue *vq, uint32_t num,
 #endif
 }
 
-static int resize(struct virtqueue *vq, uint32_t num, vq_recycle_done_t done)
+static int resize(struct virtqueue *vq, uint32_t num, vq_callback_t *done)
 {
 	return resize_with(vq, num, recycle, done);
 }
@@ -83,11 +83,11 @@ static void finished(struct virtqueue *vq)
 	note('f');
 }
 
-static void open(struct bed *bed, struct plan plan)
+static void open(struct fixture *fixture, struct plan plan)
 {
-	bed_open(bed, plan);
-	bed->ops.disable_vq_and_reset = disable;
-	bed->ops.enable_vq_after_reset = enable;
+	fixture_open(fixture, plan);
+	fixture->ops.disable_vq_and_reset = disable;
+	fixture->ops.enable_vq_after_reset = enable;
 	log[0] = '\0';
 	recycled_count = 0;
 	disable_result = 0;
@@ -102,44 +102,44 @@ static void check_log(const char *expected)
 }
 
 /* A ring as new (virtio 1.3, 2.6.1), and a working one. */
-static void check_new(struct bed *bed, struct plan plan, unsigned int num)
+static void check_new(struct fixture *fixture, struct plan plan, unsigned int num)
 {
-	CHECK_EQ(virtqueue_get_vring_size(bed->vq), num);
-	CHECK_EQ(bed->vq->num_free, num);
-	bed_attach(bed, bed->vq, plan);
+	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), num);
+	CHECK_EQ(fixture->vq->num_free, num);
+	fixture_attach(fixture, fixture->vq, plan);
 	if (plan.packed) {
 		unsigned int i;
 
 		for (i = 0; i < num; i++)
-			CHECK_EQ(bed->dev.desc[i].flags, 0);
-		CHECK_EQ(bed->dev.device->flags, 0);
-		CHECK_EQ(bed->dev.device->off_wrap, 0);
+			CHECK_EQ(fixture->dev.desc[i].flags, 0);
+		CHECK_EQ(fixture->dev.device->flags, 0);
+		CHECK_EQ(fixture->dev.device->off_wrap, 0);
 	} else {
-		CHECK_EQ(bed->dev.split.num, num);
-		CHECK_EQ(bed->dev.split.avail->idx, 0);
-		CHECK_EQ(bed->dev.split.used->idx, 0);
-		CHECK_EQ(bed->dev.split.used->flags, 0);
+		CHECK_EQ(fixture->dev.split.num, num);
+		CHECK_EQ(fixture->dev.split.avail->idx, 0);
+		CHECK_EQ(fixture->dev.split.used->idx, 0);
+		CHECK_EQ(fixture->dev.split.used->flags, 0);
 	}
-	CHECK_EQ(driver_flags(&bed->dev), 0);
-	CHECK_EQ(driver_event(&bed->dev), 0);
-	CHECK_GET(bed, NULL, 0);
-	CHECK_EQ(vring_interrupt(0, bed->vq), 0);
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed->vq),
+	CHECK_EQ(driver_flags(&fixture->dev), 0);
+	CHECK_EQ(driver_event(&fixture->dev), 0);
+	CHECK_GET(fixture, NULL, 0);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq),
 		 plan.packed ? 0x8000 : 0);
-	carry(bed, 3 * num + 1);
+	carry(fixture, 3 * num + 1);
 }
 
 /* Some traffic, then three buffers in flight: one popped, one used. */
-static void in_flight(struct bed *bed)
+static void in_flight(struct fixture *fixture)
 {
-	carry(bed, 5);
-	device_want_kick_at(&bed->dev, 3);
-	CHECK_EQ(put_in(bed, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(bed, 1, 3, token(1)), 0);
-	CHECK_EQ(put_in(bed, 4, 1, token(2)), 0);
-	device_use_next(&bed->dev, 0);
-	CHECK_EQ(vring_interrupt(0, bed->vq), 1);
-	virtqueue_disable_cb(bed->vq);
+	carry(fixture, 5);
+	device_want_kick_at(&fixture->dev, 3);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 1, 3, token(1)), 0);
+	CHECK_EQ(put_in(fixture, 4, 1, token(2)), 0);
+	device_use_next(&fixture->dev, 0);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	virtqueue_disable_cb(fixture->vq);
 }
 
 /* In the order of their ids; in_flight() leaves id 0 on top of the stack. */
@@ -154,60 +154,60 @@ static void check_recycled(void)
 
 static void reset(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	in_flight(&bed);
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), 0);
+	open(&fixture, plan);
+	in_flight(&fixture);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), 0);
 	check_log("drrrfe");
 	check_recycled();
-	check_new(&bed, plan, 16);
+	check_new(&fixture, plan, 16);
 	/* Nothing in flight, and nobody to tell when all is done. */
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
 	check_log("de");
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, finished), 0);
+	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, finished), 0);
 	check_log("dfe");
-	check_new(&bed, plan, 16);
-	bed_close(&bed);
+	check_new(&fixture, plan, 16);
+	fixture_close(&fixture);
 }
 
 /* The callback decides anew whether the device shall interrupt. */
 static void reset_without_callback(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	bed.vq->callback = NULL;
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
-	bed_attach(&bed, bed.vq, plan);
-	CHECK_EQ(driver_flags(&bed.dev), plan.packed || !plan.event ? 1 : 0);
-	bed.vq->callback = bed_callback;
-	CHECK_EQ(resize(bed.vq, 8, NULL), 0);
-	bed_attach(&bed, bed.vq, plan);
-	CHECK_EQ(driver_flags(&bed.dev), 0);
-	bed_close(&bed);
+	open(&fixture, plan);
+	fixture.vq->callback = NULL;
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
+	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(driver_flags(&fixture.dev), plan.packed || !plan.event ? 1 : 0);
+	fixture.vq->callback = fixture_callback;
+	CHECK_EQ(resize(fixture.vq, 8, NULL), 0);
+	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(driver_flags(&fixture.dev), 0);
+	fixture_close(&fixture);
 }
 
 /* A broken queue is as broken as before. */
 static void reset_broken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	in_flight(&bed);
-	__virtqueue_break(bed.vq);
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
+	open(&fixture, plan);
+	in_flight(&fixture);
+	__virtqueue_break(fixture.vq);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
 	check_recycled();
-	CHECK(virtqueue_is_broken(bed.vq));
-	__virtqueue_unbreak(bed.vq);
-	check_new(&bed, plan, 16);
-	bed_close(&bed);
+	CHECK(virtqueue_is_broken(fixture.vq));
+	__virtqueue_unbreak(fixture.vq);
+	check_new(&fixture, plan, 16);
+	fixture_close(&fixture);
 }
 
 static void resized(struct plan plan)
 {
 	static const unsigned int sizes[] = { 8, 16, 1, 4, 16 };
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 #ifdef VIRTIO_RING_ABI_6_12
 	const char *const calls[] = { "drrrfe", "dfe" };
@@ -215,85 +215,85 @@ static void resized(struct plan plan)
 	const char *const calls[] = { "drrre", "de" };
 #endif
 
-	open(&bed, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	in_flight(&fixture);
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		set_case("to %u", sizes[i]);
-		CHECK_EQ(resize(bed.vq, sizes[i], finished), 0);
+		CHECK_EQ(resize(fixture.vq, sizes[i], finished), 0);
 		check_log(calls[i > 0]);
-		CHECK_EQ(bed.vq->num_max, 16);
+		CHECK_EQ(fixture.vq->num_max, 16);
 		if (i == 0)
 			check_recycled();
-		check_new(&bed, plan, sizes[i]);
+		check_new(&fixture, plan, sizes[i]);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The size at creation is the limit until the program raises it. */
 static void num_max(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
+	open(&fixture, plan);
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 17, finished), -E2BIG);
+	CHECK_EQ(resize(fixture.vq, 17, finished), -E2BIG);
 	CHECK_LINE_IF_ANY("virtqueue_resize", "17");
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 0xffffffff, finished), -E2BIG);
+	CHECK_EQ(resize(fixture.vq, 0xffffffff, finished), -E2BIG);
 	CHECK_LINE_IF_ANY("virtqueue_resize", "4294967295");
 	check_log("");
-	bed.vq->num_max = 256;
-	CHECK_EQ(resize(bed.vq, 256, NULL), 0);
+	fixture.vq->num_max = 256;
+	CHECK_EQ(resize(fixture.vq, 256, NULL), 0);
 	check_log("de");
-	check_new(&bed, plan, 256);
+	check_new(&fixture, plan, 256);
 	/* And may lower it. */
-	bed.vq->num_max = 8;
+	fixture.vq->num_max = 8;
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 16, NULL), -E2BIG);
+	CHECK_EQ(resize(fixture.vq, 16, NULL), -E2BIG);
 	CHECK_LINE_IF_ANY("virtqueue_resize", "16");
-	CHECK_EQ(resize(bed.vq, 8, NULL), 0);
-	bed_close(&bed);
+	CHECK_EQ(resize(fixture.vq, 8, NULL), 0);
+	fixture_close(&fixture);
 }
 
 /* Packed rings have any size, split ones don't: the old ring goes on. */
 static void odd_size(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	in_flight(&fixture);
 	if (plan.packed) {
-		CHECK_EQ(resize(bed.vq, 7, NULL), 0);
+		CHECK_EQ(resize(fixture.vq, 7, NULL), 0);
 		check_log("drrre");
 		check_recycled();
-		check_new(&bed, plan, 7);
+		check_new(&fixture, plan, 7);
 	} else {
-		dma_addr_t desc = virtqueue_get_desc_addr(bed.vq);
+		dma_addr_t desc = virtqueue_get_desc_addr(fixture.vq);
 
 		catch_stderr();
-		CHECK_EQ(resize(bed.vq, 7, NULL), -ENOMEM);
+		CHECK_EQ(resize(fixture.vq, 7, NULL), -ENOMEM);
 		CHECK_LINE("virtqueue_resize", "7");
 		check_log("drrre");
 		check_recycled();
-		CHECK_EQ(virtqueue_get_desc_addr(bed.vq), desc);
-		check_new(&bed, plan, 16);
+		CHECK_EQ(virtqueue_get_desc_addr(fixture.vq), desc);
+		check_new(&fixture, plan, 16);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A limit that no ring can have. */
 static void above_all(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	bed.vq->num_max = 1 << 20;
+	open(&fixture, plan);
+	fixture.vq->num_max = 1 << 20;
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 65536, NULL), -ENOMEM);
+	CHECK_EQ(resize(fixture.vq, 65536, NULL), -ENOMEM);
 	CHECK_LINE("virtqueue_resize", "65536");
 	check_log("de");
-	check_new(&bed, plan, 16);
-	bed_close(&bed);
+	check_new(&fixture, plan, 16);
+	fixture_close(&fixture);
 }
 
 /* Nothing happens, and nobody is called. */
@@ -308,36 +308,36 @@ static void refused(struct plan plan)
 		{ true, false, true, -ENOENT },
 		{ true, true, false, -ENOENT },
 	};
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
-	open(&bed, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	in_flight(&fixture);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("row %zu", i);
-		bed.vdev.config = rows[i].config ? &bed.ops : NULL;
-		bed.ops.disable_vq_and_reset = rows[i].disable ? disable : NULL;
-		bed.ops.enable_vq_after_reset = rows[i].enable ? enable : NULL;
+		fixture.vdev.config = rows[i].config ? &fixture.ops : NULL;
+		fixture.ops.disable_vq_and_reset = rows[i].disable ? disable : NULL;
+		fixture.ops.enable_vq_after_reset = rows[i].enable ? enable : NULL;
 		catch_stderr();
-		CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished),
+		CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished),
 			 rows[i].result);
 		CHECK_LINE_IF_ANY("virtqueue_reset", "");
 		catch_stderr();
-		CHECK_EQ(resize(bed.vq, 8, finished), rows[i].result);
+		CHECK_EQ(resize(fixture.vq, 8, finished), rows[i].result);
 		CHECK_LINE_IF_ANY("virtqueue_resize", "");
 		/* 6.12's order: the size is looked at first. */
-		CHECK_EQ(resize(bed.vq, 16, finished), 0);
+		CHECK_EQ(resize(fixture.vq, 16, finished), 0);
 		catch_stderr();
-		CHECK_EQ(resize(bed.vq, 0, finished), -EINVAL);
+		CHECK_EQ(resize(fixture.vq, 0, finished), -EINVAL);
 		CHECK_LINE_IF_ANY("virtqueue_resize", "0");
 		catch_stderr();
-		CHECK_EQ(resize(bed.vq, 32, finished), -E2BIG);
+		CHECK_EQ(resize(fixture.vq, 32, finished), -E2BIG);
 		CHECK_LINE_IF_ANY("virtqueue_resize", "32");
 		check_log("");
 	}
 	/* The used one can still be taken. */
-	CHECK_GET(&bed, token(0), 0);
-	bed_close(&bed);
+	CHECK_GET(&fixture, token(0), 0);
+	fixture_close(&fixture);
 }
 
 /*
@@ -346,149 +346,149 @@ static void refused(struct plan plan)
  */
 static void no_recycle(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	in_flight(&fixture);
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, finished), -EINVAL);
+	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, finished), -EINVAL);
 	CHECK_LINE("virtqueue_reset", "recycle is NULL");
 	catch_stderr();
-	CHECK_EQ(resize_with(bed.vq, 8, NULL, NULL), -EINVAL);
+	CHECK_EQ(resize_with(fixture.vq, 8, NULL, NULL), -EINVAL);
 	CHECK_LINE("virtqueue_resize", "recycle is NULL");
 	/* The size that it has: nothing is asked for. */
-	CHECK_EQ(resize_with(bed.vq, 16, NULL, NULL), 0);
+	CHECK_EQ(resize_with(fixture.vq, 16, NULL, NULL), 0);
 	check_log("");
-	CHECK_EQ(virtqueue_get_vring_size(bed.vq), 16);
-	CHECK_GET(&bed, token(0), 0);
-	device_use_next(&bed.dev, 3);
-	device_use_next(&bed.dev, 4);
-	CHECK_GET(&bed, token(1), 3);
-	CHECK_GET(&bed, token(2), 4);
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, finished), 0);
+	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 16);
+	CHECK_GET(&fixture, token(0), 0);
+	device_use_next(&fixture.dev, 3);
+	device_use_next(&fixture.dev, 4);
+	CHECK_GET(&fixture, token(1), 3);
+	CHECK_GET(&fixture, token(2), 4);
+	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, finished), 0);
 	check_log("dfe");
-	CHECK_EQ(resize_with(bed.vq, 8, NULL, NULL), 0);
+	CHECK_EQ(resize_with(fixture.vq, 8, NULL, NULL), 0);
 	check_log("de");
-	check_new(&bed, plan, 8);
-	bed_close(&bed);
+	check_new(&fixture, plan, 8);
+	fixture_close(&fixture);
 }
 
 /* A ring of the program's is not the library's to replace. */
 static void programs_ring(struct plan plan)
 {
 	static char pages[4096] __attribute__((aligned(4096)));
-	struct bed bed;
+	struct fixture fixture;
 
 	memset(pages, 0, sizeof(pages));
-	open(&bed, plan);
-	vring_del_virtqueue(bed.vq);
-	bed.vq = vring_new_virtqueue(0, 16, 64, &bed.vdev, true, false, pages,
-				     bed_notify, bed_callback, "test");
-	REQUIRE(bed.vq != NULL);
-	bed_attach(&bed, bed.vq, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	vring_del_virtqueue(fixture.vq);
+	fixture.vq = vring_new_virtqueue(0, 16, 64, &fixture.vdev, true, false, pages,
+				     fixture_notify, fixture_callback, "test");
+	REQUIRE(fixture.vq != NULL);
+	fixture_attach(&fixture, fixture.vq, plan);
+	in_flight(&fixture);
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), -EPERM);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), -EPERM);
 	CHECK_LINE_IF_ANY("virtqueue_reset", "");
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 8, finished), -EPERM);
+	CHECK_EQ(resize(fixture.vq, 8, finished), -EPERM);
 	CHECK_LINE_IF_ANY("virtqueue_resize", "");
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 17, finished), -E2BIG);
+	CHECK_EQ(resize(fixture.vq, 17, finished), -E2BIG);
 	caught();
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 0, finished), -EINVAL);
+	CHECK_EQ(resize(fixture.vq, 0, finished), -EINVAL);
 	caught();
-	CHECK_EQ(resize(bed.vq, 16, finished), 0);
+	CHECK_EQ(resize(fixture.vq, 16, finished), 0);
 	/* -EPERM comes before -ENOENT. */
-	bed.vdev.config = NULL;
+	fixture.vdev.config = NULL;
 	catch_stderr();
-	CHECK_EQ(resize(bed.vq, 8, finished), -EPERM);
+	CHECK_EQ(resize(fixture.vq, 8, finished), -EPERM);
 	caught();
 	check_log("");
-	CHECK_GET(&bed, token(0), 0);
-	bed_close(&bed);
+	CHECK_GET(&fixture, token(0), 0);
+	fixture_close(&fixture);
 }
 
 /* The device can't stop the queue: its answer, and nothing is taken back. */
 static void disable_fails(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	in_flight(&fixture);
 	disable_result = -EREMOTEIO;
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), -EREMOTEIO);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), -EREMOTEIO);
 	check_log("d");
-	CHECK_EQ(resize(bed.vq, 8, finished), -EREMOTEIO);
+	CHECK_EQ(resize(fixture.vq, 8, finished), -EREMOTEIO);
 	check_log("d");
 	disable_result = 1;
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, finished), 1);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), 1);
 	check_log("d");
 	CHECK_EQ(recycled_count, 0);
-	CHECK_EQ(virtqueue_get_vring_size(bed.vq), 16);
+	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 16);
 	/* The device has them still, and goes on where it was. */
-	CHECK_GET(&bed, token(0), 0);
-	device_use_next(&bed.dev, 3);
-	device_use_next(&bed.dev, 4);
-	CHECK_GET(&bed, token(1), 3);
-	CHECK_GET(&bed, token(2), 4);
-	carry(&bed, 40);
-	bed_close(&bed);
+	CHECK_GET(&fixture, token(0), 0);
+	device_use_next(&fixture.dev, 3);
+	device_use_next(&fixture.dev, 4);
+	CHECK_GET(&fixture, token(1), 3);
+	CHECK_GET(&fixture, token(2), 4);
+	carry(&fixture, 40);
+	fixture_close(&fixture);
 }
 
 /* It can't start it again: always -EBUSY, on the new ring. */
 static void enable_fails(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	in_flight(&bed);
+	open(&fixture, plan);
+	in_flight(&fixture);
 	enable_result = -EREMOTEIO;
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), -EBUSY);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), -EBUSY);
 	check_log("drrre");
 	check_recycled();
-	CHECK_EQ(resize(bed.vq, 8, NULL), -EBUSY);
+	CHECK_EQ(resize(fixture.vq, 8, NULL), -EBUSY);
 	check_log("de");
-	check_new(&bed, plan, 8);
+	check_new(&fixture, plan, 8);
 	if (!plan.packed) {
 		/* -EBUSY also where the ring could not be made. */
 		catch_stderr();
-		CHECK_EQ(resize(bed.vq, 3, NULL), -EBUSY);
+		CHECK_EQ(resize(fixture.vq, 3, NULL), -EBUSY);
 		caught();
-		check_new(&bed, plan, 8);
+		check_new(&fixture, plan, 8);
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The functions may look at the queue, and use it once it is back. */
 static int enable_and_fill(struct virtqueue *vq)
 {
-	struct bed *bed = (struct bed *)vq->vdev;
+	struct fixture *fixture = (struct fixture *)vq->vdev;
 
 	note('e');
-	bed_attach(bed, vq, (struct plan) {
+	fixture_attach(fixture, vq, (struct plan) {
 		.packed = vq->vdev->features >> VIRTIO_F_RING_PACKED & 1,
 	});
-	CHECK_EQ(put_in(bed, 0, 1, token(7)), 0);
+	CHECK_EQ(put_in(fixture, 0, 1, token(7)), 0);
 	return 0;
 }
 
 static void queue_in_enable(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	bed.ops.enable_vq_after_reset = enable_and_fill;
-	CHECK_EQ(resize(bed.vq, 4, NULL), 0);
-	CHECK_EQ(bed.vq->num_free, 3);
-	device_use_next(&bed.dev, 1);
-	CHECK_GET(&bed, token(7), 1);
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), 0);
-	CHECK_EQ(bed.vq->num_free, 3);
-	device_use_next(&bed.dev, 2);
-	CHECK_GET(&bed, token(7), 2);
-	bed_close(&bed);
+	open(&fixture, plan);
+	fixture.ops.enable_vq_after_reset = enable_and_fill;
+	CHECK_EQ(resize(fixture.vq, 4, NULL), 0);
+	CHECK_EQ(fixture.vq->num_free, 3);
+	device_use_next(&fixture.dev, 1);
+	CHECK_GET(&fixture, token(7), 1);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
+	CHECK_EQ(fixture.vq->num_free, 3);
+	device_use_next(&fixture.dev, 2);
+	CHECK_GET(&fixture, token(7), 2);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

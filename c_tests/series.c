@@ -3,7 +3,7 @@
  * Programs with the device structure of the wrap counter series, linked with
  * virtio_ring-series: the members are elsewhere, and the device has a status.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -40,53 +40,53 @@ static const struct virtio_config_ops ops = {
 		   not_to_be_called },
 };
 
-static void open(struct bed *bed, struct plan plan)
+static void open(struct fixture *fixture, struct plan plan)
 {
-	bed_open(bed, plan);
-	bed->vdev.config = &ops;
+	fixture_open(fixture, plan);
+	fixture->vdev.config = &ops;
 }
 
 /* Features, list and lock are found where the series has them. */
 static void layout(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	CHECK_PTR(bed.vdev.vqs.next, &bed.vq->list);
-	CHECK_PTR(bed.vdev.vqs.prev, &bed.vq->list);
-	CHECK_EQ(pthread_spin_trylock(&bed.vdev.vqs_list_lock), 0);
-	pthread_spin_unlock(&bed.vdev.vqs_list_lock);
-	virtio_break_device(&bed.vdev);
-	CHECK(virtqueue_is_broken(bed.vq));
-	__virtio_unbreak_device(&bed.vdev);
-	CHECK(!virtqueue_is_broken(bed.vq));
-	bed.vdev.features = ~0ull;
-	vring_transport_features(&bed.vdev);
-	CHECK_EQ(bed.vdev.features, 0xfffffc573fffffff);
-	CHECK_PTR(bed.vdev.config, &ops);
-	CHECK_EQ(put_in(&bed, 0, 3, token(0)), 0);
-	device_use_next(&bed.dev, 2);
-	CHECK_EQ(vring_interrupt(0, bed.vq), 1);
-	CHECK_EQ(bed.called_back, 1);
-	CHECK_GET(&bed, token(0), 2);
-	bed_close(&bed);
+	open(&fixture, plan);
+	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vq->list);
+	CHECK_PTR(fixture.vdev.vqs.prev, &fixture.vq->list);
+	CHECK_EQ(pthread_spin_trylock(&fixture.vdev.vqs_list_lock), 0);
+	pthread_spin_unlock(&fixture.vdev.vqs_list_lock);
+	virtio_break_device(&fixture.vdev);
+	CHECK(virtqueue_is_broken(fixture.vq));
+	__virtio_unbreak_device(&fixture.vdev);
+	CHECK(!virtqueue_is_broken(fixture.vq));
+	fixture.vdev.features = ~0ull;
+	vring_transport_features(&fixture.vdev);
+	CHECK_EQ(fixture.vdev.features, 0xfffffc573fffffff);
+	CHECK_PTR(fixture.vdev.config, &ops);
+	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	device_use_next(&fixture.dev, 2);
+	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+	CHECK_EQ(fixture.called_back, 1);
+	CHECK_GET(&fixture, token(0), 2);
+	fixture_close(&fixture);
 }
 
 /* Its parent is where it always was. */
 static void parent(struct plan plan)
 {
 	static struct device device;
-	struct bed bed;
+	struct fixture fixture;
 
 	plan.features = 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	bed_init(&bed, plan);
-	bed.vdev.dev.parent = &device;
-	bed.vdev.dev.driver = &bed;
-	bed.vq = vring_create_virtqueue(0, 16, 64, &bed.vdev, true, false,
-					false, bed_notify, NULL, "test");
-	REQUIRE(bed.vq != NULL);
-	CHECK_PTR(virtqueue_dma_dev(bed.vq), &device);
-	bed_close(&bed);
+	fixture_init(&fixture, plan);
+	fixture.vdev.dev.parent = &device;
+	fixture.vdev.dev.driver = &fixture;
+	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
+					false, fixture_notify, NULL, "test");
+	REQUIRE(fixture.vq != NULL);
+	CHECK_PTR(virtqueue_dma_dev(fixture.vq), &device);
+	fixture_close(&fixture);
 }
 
 /*
@@ -112,7 +112,7 @@ static void statuses(struct plan plan)
 		{ 0xff, -EBUSY },
 		{ 0xfb, 0 },
 	};
-	struct bed bed;
+	struct fixture fixture;
 	size_t i;
 
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -121,76 +121,76 @@ static void statuses(struct plan plan)
 		set_case("status 0x%02x", rows[i].status);
 		plan.num = 4;
 		period = plan.packed ? 2 * plan.num : 65536;
-		open(&bed, plan);
+		open(&fixture, plan);
 		status = rows[i].status;
 		asked = NULL;
 		catch_stderr();
-		CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), rows[i].result);
+		CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
 		if (rows[i].result)
 			CHECK_LINE_IF_ANY(FUNCTION, "");
 		else
 			CHECK_SILENT();
-		CHECK_PTR(asked, &bed.vdev);
+		CHECK_PTR(asked, &fixture.vdev);
 		/* Once for each layout is enough: it takes a while. */
 		if (plan.event || plan.indirect) {
-			bed_close(&bed);
+			fixture_close(&fixture);
 			continue;
 		}
-		old = virtqueue_enable_cb_prepare(bed.vq);
-		carry(&bed, period);
-		CHECK_EQ(virtqueue_poll(bed.vq, old), rows[i].result == 0);
-		bed_close(&bed);
+		old = virtqueue_enable_cb_prepare(fixture.vq);
+		carry(&fixture, period);
+		CHECK_EQ(virtqueue_poll(fixture.vq, old), rows[i].result == 0);
+		fixture_close(&fixture);
 	}
 }
 
 static void no_status(struct plan plan)
 {
 	static const struct virtio_config_ops nothing;
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	bed.vdev.config = NULL;
+	open(&fixture, plan);
+	fixture.vdev.config = NULL;
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EBUSY);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EBUSY);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
-	bed.vdev.config = &nothing;
+	fixture.vdev.config = &nothing;
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EBUSY);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EBUSY);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq) >> 16, 0);
-	bed_close(&bed);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq) >> 16, 0);
+	fixture_close(&fixture);
 }
 
 /* Broken comes first: the device is not asked. */
 static void broken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
+	open(&fixture, plan);
 	status = 0x0f;
 	asked = NULL;
-	__virtqueue_break(bed.vq);
+	__virtqueue_break(fixture.vq);
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
 	status = 0x0b;
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
 	CHECK_PTR(asked, NULL);
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* During probe one may ask again. */
 static void twice(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
+	open(&fixture, plan);
 	status = 0x0b;
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	bed_close(&bed);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	fixture_close(&fixture);
 }
 
 static void recycle(struct virtqueue *vq, void *buf)
@@ -202,24 +202,24 @@ static void recycle(struct virtqueue *vq, void *buf)
 /* There is nothing to reset with, and what looks like it is left alone. */
 static void no_reset(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
+	open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), -ENOENT);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), -ENOENT);
 	CHECK_LINE_IF_ANY("virtqueue_reset", "");
 	catch_stderr();
-	CHECK_EQ(virtqueue_resize(bed.vq, 8, recycle), -ENOENT);
+	CHECK_EQ(virtqueue_resize(fixture.vq, 8, recycle), -ENOENT);
 	CHECK_LINE_IF_ANY("virtqueue_resize", "");
-	CHECK_EQ(virtqueue_resize(bed.vq, 16, recycle), 0);
-	bed.vdev.config = NULL;
+	CHECK_EQ(virtqueue_resize(fixture.vq, 16, recycle), 0);
+	fixture.vdev.config = NULL;
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(bed.vq, recycle, NULL), -ENOENT);
+	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), -ENOENT);
 	CHECK_LINE_IF_ANY("virtqueue_reset", "");
-	device_use_next(&bed.dev, 0);
-	CHECK_GET(&bed, token(0), 0);
-	bed_close(&bed);
+	device_use_next(&fixture.dev, 0);
+	CHECK_GET(&fixture, token(0), 0);
+	fixture_close(&fixture);
 }
 
 int main(int argc, char **argv)

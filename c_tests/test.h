@@ -4,7 +4,7 @@
  *
  * A failed check prints where, in which case, and both values, and the test
  * goes on: the checks behind it often say why. Everything of the tests goes to
- * stdout, so that whatever is on stderr is the library's; `run` takes anything
+ * stdout, so that whatever is on stderr is the library's; the runner takes anything
  * there that a test did not catch as a failure.
  */
 #ifndef TEST_H

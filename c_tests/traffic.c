@@ -4,7 +4,7 @@
  * comes back once, with its token and length, and with the bytes that the
  * device has copied from its readable parts to its writable ones.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,14 +91,14 @@ static void check_answer(struct message *message, unsigned int len)
 
 static void run(struct plan plan, unsigned int messages_to_go)
 {
-	struct bed bed;
+	struct fixture fixture;
 	struct message *message;
 	struct chain chain;
 	unsigned int sent = 0, done = 0, waiting = 0, interrupts = 0;
 	unsigned int i, len, most = plan.num < 128 ? plan.num : 128;
 
 	memset(messages, 0, sizeof(messages));
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	while (done < messages_to_go) {
 		unsigned int batch = random_below(most) + 1;
 
@@ -106,14 +106,14 @@ static void run(struct plan plan, unsigned int messages_to_go)
 			message = &messages[i];
 			if (message->in_flight)
 				continue;
-			if (send(bed.vq, message) == -ENOSPC)
+			if (send(fixture.vq, message) == -ENOSPC)
 				break;
 			message->in_flight = true;
 			sent++;
 			batch--;
 		}
-		CHECK(virtqueue_kick(bed.vq));
-		while (waiting < 128 && device_pop(&bed.dev, &taken[waiting]))
+		CHECK(virtqueue_kick(fixture.vq));
+		while (waiting < 128 && device_pop(&fixture.dev, &taken[waiting]))
 			waiting++;
 		/* Some of what it has, from anywhere; all at the end. */
 		batch = random_below(waiting + 1);
@@ -123,25 +123,25 @@ static void run(struct plan plan, unsigned int messages_to_go)
 			i = random_below(waiting);
 			chain = taken[i];
 			taken[i] = taken[--waiting];
-			if (device_use(&bed.dev, &chain, answer(&chain)))
-				interrupts += vring_interrupt(0, bed.vq);
+			if (device_use(&fixture.dev, &chain, answer(&chain)))
+				interrupts += vring_interrupt(0, fixture.vq);
 		}
-		virtqueue_disable_cb(bed.vq);
+		virtqueue_disable_cb(fixture.vq);
 		do {
-			while ((message = virtqueue_get_buf(bed.vq, &len))) {
+			while ((message = virtqueue_get_buf(fixture.vq, &len))) {
 				check_answer(message, len);
 				done++;
 			}
-		} while (!(random_below(2) ? virtqueue_enable_cb(bed.vq)
-				: virtqueue_enable_cb_delayed(bed.vq)));
+		} while (!(random_below(2) ? virtqueue_enable_cb(fixture.vq)
+				: virtqueue_enable_cb_delayed(fixture.vq)));
 	}
 	CHECK_EQ(done, sent);
-	CHECK_EQ(bed.vq->num_free, plan.num);
-	CHECK_GET(&bed, NULL, 0);
-	CHECK_EQ(bed.called_back, interrupts);
+	CHECK_EQ(fixture.vq->num_free, plan.num);
+	CHECK_GET(&fixture, NULL, 0);
+	CHECK_EQ(fixture.called_back, interrupts);
 	CHECK(interrupts > 0);
-	CHECK(!virtqueue_is_broken(bed.vq));
-	bed_close(&bed);
+	CHECK(!virtqueue_is_broken(fixture.vq));
+	fixture_close(&fixture);
 }
 
 static void sizes(struct plan plan)

@@ -3,7 +3,7 @@
  * virtqueue_use_wrap_counter() where the device has no status (6.1, 6.12): when
  * it can be had, and what it is good for.
  */
-#include "bed.h"
+#include "fixture.h"
 
 #include <errno.h>
 #include <string.h>
@@ -14,50 +14,50 @@ static const char FUNCTION[] = "virtqueue_use_wrap_counter";
 static void off_by_default(struct plan plan)
 {
 	unsigned int period;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old;
 
 	plan.num = 4;
 	period = plan.packed ? 2 * plan.num : 65536;
-	bed_open(&bed, plan);
-	old = virtqueue_enable_cb_prepare(bed.vq);
+	fixture_open(&fixture, plan);
+	old = virtqueue_enable_cb_prepare(fixture.vq);
 	CHECK_EQ(old >> 16, 0);
-	carry(&bed, period);
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq), old);
-	CHECK(!virtqueue_poll(bed.vq, old));
-	bed_close(&bed);
+	carry(&fixture, period);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), old);
+	CHECK(!virtqueue_poll(fixture.vq, old));
+	fixture_close(&fixture);
 }
 
 /* Counting: the same token does not come again, and poll knows. */
 static void counting(struct plan plan)
 {
 	unsigned int period, i;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old, token;
 
 	plan.num = 4;
 	period = plan.packed ? 2 * plan.num : 65536;
-	bed_open(&bed, plan);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	carry(&bed, 1);
-	old = virtqueue_enable_cb_prepare(bed.vq);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	carry(&fixture, 1);
+	old = virtqueue_enable_cb_prepare(fixture.vq);
 	/* The lower half is C's, always. */
 	CHECK_EQ(old, plan.packed ? 0x8001 : 1);
-	CHECK(!virtqueue_poll(bed.vq, old));
+	CHECK(!virtqueue_poll(fixture.vq, old));
 	for (i = 1; i <= 2; i++) {
 		set_case("%u times round", i);
-		carry(&bed, period - 1);
-		CHECK(virtqueue_poll(bed.vq, old));
-		carry(&bed, 1);
-		CHECK(virtqueue_poll(bed.vq, old));
-		token = virtqueue_enable_cb_prepare(bed.vq);
+		carry(&fixture, period - 1);
+		CHECK(virtqueue_poll(fixture.vq, old));
+		carry(&fixture, 1);
+		CHECK(virtqueue_poll(fixture.vq, old));
+		token = virtqueue_enable_cb_prepare(fixture.vq);
 		CHECK_EQ(token & 0xffff, old);
 		CHECK(token >> 16 != 0);
 		if (!plan.packed)
 			CHECK_EQ(token >> 16, i);
-		CHECK(!virtqueue_poll(bed.vq, token));
+		CHECK(!virtqueue_poll(fixture.vq, token));
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /*
@@ -66,23 +66,23 @@ static void counting(struct plan plan)
  */
 static void kept_full(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old, i;
 
 	plan.num = 4;
-	bed_open(&bed, plan);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
 	for (i = 0; i < 4; i++)
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	old = virtqueue_enable_cb_prepare(bed.vq);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	old = virtqueue_enable_cb_prepare(fixture.vq);
 	for (i = 0; i < 100; i++) {
 		set_case("%u used", i + 1);
-		device_use_next(&bed.dev, 0);
-		CHECK_GET(&bed, token(0), 0);
-		CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-		CHECK(virtqueue_poll(bed.vq, old));
+		device_use_next(&fixture.dev, 0);
+		CHECK_GET(&fixture, token(0), 0);
+		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK(virtqueue_poll(fixture.vq, old));
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 static int reset_op(struct virtqueue *vq)
@@ -92,145 +92,145 @@ static int reset_op(struct virtqueue *vq)
 }
 
 /* Too late once anything was added, whatever has become of it. */
-static void check_busy(struct bed *bed)
+static void check_busy(struct fixture *fixture)
 {
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed->vq), -EBUSY);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), -EBUSY);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
-	CHECK_EQ(virtqueue_enable_cb_prepare(bed->vq) >> 16, 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) >> 16, 0);
 }
 
 static void too_late(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	set_case("in flight");
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	check_busy(&bed);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	check_busy(&fixture);
 	set_case("taken back");
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), token(0));
-	check_busy(&bed);
-	bed_close(&bed);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
+	check_busy(&fixture);
+	fixture_close(&fixture);
 
 	set_case("used");
-	bed_open(&bed, plan);
-	CHECK_EQ(put_in(&bed, 0, 1, token(0)), 0);
-	device_use_next(&bed.dev, 0);
-	check_busy(&bed);
-	CHECK_GET(&bed, token(0), 0);
-	check_busy(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	device_use_next(&fixture.dev, 0);
+	check_busy(&fixture);
+	CHECK_GET(&fixture, token(0), 0);
+	check_busy(&fixture);
 	set_case("reset");
-	bed.ops.disable_vq_and_reset = reset_op;
-	bed.ops.enable_vq_after_reset = reset_op;
-	CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
-	check_busy(&bed);
-	CHECK_EQ(virtqueue_resize(bed.vq, 8, NULL), 0);
-	check_busy(&bed);
-	bed_close(&bed);
+	fixture.ops.disable_vq_and_reset = reset_op;
+	fixture.ops.enable_vq_after_reset = reset_op;
+	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
+	check_busy(&fixture);
+	CHECK_EQ(virtqueue_resize(fixture.vq, 8, NULL), 0);
+	check_busy(&fixture);
+	fixture_close(&fixture);
 
 	set_case("the position is back at its start");
 	plan.num = 4;
-	bed_open(&bed, plan);
-	carry(&bed, plan.packed ? 8 : 65536);
-	check_busy(&bed);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	carry(&fixture, plan.packed ? 8 : 65536);
+	check_busy(&fixture);
+	fixture_close(&fixture);
 }
 
 /* What was not added does not count, nor does anything else. */
 static void not_too_late(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int len;
 
 	plan.context = true;
-	bed_open(&bed, plan);
+	fixture_open(&fixture, plan);
 	catch_stderr();
-	CHECK_EQ(put_in(&bed, 0, 1, NULL), -EINVAL);
+	CHECK_EQ(put_in(&fixture, 0, 1, NULL), -EINVAL);
+	CHECK_EQ(put_in(&fixture, 0, 17, token(0)), -ENOSPC);
 	caught();
-	CHECK_EQ(put_in(&bed, 0, 17, token(0)), -ENOSPC);
-	CHECK(virtqueue_kick(bed.vq));
-	virtqueue_disable_cb(bed.vq);
-	CHECK(virtqueue_enable_cb(bed.vq));
-	CHECK_PTR(virtqueue_get_buf(bed.vq, &len), NULL);
-	CHECK_PTR(virtqueue_detach_unused_buf(bed.vq), NULL);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	bed_close(&bed);
+	CHECK(virtqueue_kick(fixture.vq));
+	virtqueue_disable_cb(fixture.vq);
+	CHECK(virtqueue_enable_cb(fixture.vq));
+	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	fixture_close(&fixture);
 }
 
 /* Who has it can ask for it again at any time. */
 static void twice(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	carry(&bed, 3);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	bed_close(&bed);
+	fixture_open(&fixture, plan);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	carry(&fixture, 3);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	fixture_close(&fixture);
 }
 
 static void on_broken(struct plan plan)
 {
-	struct bed bed;
+	struct fixture fixture;
 
-	bed_open(&bed, plan);
-	__virtqueue_break(bed.vq);
+	fixture_open(&fixture, plan);
+	__virtqueue_break(fixture.vq);
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
-	__virtqueue_unbreak(bed.vq);
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	__virtqueue_break(bed.vq);
+	__virtqueue_unbreak(fixture.vq);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	__virtqueue_break(fixture.vq);
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
-	__virtqueue_unbreak(bed.vq);
+	__virtqueue_unbreak(fixture.vq);
 	/* -EINVAL comes before -EBUSY. */
-	bed_close(&bed);
-	bed_open(&bed, plan);
-	carry(&bed, 1);
-	__virtqueue_break(bed.vq);
+	fixture_close(&fixture);
+	fixture_open(&fixture, plan);
+	carry(&fixture, 1);
+	__virtqueue_break(fixture.vq);
 	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), -EINVAL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
 	CHECK_LINE_IF_ANY(FUNCTION, "");
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* A queue that counts goes on counting behind a reset and a resize. */
 static void survives_reset(struct plan plan)
 {
 	unsigned int period;
-	struct bed bed;
+	struct fixture fixture;
 	unsigned int old, n;
 
 	plan.num = 4;
 	period = plan.packed ? 2 * plan.num : 65536;
-	bed_open(&bed, plan);
-	bed.ops.disable_vq_and_reset = reset_op;
-	bed.ops.enable_vq_after_reset = reset_op;
-	CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
-	carry(&bed, 1);
+	fixture_open(&fixture, plan);
+	fixture.ops.disable_vq_and_reset = reset_op;
+	fixture.ops.enable_vq_after_reset = reset_op;
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	carry(&fixture, 1);
 	for (n = 0; n < 3; n++) {
 		set_case("%u", n);
-		old = virtqueue_enable_cb_prepare(bed.vq);
+		old = virtqueue_enable_cb_prepare(fixture.vq);
 		if (n == 0)
-			CHECK_EQ(virtqueue_reset(bed.vq, NULL, NULL), 0);
+			CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
 		else
-			CHECK_EQ(virtqueue_resize(bed.vq, n == 1 ? 2 : 4, NULL),
+			CHECK_EQ(virtqueue_resize(fixture.vq, n == 1 ? 2 : 4, NULL),
 				 0);
-		bed_attach(&bed, bed.vq, plan);
+		fixture_attach(&fixture, fixture.vq, plan);
 		/* Where the ring starts again, the holder has news. */
-		CHECK(virtqueue_poll(bed.vq, old));
-		CHECK_EQ(virtqueue_enable_cb_prepare(bed.vq) & 0xffff,
+		CHECK(virtqueue_poll(fixture.vq, old));
+		CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq) & 0xffff,
 			 plan.packed ? 0x8000 : 0);
-		old = virtqueue_enable_cb_prepare(bed.vq);
-		CHECK(!virtqueue_poll(bed.vq, old));
-		carry(&bed, n == 1 && plan.packed ? 4 : period);
-		CHECK(virtqueue_poll(bed.vq, old));
+		old = virtqueue_enable_cb_prepare(fixture.vq);
+		CHECK(!virtqueue_poll(fixture.vq, old));
+		carry(&fixture, n == 1 && plan.packed ? 4 : period);
+		CHECK(virtqueue_poll(fixture.vq, old));
 	}
-	bed_close(&bed);
+	fixture_close(&fixture);
 }
 
 /* The rest of a program that was started with the variable set. */
@@ -242,18 +242,18 @@ static int with_environment(const char *value)
 	for (packed = 0; packed < 2; packed++) {
 		struct plan plan = { .packed = packed, .num = 4 };
 		unsigned int old;
-		struct bed bed;
+		struct fixture fixture;
 
-		bed_open(&bed, plan);
-		old = virtqueue_enable_cb_prepare(bed.vq);
-		carry(&bed, packed ? 8 : 65536);
-		CHECK_EQ(virtqueue_poll(bed.vq, old), on);
+		fixture_open(&fixture, plan);
+		old = virtqueue_enable_cb_prepare(fixture.vq);
+		carry(&fixture, packed ? 8 : 65536);
+		CHECK_EQ(virtqueue_poll(fixture.vq, old), on);
 		/* Every queue has it, so nobody is too late. */
 		if (on)
-			CHECK_EQ(virtqueue_use_wrap_counter(bed.vq), 0);
+			CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
 		else
-			check_busy(&bed);
-		bed_close(&bed);
+			check_busy(&fixture);
+		fixture_close(&fixture);
 	}
 	return 0;
 }

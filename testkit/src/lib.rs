@@ -3,12 +3,13 @@
 //! Virtio rings as shared objects, C's and ours, called through the C ABI:
 //! whatever a tool does with one of them it can do with each, in one process.
 //!
-//! [`build`] makes C's (`scripts/c-ring`), [`ours`] says where `make` leaves
-//! ours, and [`Library`] loads either. The functions are the exported ones,
-//! with the kernel's names and arguments; [`driver`] has a queue over them,
-//! [`mod@device`] the other side, and [`pair`] both.
+//! [`build`] makes C's, [`ours`] says where `make` leaves ours, and [`Library`]
+//! loads either. The functions are the exported ones, with the kernel's names and
+//! arguments; [`driver`] has a queue over them, [`mod@device`] the other side, and
+//! [`pair`] both.
 
 pub mod block;
+pub mod c_ring;
 #[cfg(feature = "chart")]
 pub mod chart;
 #[cfg(feature = "cpus")]
@@ -28,12 +29,11 @@ pub mod rng;
 pub mod signal;
 pub mod stats;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+pub use c_ring::{build, file};
 pub use functions::Functions;
 pub use virtio_ring::abi;
 
@@ -100,35 +100,5 @@ pub fn target() -> PathBuf {
 pub fn ours() -> Result<PathBuf> {
     let file = target().join("release/libvirtio_ring.so");
     ensure!(file.exists(), "no {}: run make first", file.display());
-    Ok(file)
-}
-
-/// Where a kernel's C ring is, once it is built.
-pub fn file(kernel: &str, change: Change, level: &str) -> PathBuf {
-    let suffix = match change {
-        Change::None => "",
-        Change::Series => "-series",
-        Change::Always => "-always",
-    };
-    target().join(format!("rings/c-{kernel}{suffix}{level}.so"))
-}
-
-/// Builds a kernel's C ring at a level of optimisation (`-O2`, `-O3`); where it
-/// is.
-pub fn build(kernel: &str, change: Change, level: &str) -> Result<PathBuf> {
-    let option = match change {
-        Change::None => None,
-        Change::Series => Some("--series"),
-        Change::Always => Some("--always"),
-    };
-    let file = file(kernel, change, level);
-    let script = root().join("scripts/c-ring");
-    let status = Command::new(&script)
-        .args(option)
-        .args([level, kernel].map(OsStr::new))
-        .arg(&file)
-        .status()
-        .with_context(|| script.display().to_string())?;
-    ensure!(status.success(), "{} failed", script.display());
     Ok(file)
 }

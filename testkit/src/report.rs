@@ -65,17 +65,14 @@ pub fn cc() -> Command {
     command
 }
 
-/// How `scripts/c-ring` and cargo compile.
+/// How [`c_ring`](crate::c_ring) and cargo compile.
 pub fn flags(c_levels: &[&str]) -> [String; 2] {
-    let script = crate::root().join("scripts/c-ring");
-    let flags = first_line(Command::new(script).arg("--flags"));
     let manifest = fs::read_to_string(crate::root().join("Cargo.toml")).unwrap_or_default();
     [
-        // They start with a level.
         format!(
-            "C's ring (scripts/c-ring): `{} {}`",
+            "C's ring (testkit/src/c_ring.rs): `{} {}`",
             c_levels.join(" or "),
-            flags.trim_start_matches("-O2 ")
+            crate::c_ring::FLAGS
         ),
         format!(
             "our ring: cargo's release profile, `{}`",

@@ -40,7 +40,7 @@ pub enum Ring {
     C(&'static str),
     /// The kernel's, as its own Makefile builds it.
     CAsItComes,
-    /// The kernel's, changed or not, as scripts/c-ring builds it: for the report.
+    /// The kernel's, changed or not, as testkit builds it: for the report.
     Changed(Change, &'static str),
     Ours,
 }

@@ -242,7 +242,7 @@ pub const RULES: [Rule; 35] = [
         c: "turns off event index and indirect descriptors, too, in the userspace build: \
             `WRITE_ONCE()` writes an int",
         here: "sets one flag",
-        why: "the kernel's meaning; scripts/c-ring gives it to the C rings, too",
+        why: "the kernel's meaning; testkit/src/c_ring.rs gives it to the C rings, too",
         test: Own("the comparison breaks and mends queues"),
     },
     Rule {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a C ring asks its program for, made part of its shared object (see
- * scripts/c-ring), so that several can be loaded into one process.
+ * c_ring.rs), so that several can be loaded into one process.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "bed.h"
+#include "fixture.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -20,28 +20,28 @@ void *token(unsigned int i)
 	return &tokens[i];
 }
 
-bool bed_notify(struct virtqueue *vq)
+bool fixture_notify(struct virtqueue *vq)
 {
-	struct bed *bed = (struct bed *)vq->vdev;
+	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	bed->notified++;
-	return bed->notify_result;
+	fixture->notified++;
+	return fixture->notify_result;
 }
 
-void bed_callback(struct virtqueue *vq)
+void fixture_callback(struct virtqueue *vq)
 {
-	struct bed *bed = (struct bed *)vq->vdev;
+	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	bed->called_back++;
+	fixture->called_back++;
 }
 
-void bed_forget(struct virtqueue *vq, void *buf)
+void fixture_forget(struct virtqueue *vq, void *buf)
 {
 	(void)vq;
 	(void)buf;
 }
 
-void bed_init(struct bed *bed, struct plan plan)
+void fixture_init(struct fixture *fixture, struct plan plan)
 {
 	uint64_t features = plan.features | 1ull << VIRTIO_F_VERSION_1;
 
@@ -51,39 +51,39 @@ void bed_init(struct bed *bed, struct plan plan)
 		features |= 1ull << VIRTIO_RING_F_EVENT_IDX;
 	if (plan.indirect)
 		features |= 1ull << VIRTIO_RING_F_INDIRECT_DESC;
-	memset(bed, 0, sizeof(*bed));
-	virtio_device_init(&bed->vdev);
-	bed->vdev.features = features;
-	bed->vdev.config = &bed->ops;
-	bed->notify_result = true;
+	memset(fixture, 0, sizeof(*fixture));
+	virtio_device_init(&fixture->vdev);
+	fixture->vdev.features = features;
+	fixture->vdev.config = &fixture->ops;
+	fixture->notify_result = true;
 }
 
-void bed_attach(struct bed *bed, struct virtqueue *vq, struct plan plan)
+void fixture_attach(struct fixture *fixture, struct virtqueue *vq, struct plan plan)
 {
-	bed->vq = vq;
-	device_attach(&bed->dev, vq, plan.packed, plan.event);
+	fixture->vq = vq;
+	device_attach(&fixture->dev, vq, plan.packed, plan.event);
 }
 
-void bed_open(struct bed *bed, struct plan plan)
+void fixture_open(struct fixture *fixture, struct plan plan)
 {
 	struct virtqueue *vq;
 
-	bed_init(bed, plan);
+	fixture_init(fixture, plan);
 	vq = vring_create_virtqueue(0, plan.num ? plan.num : 16,
-				    plan.align ? plan.align : 4096, &bed->vdev,
+				    plan.align ? plan.align : 4096, &fixture->vdev,
 				    !plan.strong, false, plan.context,
-				    bed_notify,
-				    plan.no_callback ? NULL : bed_callback,
+				    fixture_notify,
+				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
 	REQUIRE(vq != NULL);
-	bed_attach(bed, vq, plan);
+	fixture_attach(fixture, vq, plan);
 }
 
-void bed_close(struct bed *bed)
+void fixture_close(struct fixture *fixture)
 {
-	vring_del_virtqueue(bed->vq);
-	CHECK_PTR(bed->vdev.vqs.next, &bed->vdev.vqs);
-	pthread_spin_destroy(&bed->vdev.vqs_list_lock);
+	vring_del_virtqueue(fixture->vq);
+	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vdev.vqs);
+	pthread_spin_destroy(&fixture->vdev.vqs_list_lock);
 }
 
 struct scatterlist *list(struct scatterlist *sg, unsigned int first,
@@ -97,28 +97,28 @@ struct scatterlist *list(struct scatterlist *sg, unsigned int first,
 	return sg;
 }
 
-int put_out(struct bed *bed, unsigned int first, unsigned int count, void *data)
+int put_out(struct fixture *fixture, unsigned int first, unsigned int count, void *data)
 {
 	struct scatterlist sg[MAX_PARTS];
 
-	return virtqueue_add_outbuf(bed->vq, list(sg, first, count), count,
+	return virtqueue_add_outbuf(fixture->vq, list(sg, first, count), count,
 				    data, 0);
 }
 
-int put_in(struct bed *bed, unsigned int first, unsigned int count, void *data)
+int put_in(struct fixture *fixture, unsigned int first, unsigned int count, void *data)
 {
 	struct scatterlist sg[MAX_PARTS];
 
-	return virtqueue_add_inbuf(bed->vq, list(sg, first, count), count,
+	return virtqueue_add_inbuf(fixture->vq, list(sg, first, count), count,
 				   data, 0);
 }
 
-bool check_pop(struct bed *bed, struct chain *chain, unsigned int first,
+bool check_pop(struct fixture *fixture, struct chain *chain, unsigned int first,
 	       unsigned int out, unsigned int in, const char *file, int line)
 {
 	unsigned int i;
 
-	if (!check_true(device_pop(&bed->dev, chain), "a buffer is available",
+	if (!check_true(device_pop(&fixture->dev, chain), "a buffer is available",
 			file, line))
 		return false;
 	if (!check_equal(chain->parts, out + in, "number of parts", file, line))
@@ -138,25 +138,25 @@ bool check_pop(struct bed *bed, struct chain *chain, unsigned int first,
 	return true;
 }
 
-bool check_get(struct bed *bed, void *data, unsigned int len, const char *file,
+bool check_get(struct fixture *fixture, void *data, unsigned int len, const char *file,
 	       int line)
 {
 	unsigned int length = ~0u;
 
-	return check_pointer(virtqueue_get_buf(bed->vq, &length), data,
+	return check_pointer(virtqueue_get_buf(fixture->vq, &length), data,
 			     "virtqueue_get_buf's token", file, line) &&
 	       (!data || check_equal(length, len, "used length", file, line));
 }
 
-void carry(struct bed *bed, unsigned int times)
+void carry(struct fixture *fixture, unsigned int times)
 {
 	struct scatterlist sg;
 	unsigned int len;
 
 	sg_init_one(&sg, buffer(0), 8);
 	while (times--) {
-		REQUIRE(virtqueue_add_outbuf(bed->vq, &sg, 1, token(0), 0) == 0);
-		device_use_next(&bed->dev, 0);
-		REQUIRE(virtqueue_get_buf(bed->vq, &len) == token(0));
+		REQUIRE(virtqueue_add_outbuf(fixture->vq, &sg, 1, token(0), 0) == 0);
+		device_use_next(&fixture->dev, 0);
+		REQUIRE(virtqueue_get_buf(fixture->vq, &len) == token(0));
 	}
 }

@@ -3,14 +3,14 @@
  * What most tests need: a program's virtio_device, a queue on it, and the
  * device's side of its ring.
  */
-#ifndef BED_H
-#define BED_H
+#ifndef FIXTURE_H
+#define FIXTURE_H
 
 #include "device.h"
 #include "test.h"
 
-struct bed {
-	/* The first member: notify and callback find the bed through it. */
+struct fixture {
+	/* The first member: notify and callback find the fixture through it. */
 	struct virtio_device vdev;
 	struct virtio_config_ops ops;
 	struct virtqueue *vq;
@@ -21,19 +21,19 @@ struct bed {
 };
 
 /* The device alone, no queue yet. */
-void bed_init(struct bed *bed, struct plan plan);
+void fixture_init(struct fixture *fixture, struct plan plan);
 /* With a queue called "test" from vring_create_virtqueue(); must succeed. */
-void bed_open(struct bed *bed, struct plan plan);
+void fixture_open(struct fixture *fixture, struct plan plan);
 /* Attaches the device's side to another queue, or anew. */
-void bed_attach(struct bed *bed, struct virtqueue *vq, struct plan plan);
-void bed_close(struct bed *bed);
+void fixture_attach(struct fixture *fixture, struct virtqueue *vq, struct plan plan);
+void fixture_close(struct fixture *fixture);
 
-/* The functions that a bed's queue has. */
-bool bed_notify(struct virtqueue *vq);
-void bed_callback(struct virtqueue *vq);
+/* The functions that a fixture's queue has. */
+bool fixture_notify(struct virtqueue *vq);
+void fixture_callback(struct virtqueue *vq);
 
 /* Gets back what was in flight at a reset or resize, and forgets it. */
-void bed_forget(struct virtqueue *vq, void *buf);
+void fixture_forget(struct virtqueue *vq, void *buf);
 
 /* Buffers and tokens, told apart by their number. */
 void *buffer(unsigned int i);
@@ -47,25 +47,25 @@ struct scatterlist *list(struct scatterlist *sg, unsigned int first,
 			 unsigned int count);
 
 /* Adds one list of `count` buffers; out or in. */
-int put_out(struct bed *bed, unsigned int first, unsigned int count,
+int put_out(struct fixture *fixture, unsigned int first, unsigned int count,
 	    void *data);
-int put_in(struct bed *bed, unsigned int first, unsigned int count, void *data);
+int put_in(struct fixture *fixture, unsigned int first, unsigned int count, void *data);
 
 /*
  * Takes a buffer on the device's side and checks it: `out` readable parts and
  * `in` writable ones, numbered from `first`.
  */
-bool check_pop(struct bed *bed, struct chain *chain, unsigned int first,
+bool check_pop(struct fixture *fixture, struct chain *chain, unsigned int first,
 	       unsigned int out, unsigned int in, const char *file, int line);
-#define CHECK_POP(bed, chain, first, out, in) \
-	check_pop(bed, chain, first, out, in, __FILE__, __LINE__)
+#define CHECK_POP(fixture, chain, first, out, in) \
+	check_pop(fixture, chain, first, out, in, __FILE__, __LINE__)
 
 /* Takes a used buffer on the driver's side, and checks token and length. */
-bool check_get(struct bed *bed, void *data, unsigned int len, const char *file,
+bool check_get(struct fixture *fixture, void *data, unsigned int len, const char *file,
 	       int line);
-#define CHECK_GET(bed, data, len) check_get(bed, data, len, __FILE__, __LINE__)
+#define CHECK_GET(fixture, data, len) check_get(fixture, data, len, __FILE__, __LINE__)
 
 /* Adds a one-part buffer, has it used and takes it back, so many times. */
-void carry(struct bed *bed, unsigned int times);
+void carry(struct fixture *fixture, unsigned int times);
 
 #endif

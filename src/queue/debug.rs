@@ -355,7 +355,6 @@ fn replace_ops(ops: &mut Ops) {
         reset,
         resize,
         set_premapped,
-        next_offset,
         delete,
         ..*ops
     };
@@ -385,7 +384,6 @@ functions! {
     reset(recycle: vq_recycle_t, done: vq_recycle_done_t) -> c_int, "virtqueue_reset";
     resize(num: u32, recycle: vq_recycle_t, done: vq_recycle_done_t) -> c_int, "virtqueue_resize";
     set_premapped() -> c_int, "virtqueue_set_dma_premapped";
-    next_offset() -> u16, "vring_notification_data";
 }
 
 /// The functions that add: on success, the device does not know of the buffer yet.

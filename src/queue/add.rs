@@ -64,7 +64,7 @@ impl AddCall {
 
 /// The functions for one list. Lists of one entry, the most frequent, are compiled
 /// on their own (`make counts`: the rows "entries 1"), and so are chains of three
-/// ("entries 3"); all others share their code.
+/// that the device reads ("entries 3"); all others share their code.
 macro_rules! add_functions {
     ($($name:ident, $premapped:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
@@ -80,7 +80,6 @@ macro_rules! add_functions {
                 match (num, TABLE, AddCall::$call) {
                     (1, ..) => add_array::<R, false, false, false>(vq, sg, 1, data, ctx, AddCall::$call),
                     (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
-                    (3, false, AddCall::Inbuf) => add_three_in::<R>(vq, sg, data),
                     _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, AddCall::$call),
                 }
             }
@@ -121,20 +120,6 @@ unsafe fn add_three_out<R: RingKind>(
 ) -> c_int {
     // SAFETY: the caller upholds this function's contract.
     unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Outbuf) }
-}
-
-/// [`add_array`] for a chain of three that the device writes.
-///
-/// # Safety
-/// As for [`add_array`].
-#[inline(never)]
-unsafe fn add_three_in<R: RingKind>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    data: *mut c_void,
-) -> c_int {
-    // SAFETY: the caller upholds this function's contract.
-    unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Inbuf) }
 }
 
 /// [`add_array`] for any number of entries, in a table or in the ring.
@@ -214,6 +199,10 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
         if let Ok(added) = result {
             // SAFETY: the caller upholds this function's contract.
             return unsafe { finish(&queue, added) };
+        }
+        if driver.num_free() < if TABLE { 1 } else { num } {
+            // SAFETY: the caller upholds this function's contract.
+            return unsafe { refused::<R>(vq, num, call) };
         }
     }
     // SAFETY: the caller upholds this function's contract.
@@ -395,7 +384,10 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
     }
     let size = common.memory().size().into();
     // SAFETY: live queue.
-    if entries > size && !unsafe { (*queue.0).was_too_small.swap(true, Relaxed) } {
+    if entries > size
+        && !common.indirect()
+        && !unsafe { (*queue.0).was_too_small.swap(true, Relaxed) }
+    {
         queue.complain(
             function,
             format_args!("{entries} entries never fit into a ring of {size}"),

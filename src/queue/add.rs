@@ -384,10 +384,8 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
     }
     let size = common.memory().size().into();
     // SAFETY: live queue.
-    if entries > size
-        && !common.indirect()
-        && !unsafe { (*queue.0).was_too_small.swap(true, Relaxed) }
-    {
+    let was_too_small = unsafe { &(*queue.0).was_too_small };
+    if entries > size && !common.indirect() && !was_too_small.swap(true, Relaxed) {
         queue.complain(
             function,
             format_args!("{entries} entries never fit into a ring of {size}"),

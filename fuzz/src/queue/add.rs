@@ -59,6 +59,10 @@ impl Queue {
             || shape.entries == 0
             || call != Call::Sgs && announced != shape.entries
             || ctx != 0 && self.indirect();
+        // More than the ring can ever have: the list is not looked at.
+        let never = token != 0 && call != Call::Sgs && !self.indirect() && announced > self.size;
+        let wrong = wrong && !never;
+        let entries = if never { announced } else { shape.entries };
         let before = (self.broken(), self.free());
 
         let vq = self.vq;
@@ -77,7 +81,7 @@ impl Queue {
                 }
             }
         };
-        self.check_add(error, wrong, before, shape.entries);
+        self.check_add(error, wrong, before, entries);
         if error == 0 {
             self.record(token, ctx);
         }

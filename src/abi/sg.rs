@@ -60,12 +60,20 @@ unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
     // may be a link to the list's next part.
     unsafe {
         let following = sg.add(1);
-        match (*following).page_link {
-            link if link & CHAIN != 0 => (link & !(CHAIN | END)) as *const scatterlist,
-            _ => following,
+        let link = (*following).page_link;
+        if link & CHAIN == 0 {
+            return following;
         }
+        // A branch, which is predicted: a conditional move would let each entry
+        // wait for the one before.
+        unlikely();
+        (link & !(CHAIN | END)) as *const scatterlist
     }
 }
+
+/// Tells the compiler that its caller's branch is seldom taken.
+#[cold]
+fn unlikely() {}
 
 impl scatterlist {
     /// What the ring needs to know of the entry. `PREMAPPED`: the driver gave the
@@ -219,13 +227,19 @@ impl<const PREMAPPED: bool> Elements for SgLists<'_, PREMAPPED> {
             let mut sg = *first;
             // SAFETY: `new`.
             while let Some(entry) = unsafe { sg.as_ref() } {
-                sg = if entry.page_link & END != 0 {
-                    core::ptr::null()
+                let mut more = true;
+                if entry.page_link & END != 0 {
+                    unlikely();
+                    more = !is_last_list;
+                    sg = core::ptr::null();
                 } else {
                     // SAFETY: `new`; the entry is not the last.
-                    unsafe { following(sg) }
-                };
-                let more = !(sg.is_null() && is_last_list);
+                    sg = unsafe { following(sg) };
+                    if sg.is_null() {
+                        unlikely();
+                        more = !is_last_list;
+                    }
+                }
                 write(entry.element::<PREMAPPED>(device_writes), more)?;
             }
         }

@@ -78,7 +78,7 @@ macro_rules! add_functions {
             // SAFETY: the caller upholds the exported function's contract.
             unsafe {
                 match (num, TABLE, AddCall::$call) {
-                    (1, ..) => add_array::<R, false, false>(vq, sg, 1, data, ctx, AddCall::$call),
+                    (1, ..) => add_array::<R, false, false, false>(vq, sg, 1, data, ctx, AddCall::$call),
                     (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
                     (3, false, AddCall::Inbuf) => add_three_in::<R>(vq, sg, data),
                     _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, AddCall::$call),
@@ -120,7 +120,7 @@ unsafe fn add_three_out<R: RingKind>(
     data: *mut c_void,
 ) -> c_int {
     // SAFETY: the caller.
-    unsafe { add_array::<R, false, false>(vq, sg, 3, data, null_mut(), AddCall::Outbuf) }
+    unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Outbuf) }
 }
 
 /// [`add_array`] for a chain of three that the device writes.
@@ -134,10 +134,10 @@ unsafe fn add_three_in<R: RingKind>(
     data: *mut c_void,
 ) -> c_int {
     // SAFETY: the caller.
-    unsafe { add_array::<R, false, false>(vq, sg, 3, data, null_mut(), AddCall::Inbuf) }
+    unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Inbuf) }
 }
 
-/// [`add_array`] for any number of entries.
+/// [`add_array`] for any number of entries, in a table or in the ring.
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -151,17 +151,34 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: the caller.
-    unsafe { add_array::<R, TABLE, true>(vq, sg, num, data, ctx, call) }
+    unsafe { add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call) }
+}
+
+/// [`add_array`] for a table that has no place in a queue's own pool.
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_long_table<R: RingKind>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    // SAFETY: the caller.
+    unsafe { add_array::<R, true, true, true>(vq, sg, num, data, ctx, call) }
 }
 
 /// Adds a list whose entries follow one another; any other goes to
-/// [`add_any_list`].
+/// [`add_any_list`], at last. `HEAP`: in a table that is allocated, if it has to be.
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, the list is live, and the caller of the
 /// exported function serialises.
 #[inline(always)]
-unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
+unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -190,7 +207,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
         // functions are called, which may call us.
         let driver = unsafe { queue.driver() };
         let result = if TABLE {
-            driver.add_indirect::<_, false>(common, &request)
+            driver.add_indirect::<_, HEAP>(common, &request)
         } else {
             driver.add_run::<_, LONG>(common, &request)
         };
@@ -200,7 +217,13 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
         }
     }
     // SAFETY: the caller.
-    unsafe { add_any_list::<R>(vq, sg, num, data, ctx, call) }
+    unsafe {
+        if TABLE && !HEAP {
+            add_long_table::<R>(vq, sg, num, data, ctx, call)
+        } else {
+            add_any_list::<R>(vq, sg, num, data, ctx, call)
+        }
+    }
 }
 
 /// Adds several lists.

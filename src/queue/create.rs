@@ -2,7 +2,6 @@
 //! Making and deleting queues.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_uint};
 use core::fmt::{self, Display};
@@ -10,7 +9,9 @@ use core::sync::atomic::AtomicBool;
 
 use super::debug::{self, Checks};
 use super::memory::Refusal;
-use super::{Config, Handle, Head, LACKS_TABLES, MemorySource, Queue, RingKind, functions, ops};
+use super::{
+    Config, Handle, Head, LACKS_TABLES, MemorySource, Queue, RingKind, functions, ops, try_box,
+};
 use crate::abi::{
     DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
 };
@@ -145,8 +146,6 @@ unsafe fn make<R: RingKind>(
     let (size, lacks_tables) = (ground.memory.size(), ground.lacks_tables);
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
     let slots = DescStates::new(size).ok_or(out_of_memory)?;
-    let mut room = Vec::new();
-    room.try_reserve_exact(1).map_err(|_| out_of_memory)?;
 
     let common = Common::new(
         ground.memory,
@@ -160,7 +159,7 @@ unsafe fn make<R: RingKind>(
     let mut driver = R::new(slots);
     driver.start(&common, args.callback.is_some());
 
-    room.push(Queue {
+    let queue = try_box(Queue {
         head: Head {
             public: virtqueue {
                 list: list_head::UNLINKED,
@@ -198,8 +197,7 @@ unsafe fn make<R: RingKind>(
             vring: ground.vring,
         }),
     });
-    let queue: *mut [Queue<R>] = Box::into_raw(room.into_boxed_slice());
-    let queue = Handle::<R>(queue.cast());
+    let queue = Handle::<R>(Box::into_raw(queue.ok_or(out_of_memory)?));
     if lacks_tables {
         queue.complain(args.function, format_args!("{}", Text(LACKS_TABLES)));
     }
@@ -219,7 +217,6 @@ pub unsafe fn delete<R: RingKind>(vq: *mut virtqueue) {
             device.remove(vq);
         }
     }
-    // SAFETY: `make` let go of it as a boxed slice of one; the caller gives
-    // the queue up.
-    drop(unsafe { Box::from_raw(core::ptr::slice_from_raw_parts_mut(queue.0, 1)) });
+    // SAFETY: `make` let go of the box; the caller gives the queue up.
+    drop(unsafe { Box::from_raw(queue.0) });
 }

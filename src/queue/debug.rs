@@ -9,13 +9,13 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
-use core::ptr::{null_mut, slice_from_raw_parts_mut};
+use core::ptr::null_mut;
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed,
 };
 
 use super::add::MAX_COUNTED;
-use super::{Head, Ops, complain, complain_broken};
+use super::{Head, Ops, complain, complain_broken, try_box};
 use crate::abi::{SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::platform::{self, Text};
 use ring::{Elements, MAX_SIZE, Unmapped, UsedElement};
@@ -65,21 +65,21 @@ pub fn wanted() -> bool {
 #[cold]
 pub unsafe fn install(vq: *mut virtqueue) -> bool {
     let check_len = platform::check_len();
-    let mut room = Vec::new();
     let mut writable = Vec::new();
     let ids = if check_len { MAX_SIZE as usize } else { 0 };
-    if room.try_reserve_exact(1).is_err() || writable.try_reserve_exact(ids).is_err() {
+    if writable.try_reserve_exact(ids).is_err() {
         return false;
     }
     writable.resize_with(ids, AtomicU32::default);
     let head: *mut Head = vq.cast();
     // SAFETY: the caller; a queue is a `Head`.
     let ops = unsafe { &mut (*head).ops };
+    let mut base_ops = *ops;
     if check_len {
-        ops.get_buf_ctx = ops.get_buf_checked;
+        base_ops.get_buf_ctx = ops.get_buf_checked;
     }
-    room.push(Checks {
-        base_ops: UnsafeCell::new(*ops),
+    let Some(checks) = try_box(Checks {
+        base_ops: UnsafeCell::new(base_ops),
         thread: AtomicUsize::new(0),
         function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
         waiting_since: AtomicU64::new(0),
@@ -87,11 +87,12 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
         detached: AtomicBool::new(false),
         debug: platform::debug(),
         writable: writable.into_boxed_slice(),
-    });
+    }) else {
+        return false;
+    };
     replace_ops(ops);
-    let checks: *mut [Checks] = Box::into_raw(room.into_boxed_slice());
     // SAFETY: as above.
-    unsafe { (*head).checks = checks.cast() };
+    unsafe { (*head).checks = Box::into_raw(checks) };
     true
 }
 
@@ -480,12 +481,12 @@ unsafe fn kick(vq: *mut virtqueue) -> bool {
 }
 
 unsafe fn delete(vq: *mut virtqueue) {
-    // SAFETY: a live queue that is watched, from `ops`. The checks is its own,
-    // which `over` let go of as a boxed slice of one.
+    // SAFETY: a live queue that is watched, from `ops`. The checks are its own:
+    // `install` let go of the box.
     unsafe {
         let checks = (*vq.cast::<Head>()).checks;
         drop((*checks).enter(vq, &"vring_del_virtqueue"));
         ((*(*checks).base_ops()).delete)(vq);
-        drop(Box::from_raw(slice_from_raw_parts_mut(checks, 1)));
+        drop(Box::from_raw(checks));
     }
 }

@@ -187,6 +187,10 @@ pub trait RingKind: Ring<Memory: Memory<Table = Table>> + 'static {
     /// Has `virtqueue_get_vring` an answer?
     const HAS_VRING: bool;
 
+    /// May it become smaller while there is not enough memory? (C reduces no
+    /// packed ring.)
+    const MAY_SHRINK: bool;
+
     /// C's error when an element can't be mapped.
     const UNMAPPED: c_int;
 
@@ -202,18 +206,30 @@ pub trait RingKind: Ring<Memory: Memory<Table = Table>> + 'static {
         indirect: bool,
     ) -> Result<RingMemory<Self::Memory>, Refusal>;
 
-    /// The same, halving the size until there is enough memory if
-    /// `may_reduce`.
+    /// The same, halving the size until there is enough memory if `may_reduce` and
+    /// [`Self::MAY_SHRINK`].
     ///
     /// # Safety
     /// As for [`Self::allocate`].
     unsafe fn allocate_reducing(
         place: MemorySource,
-        num: u32,
+        mut num: u32,
         align: usize,
         indirect: bool,
         may_reduce: bool,
-    ) -> Result<RingMemory<Self::Memory>, Refusal>;
+    ) -> Result<RingMemory<Self::Memory>, Refusal> {
+        loop {
+            // SAFETY: the caller.
+            match unsafe { Self::allocate(place, num, align, indirect) } {
+                Err(Refusal::NoMemory(_) | Refusal::Lent(..))
+                    if Self::MAY_SHRINK && may_reduce && num > 1 =>
+                {
+                    num /= 2;
+                }
+                result => return result,
+            }
+        }
+    }
 }
 
 /// The size of a ring, if it can be one.
@@ -226,6 +242,7 @@ fn checked_size(num: u32) -> Result<u16, Refusal> {
 
 impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
     const HAS_VRING: bool = true;
+    const MAY_SHRINK: bool = true;
     const UNMAPPED: c_int = -libc::ENOMEM;
 
     unsafe fn allocate(
@@ -286,22 +303,6 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
             lacks_tables,
         })
     }
-
-    unsafe fn allocate_reducing(
-        place: MemorySource,
-        mut num: u32,
-        align: usize,
-        indirect: bool,
-        may_reduce: bool,
-    ) -> Result<RingMemory<Self::Memory>, Refusal> {
-        loop {
-            // SAFETY: the caller.
-            match unsafe { Self::allocate(place, num, align, indirect) } {
-                Err(Refusal::NoMemory(_) | Refusal::Lent(..)) if may_reduce && num > 1 => num /= 2,
-                result => return result,
-            }
-        }
-    }
 }
 
 /// The areas of a split ring, if they are aligned as the specification wants
@@ -355,6 +356,7 @@ pub fn lent_size(num: u32, align: usize, packed: bool, table_entries: u32) -> Op
 
 impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
     const HAS_VRING: bool = false;
+    const MAY_SHRINK: bool = false;
     const UNMAPPED: c_int = -libc::EIO;
 
     unsafe fn allocate(
@@ -398,17 +400,5 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
             },
             lacks_tables,
         })
-    }
-
-    /// C reduces no packed ring.
-    unsafe fn allocate_reducing(
-        place: MemorySource,
-        num: u32,
-        align: usize,
-        indirect: bool,
-        _may_reduce: bool,
-    ) -> Result<RingMemory<Self::Memory>, Refusal> {
-        // SAFETY: the caller.
-        unsafe { Self::allocate(place, num, align, indirect) }
     }
 }

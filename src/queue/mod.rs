@@ -15,6 +15,8 @@ mod memory;
 mod poll;
 mod reset;
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
@@ -154,6 +156,16 @@ struct Config {
 pub unsafe fn ops(vq: *const virtqueue) -> *const Ops {
     // SAFETY: the caller's queue is a `Head`.
     unsafe { &raw const (*vq.cast::<Head>()).ops }
+}
+
+/// A box; None when there is no memory.
+fn try_box<T>(value: T) -> Option<Box<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(1).ok()?;
+    room.push(value);
+    let one: *mut [T] = Box::into_raw(room.into_boxed_slice());
+    // SAFETY: a boxed slice of one value has the layout of that value.
+    Some(unsafe { Box::from_raw(one.cast()) })
 }
 
 /// A queue of a known kind.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the driver knows of each descriptor: which are free, in which order,
-//! and what is in flight under an id.
+//! The driver's records of each descriptor: which are free, in which order,
+//! and which buffer is in flight under an id.
 //!
-//! Everything that the end of a buffer's life needs is kept here, where the
-//! device can't reach it. The free list is C's, so that ids come in C's order:
-//! a stack of chains, each taken from the top and put back as a whole.
+//! Everything that is needed when a buffer is returned is kept here, where the
+//! device can't reach it. The free list works as in C, so that ids are handed out
+//! in the same order: it is a stack of chains, each of which is taken from the
+//! top and put back as a whole.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,35 +14,35 @@ use core::mem;
 
 use super::{BadId, Data, Id};
 
-/// One id. Most buffers are plain: one id, no table of their own, no context.
-/// Free slots are plain, too, so that a plain buffer has nothing to write here
-/// but its data.
+/// The record of one id. Most buffers are simple: they have one id, no allocated
+/// table and no context. Free slots look the same, so that adding a simple buffer
+/// only has to write its data here.
 struct Slot {
     /// Set while a buffer is in flight under this id.
     data: Option<Data>,
     /// The next free id, or the next of the chain.
     next: u16,
-    /// The last id of the chain, and [`HAS_EXTRA`]; plain: this id.
+    /// The last id of the chain, and [`HAS_EXTRA`]. This id in a simple buffer.
     last: u32,
-    /// How many ids the chain has; plain: 1.
+    /// How many ids the chain has. 1 in a simple buffer.
     count: u16,
 }
 
-/// In `last`: there is something in `extras` for this id.
+/// Flag in `last`: there is an entry in `extras` for this id.
 const HAS_EXTRA: u32 = 1 << 31;
 
-/// What few buffers have.
+/// What only few buffers have: a context, or an allocated table.
 pub struct Extra<T> {
     /// The driver's context, on queues without indirect descriptors.
     pub ctx: *mut c_void,
-    /// Memory of an indirect table that has to be given back.
+    /// The memory of an indirect table that must be freed.
     pub table: Option<T>,
 }
 
 /// A chain of ids for a buffer.
 #[derive(Clone, Copy)]
 pub struct Chain {
-    /// First id, the buffer's.
+    /// First id, which is the buffer's.
     pub head: Id,
     /// Last id.
     pub last: Id,
@@ -49,19 +50,20 @@ pub struct Chain {
     pub count: u32,
     /// The id after the last in the free list.
     pub after: Id,
-    /// How many ids are free without these.
+    /// How many ids are free once these are taken.
     pub num_free: u32,
 }
 
-/// What was in flight under an id: the driver's data, how many ids are free
-/// now, and how many of them the buffer had. (Single ids, the most frequent, are
-/// a case of their own, so that all code for them is, too.)
+/// A buffer that was in flight under an id: the driver's data, how many ids are
+/// free now, and how many ids the buffer had. Buffers with a single id, the most
+/// frequent, have their own variant, so that the compiler makes a separate fast path
+/// for them.
 pub enum Released {
-    /// One id, and nothing more.
+    /// One id, no context and no allocated table.
     Single(Data, u32),
-    /// Several.
+    /// Several ids.
     Chain(Data, u32, u16),
-    /// A context or a table, too: [`DescStates::take_extra`] has it.
+    /// Also a context or a table, which [`DescStates::take_extra`] returns.
     WithExtra(Data, u32, u16),
 }
 
@@ -105,7 +107,7 @@ impl Walk<'_> {
 pub struct DescStates<T> {
     slots: Box<[Slot]>,
     num_free: u32,
-    /// Top of the free list; stale while nothing is free.
+    /// Top of the free list; meaningless while nothing is free.
     free_head: Id,
     extras: Box<[Extra<T>]>,
 }
@@ -119,12 +121,12 @@ fn table<E>(size: u16, entry: impl FnMut(u16) -> E) -> Option<Box<[E]>> {
 }
 
 impl<T> DescStates<T> {
-    /// `size` free descriptors, 0 on top. None when there is no memory.
+    /// `size` free descriptors, number 0 on top. None if out of memory.
     pub fn new(size: u16) -> Option<Self> {
         let slot = |id: u16| Slot {
             data: None,
-            // The last one's is never followed; C leaves 0 there, and a split
-            // descriptor shows it.
+            // The last descriptor's `next` is never followed. C leaves 0 there,
+            // which is visible in a split descriptor.
             next: if id + 1 < size { id + 1 } else { 0 },
             last: id.into(),
             count: 1,
@@ -156,8 +158,8 @@ impl<T> DescStates<T> {
         self.free_head
     }
 
-    /// How many are free without `count` of them; None if that is too many, or
-    /// none at all.
+    /// How many are free once `count` of them are taken. None if `count` is 0 or more
+    /// than are free.
     #[inline(always)]
     pub fn free_without(&self, count: u32) -> Option<u32> {
         if count == 0 {
@@ -166,7 +168,7 @@ impl<T> DescStates<T> {
         self.num_free.checked_sub(count)
     }
 
-    /// Notes what few buffers have, for the one in flight under `id`.
+    /// Records the context and the table, if any, of the buffer in flight under `id`.
     #[inline(always)]
     pub fn add_extra(&mut self, id: Id, ctx: *mut c_void, table: Option<T>) {
         if table.is_none() && ctx.is_null() {
@@ -176,7 +178,7 @@ impl<T> DescStates<T> {
         if let (Some(slot), Some(extra)) = (self.slots.get_mut(i), self.extras.get_mut(i)) {
             slot.last |= HAS_EXTRA;
             extra.ctx = ctx;
-            // (A buffer that came back has left no table here.)
+            // An earlier buffer's table was taken out when that buffer was returned.
             if table.is_some() {
                 extra.table = table;
             }
@@ -227,7 +229,7 @@ impl<T> DescStates<T> {
         })
     }
 
-    /// What a released buffer that was special had.
+    /// The context and table of a buffer released as [`Released::WithExtra`].
     pub fn take_extra(&mut self, id: Id) -> Option<Extra<T>> {
         let extra = self.extras.get_mut(id as usize)?;
         Some(Extra {

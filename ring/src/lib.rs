@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The virtqueue (virtio 1.3, 2.6 to 2.8), driver side, in safe code.
 //!
-//! A queue has two halves. [`Common`] is what several threads may look at:
-//! the ring's memory, the used position, whether the queue is broken.
-//! [`Split`] and [`Packed`] are the driver's own: only one thread at a time
-//! has them (the caller locks, as in the kernel), and nothing in them was ever
-//! read from memory that the device can write.
+//! A queue has two halves. [`Common`] is shared between threads: the ring's
+//! memory, the used position, whether the queue is broken. [`Split`] and
+//! [`Packed`] are private to the driver: only one thread at a time uses them
+//! (the caller locks, as in the kernel), and nothing in them was ever read from
+//! memory that the device can write.
 //!
-//! The ring knows its memory through [`memory`]'s traits only, so that a model
-//! checker can put its own underneath.
+//! The ring accesses its memory only through the traits in [`memory`], so that
+//! a model checker can substitute its own memory.
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -53,8 +53,8 @@ mod flag {
 /// What the driver gave with a buffer, and gets back with it.
 pub type Data = NonNull<c_void>;
 
-/// The number of a descriptor, or of a buffer in flight: in the ring 16 bits, or 32
-/// in a split ring's used element. One that a device wrote is not checked.
+/// The number of a descriptor, or of a buffer in flight. It has 16 bits in the ring,
+/// but 32 in a split ring's used element. A value that the device wrote is unchecked.
 pub type Id = u32;
 
 /// One element of a buffer.
@@ -64,7 +64,7 @@ pub struct Element {
     pub address: u64,
     /// Length in bytes.
     pub length: u32,
-    /// Device-writable, else device-readable.
+    /// True if the device writes the element, false if it reads it.
     pub device_writes: bool,
 }
 
@@ -73,7 +73,7 @@ impl Element {
         if self.device_writes { flag::WRITE } else { 0 }
     }
 
-    /// Its descriptor, with further flags and the layout's own field.
+    /// The element's descriptor, with additional flags and the layout-specific field.
     #[inline(always)]
     fn chained(self, flags: u16, tag: u16) -> Descriptor {
         Descriptor {
@@ -85,16 +85,16 @@ impl Element {
     }
 }
 
-/// An element could not be mapped for the device. No C program can make that
-/// happen, as addresses are mapped to themselves; a mapping that can fail finds
-/// its way prepared, and tested.
+/// An element could not be mapped for the device. This is unreachable from C,
+/// because every address is mapped to itself. The error path exists, and is tested,
+/// for a platform whose mapping can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unmapped;
 
 /// The elements of a buffer.
 pub trait Elements {
-    /// Shows `write` each element in order, and whether more follow. Stops at the
-    /// first error, which is the mapping's or `write`'s own.
+    /// Passes each element to `write`, in order, together with whether more follow.
+    /// Stops at the first error, either of the mapping or of `write`.
     fn each<E: From<Unmapped>>(
         &self,
         write: impl FnMut(Element, bool) -> Result<(), E>,
@@ -122,11 +122,11 @@ impl<I: ExactSizeIterator<Item = Result<Element, Unmapped>> + Clone> Elements fo
 pub struct Request<E> {
     /// The elements, device-readable ones first.
     pub elements: E,
-    /// How many there are: exactly so many, at least one.
+    /// The exact number of elements, at least one.
     pub entries: u32,
-    /// Handed back by [`Ring::get_buf`].
+    /// Returned by [`Ring::get_buf`].
     pub data: Data,
-    /// Handed back, too, on queues without indirect descriptors.
+    /// Also returned, on queues without indirect descriptors.
     pub ctx: *mut c_void,
 }
 
@@ -146,7 +146,7 @@ pub enum AddError {
 }
 
 impl AddError {
-    /// [`Self::Bug`], for what cannot be: a debug build stops here.
+    /// [`Self::Bug`], for branches that should be unreachable. A debug build panics.
     #[cold]
     fn bug() -> Self {
         debug_assert!(false, "the records of free descriptors are wrong");
@@ -169,30 +169,32 @@ impl From<TableError> for AddError {
     }
 }
 
-/// What an add that went well leaves.
+/// The result of a successful add.
 pub struct Added {
     /// Free descriptors.
     pub num_free: u32,
-    /// Split: were 2^16 - 1 buffers added since the last `kick_prepare`? After
-    /// one more, the device's event could not be told from all of them.
+    /// Split: have 2^16 - 1 buffers been added since the last `kick_prepare`? One
+    /// more would wrap the 16-bit index around, and the test whether it passed the
+    /// device's event would give a wrong answer.
     pub unannounced_full: bool,
 }
 
 /// A used entry, as the device wrote it.
 #[derive(Clone, Copy)]
 pub struct UsedElement {
-    /// The used position that it is at.
+    /// The entry's used position.
     pub at: u64,
-    /// Under which id the buffer is said to be in flight; not checked.
+    /// The id of the buffer, as the device claims; unchecked.
     pub id: Id,
-    /// Bytes that the device says it wrote; not checked.
+    /// The number of bytes written, as the device claims; unchecked.
     pub length: u32,
     /// The packed descriptor's flags; split: WRITE.
     flags: u16,
 }
 
 impl UsedElement {
-    /// Is the length reserved, to be ignored (2.8.5)? Packed, without the WRITE flag.
+    /// Is the length reserved, and must be ignored (2.8.5)? It is in a packed
+    /// descriptor without the WRITE flag.
     pub fn length_is_reserved(&self) -> bool {
         self.flags & flag::WRITE == 0
     }
@@ -201,28 +203,29 @@ impl UsedElement {
 /// What is wrong with the id of a used entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadId {
-    /// It is no id of this ring.
+    /// The id is not below the size of the ring.
     OutOfRange,
-    /// No buffer is in flight under it.
+    /// No buffer is in flight under the id.
     NotAHead,
 }
 
-/// What both halves of a queue, and all threads, share.
+/// The half of a queue that all threads share.
 pub struct Common<M: Memory> {
     memory: M,
     used: Position<M::Number>,
-    /// How far the driver has come with making buffers available: a running
-    /// number like the used position, whose low 16 bits a notification carries.
-    /// The driver's own, but read on any thread ([`Self::next_offset`]).
+    /// The position of the next buffer to be made available: a running number
+    /// like the used position, whose low 16 bits a notification carries. Only the
+    /// driver writes it, but any thread may read it ([`Self::next_offset`]).
     available: M::Number,
     broken: M::Flag,
-    /// With event index: an interrupt came for the event that is published,
-    /// so that the device won't send another before a new one is.
+    /// With event index: the interrupt for the published event has arrived, so
+    /// the device sends no other until a new event is published.
     event_triggered: M::Flag,
     wrap_counters: M::Flag,
     /// Are interrupts unwanted?
     no_interrupt: M::Flag,
-    /// Was anything added of which neither position nor slots tell any more?
+    /// Set when the evidence that a buffer was ever added is removed from the used
+    /// position and the descriptor states, by a reset or a detached buffer.
     ever_added: M::Flag,
     event_idx: bool,
     indirect: bool,
@@ -256,17 +259,17 @@ impl<M: Memory> Common<M> {
         self.indirect
     }
 
-    /// Has the queue given up on the device?
+    /// Is the queue broken, that is, has it given up on the device?
     pub fn is_broken(&self) -> bool {
         self.broken.get()
     }
 
-    /// Breaks or mends the queue.
+    /// Marks the queue as broken, or as working again.
     pub fn set_broken(&self, broken: bool) {
         self.broken.set(broken);
     }
 
-    /// Breaks the queue over a used entry that cannot be true.
+    /// Breaks the queue because of an invalid used entry.
     #[inline(always)]
     fn broken_by(&self, cause: BadId) -> BadId {
         self.set_broken(true);
@@ -278,91 +281,90 @@ impl<M: Memory> Common<M> {
         self.wrap_counters.get()
     }
 
-    /// From now on, wraps are counted in the 32-bit poll token.
+    /// Counts wraps in the 32-bit poll token from now on.
     pub fn use_wrap_counters(&self) {
         self.wrap_counters.set(true);
     }
 
-    /// Notes that the device has interrupted.
+    /// Records that the device has interrupted.
     pub fn interrupted(&self) {
         if self.event_idx {
             self.event_triggered.set(true);
         }
     }
 
-    /// A new event is about to be published: interrupts may come again.
+    /// Allows interrupts again, because a new event is about to be published.
     fn rearm(&self) {
         if self.event_triggered.get() {
             self.event_triggered.set(false);
         }
     }
 
-    /// What a notification carries: where the driver will write next
-    /// (virtio 1.3, 2.9). From any thread.
+    /// The offset that a notification carries: where the driver will write next
+    /// (virtio 1.3, 2.9). Any thread may call this.
     pub fn next_offset(&self) -> u16 {
         self.available.get_own() as u16
     }
 
-    /// Full barrier between what was just written and what the device says to
-    /// it.
+    /// Full barrier between earlier writes and later reads of the device's answer.
     pub fn full_barrier(&self) {
         self.memory.full_barrier();
     }
 }
 
-/// The steps that both rings have: one vocabulary, static dispatch.
+/// The operations that both ring layouts implement, with static dispatch.
 ///
-/// `common` is the other half of the same queue, always.
+/// `common` must always be the other half of the same queue.
 pub trait Ring: Sized {
-    /// How this ring sees its memory.
+    /// The memory of this ring.
     type Memory: Memory;
 
-    /// The used position of a queue that was just made.
+    /// The used position of a new queue.
     const START: u64;
 
-    /// Does a full ring force a notification? (C's split ring only.)
+    /// Does a full ring force a notification? (In C, only the split ring does.)
     const FORCES_NOTIFY: bool;
 
-    /// How many entries an indirect table may have.
+    /// The maximum number of entries in an indirect table.
     const MAX_TABLE: u32;
 
-    /// Is an element that can't be mapped for a table tried again for a chain?
-    /// (C's packed ring does.)
+    /// If an element of a table can't be mapped, is the buffer tried again as a
+    /// chain? (In C, only the packed ring does this.)
     const RETRIES_UNMAPPED: bool;
 
-    /// A ring that is empty, over `slots` and as many descriptors.
+    /// An empty ring whose descriptors are tracked in `slots`.
     fn new(slots: DescStates<<Self::Memory as Memory>::Table>) -> Self;
 
-    /// Sets the driver's state and the ring's memory up for a queue that was
-    /// just made. `callback`: does the driver want interrupts at first?
+    /// Initialises the driver's state and the ring's memory for a new queue.
+    /// `callback`: does the driver want interrupts from the start?
     fn start(&mut self, common: &Common<Self::Memory>, callback: bool);
 
-    /// The descriptors.
+    /// The states of the descriptors.
     fn states(&self) -> &DescStates<<Self::Memory as Memory>::Table>;
 
-    /// Other descriptors, all free.
+    /// Replaces the descriptor states by others, all free.
     fn replace_states(&mut self, slots: DescStates<<Self::Memory as Memory>::Table>);
 
-    /// Clears the ring's memory as the reset of a queue wants it (2.6.1).
+    /// Clears the ring's memory, as a queue reset requires (2.6.1).
     fn clear(common: &Common<Self::Memory>);
 
-    /// Starts anew after the device has reset the queue, nothing being in
-    /// flight. The used position goes to its start, in a lap of which no poll
-    /// token is about.
+    /// Restarts the ring after the device has reset the queue. No buffer may be in
+    /// flight. The used position returns to its start, in a lap for which no poll
+    /// token was ever handed out.
     fn restart(&mut self, common: &Common<Self::Memory>, callback: bool) {
         if common.used.has_moved() {
             common.ever_added.set(true);
         }
         common.event_triggered.set(false);
-        // The position first: a poller that already sees the cleared ring must
-        // not see the old position after it, and go to sleep.
+        // The position is written first: a poller that has seen the cleared ring
+        // must not then read the old position, because it would go to sleep.
         common.used.restart(Self::START);
         common.memory.write_barrier();
         Self::clear(common);
         self.start(common, callback);
     }
 
-    /// The same on other memory, of the same or another size.
+    /// Like [`Self::restart`], but on new memory, of the same or another size.
     fn replace(
         &mut self,
         common: &mut Common<Self::Memory>,
@@ -375,8 +377,9 @@ pub trait Ring: Sized {
         self.restart(common, callback);
     }
 
-    /// Makes a buffer available; the device is not told. Of several elements on a
-    /// queue with indirect descriptors, a table is tried first.
+    /// Makes a buffer available, without notifying the device. On a queue with
+    /// indirect descriptors, a buffer of several elements goes into a table if
+    /// possible.
     #[inline(always)]
     fn add<E: Elements>(
         &mut self,
@@ -390,7 +393,7 @@ pub trait Ring: Sized {
         }
     }
 
-    /// The same, with a table if it can be had.
+    /// Like [`Self::add`], with a table unless none can be allocated.
     #[inline(always)]
     fn add_with_table<E: Elements>(
         &mut self,
@@ -406,7 +409,7 @@ pub trait Ring: Sized {
         }
     }
 
-    /// The same, where a table was not to be had.
+    /// Like [`Self::add`], after no table could be allocated.
     #[cold]
     #[inline(never)]
     fn add_without_table<E: Elements>(
@@ -417,31 +420,32 @@ pub trait Ring: Sized {
         self.add_direct(common, request)
     }
 
-    /// The same, with the elements in a table and the table in one descriptor.
-    /// Without `HEAP` only where that takes no allocation.
+    /// Like [`Self::add`], with the elements in a table and the table in one
+    /// descriptor. Without `HEAP`, fails if the table would have to be allocated.
     fn add_indirect<E: Elements, const HEAP: bool>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// The same, with the elements in a chain of descriptors.
+    /// Like [`Self::add`], with the elements in a chain of descriptors.
     fn add_direct<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// The same in a faster way, which may refuse with any error where
-    /// [`Self::add_direct`] would not: a packed ring's chain around the end. `LONG`:
-    /// the compiler does not know how many elements there are.
+    /// A faster [`Self::add_direct`]. It may fail, with any error, where
+    /// [`Self::add_direct`] succeeds: a packed ring refuses a chain that wraps around
+    /// the end of the ring. `LONG`: the number of elements is not known at compile
+    /// time.
     fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// Free descriptors.
+    /// The number of free descriptors.
     fn num_free(&self) -> u32 {
         self.states().num_free()
     }
@@ -452,22 +456,24 @@ pub trait Ring: Sized {
         common.ever_added.get() || common.used.has_moved() || slots.num_free() != slots.size()
     }
 
-    /// Must the device be notified of what was added since last asked?
+    /// Must the device be notified of the buffers added since the last call?
     fn kick_prepare(&mut self, common: &Common<Self::Memory>) -> bool;
 
-    /// What the device says it has used next, if it says so, on a queue that is
-    /// not broken. Read once: what is decided is decided on this.
+    /// The next used entry, as the device wrote it; None if there is none or the
+    /// queue is broken. The entry is read only once, and every later decision is
+    /// based on this copy.
     fn next_used(&self, common: &Common<Self::Memory>) -> Option<UsedElement>;
 
-    /// Takes that buffer; breaks the queue if there is none.
+    /// Takes the buffer of a used entry. Breaks the queue if no such buffer is in
+    /// flight.
     fn take(
         &mut self,
         common: &Common<Self::Memory>,
         used: &UsedElement,
     ) -> Result<Released, BadId>;
 
-    /// Takes the next used buffer: under which id it was in flight, and what was.
-    /// `accept` is shown the used entry first; if it says no, nothing is taken.
+    /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
+    /// used entry first; if it returns false, nothing is taken.
     #[inline(always)]
     fn get_buf(
         &mut self,
@@ -481,38 +487,38 @@ pub trait Ring: Sized {
         Some((used.id, self.take(common, &used)))
     }
 
-    /// What a buffer that came back `special` had.
+    /// The context and table of a buffer returned as [`Released::WithExtra`].
     fn take_extra(&mut self, id: Id) -> Option<Extra<<Self::Memory as Memory>::Table>>;
 
-    /// Asks the device not to interrupt; a hint. On any thread: drivers call it
-    /// from the interrupt, without the lock.
+    /// Asks the device not to interrupt, as a hint. Any thread may call this:
+    /// drivers call it from the interrupt, without the lock.
     fn disable_cb(common: &Common<Self::Memory>);
 
-    /// Asks the device to interrupt at the next used buffer. To be followed by
-    /// a full barrier and a look at the ring.
+    /// Asks the device to interrupt at the next used buffer. The caller must then
+    /// pass a full barrier and check the ring.
     fn enable_cb_prepare(&mut self, common: &Common<Self::Memory>);
 
-    /// Asks the device to interrupt when 3/4 of what is in flight is used.
-    /// False if there is something to do already.
+    /// Asks the device to interrupt when it has used 3/4 of the buffers in flight.
+    /// False if that is already the case.
     fn enable_cb_delayed(&mut self, common: &Common<Self::Memory>) -> bool;
 
-    /// Takes back a buffer of a stopped device's, the lowest id first: that id
+    /// Takes a buffer back from a stopped device, the lowest id first. Returns the id
     /// and the buffer.
     fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<(Id, Released)>;
 
-    /// Is the buffer at used position `at` used?
+    /// Has the device used the buffer at used position `at`?
     fn is_used_at(common: &Common<Self::Memory>, at: u64) -> bool;
 
-    /// Is there a used buffer that get_buf has not taken?
-    /// Also true if get_buf took one while this looked, since the next may be waiting.
+    /// Is there a used buffer that get_buf has not taken? Also true if get_buf took
+    /// one during this call, because another may be waiting.
     fn more_used(common: &Common<Self::Memory>) -> bool {
         Self::poll_position(common, |_| true)
     }
 
-    /// The 32-bit poll token for a used position (see [`position`]).
+    /// The 32-bit poll token for a used position (see `position.rs`).
     fn token(common: &Common<Self::Memory>, at: u64) -> u32;
 
-    /// The 32-bit poll token for the present.
+    /// The 32-bit poll token for the current used position.
     fn token_now(common: &Common<Self::Memory>) -> u32 {
         let at = common.used.get_own();
         if common.wrap_counters() {
@@ -522,43 +528,44 @@ pub trait Ring: Sized {
         }
     }
 
-    /// The 64-bit poll token for the present: the used position itself.
+    /// The 64-bit poll token, which is the current used position itself.
     fn token64_now(common: &Common<Self::Memory>) -> u64 {
         common.used.get_own()
     }
 
-    /// C's answer to a poll token while wraps are not counted: its upper half
-    /// is not looked at.
+    /// Answers a poll token as C does, while wraps are not counted: the upper half
+    /// of the token is ignored.
     fn poll_uncounted(common: &Common<Self::Memory>, token: u16) -> bool;
 
     /// Is there a used buffer that the holder of a token has not seen?
-    /// `seen` tells from a position whether it is the token's.
+    /// `seen` tells whether a position is the one that the token stands for.
     ///
-    /// The position is read on both sides of the ring: on a ring of one the
-    /// drainer may take a buffer and add the next between the two, and the
-    /// ring alone would say that nothing has happened.
+    /// The position is read before and after the ring. On a ring of size 1, the
+    /// thread that drains may take a buffer and add the next one after the first
+    /// read of the position, and the ring alone would then show no change.
     ///
-    /// Why false is true, whatever runs beside this. Let p be the token's
-    /// position. The poll passes a full barrier P first. Suppose that the
-    /// device had used p before P: it passed the full barrier D that it needs
-    /// before it looks at the event (2.7.7, 2.8.10), and D came before P. Then
-    /// the ring as read shows that use, or a later write to the same place.
-    /// What hides the use comes after a take: the flags of the next buffers'
-    /// descriptors, of a chain's, too, or the used index, after a write
-    /// barrier, which follows the store of a later position (in
-    /// [`Self::restart`], too). The read barrier here pairs with
-    /// it: the second look finds a position beyond p, and the answer is true.
+    /// Why the answer false can be trusted, whatever runs concurrently. Let p be
+    /// the token's position. The poll first passes a full barrier P. Suppose that
+    /// the device used p before P, that is: it passed the full barrier D, which it
+    /// needs before it reads the event (2.7.7, 2.8.10), and D came before P. Then
+    /// the ring as read shows that use, or a later write to the same location.
+    /// A write that hides the use can only happen after p was taken: it writes the
+    /// flags of the next buffers' descriptors, including those of a chain, or the
+    /// used index. It comes after a write barrier, which follows the store of a
+    /// later position (also in [`Self::restart`]). The read barrier here pairs with
+    /// that write barrier, so the second read finds a position beyond p, and the
+    /// answer is true.
     ///
-    /// So false puts P before D. The event for p was written before the token
-    /// was handed out, and that happens before P on whatever thread; the device
-    /// looks at the event after D, and interrupts. Who sleeps is woken.
+    /// The answer false therefore implies that P came before D. The event for p was
+    /// written before the token was handed out, which happens before P on any
+    /// thread. The device reads the event after D, and interrupts, so a driver that
+    /// went to sleep is woken.
     ///
-    /// Position and laps are one atomic: there is no pair to be torn. Where the
-    /// areas are written by 16 bits and read by 32 (the packed ring's events),
-    /// each half obeys its own coherence and the barriers order accesses of any
-    /// size, so the argument holds half by half; what we store there we never
-    /// load. `tests/model.rs` tries all of this, the halves in any order
-    /// included.
+    /// Position and laps are one atomic, so a read cannot be torn. Where the driver
+    /// writes 16 bits and the device reads 32 (the packed ring's events), each half
+    /// obeys its own coherence, and the barriers order accesses of any size, so the
+    /// argument holds for each half. The driver never loads what it stores there.
+    /// `tests/model.rs` checks all of this, including the halves in either order.
     fn poll_position(common: &Common<Self::Memory>, seen: impl Fn(u64) -> bool) -> bool {
         let at = common.used.get();
         if !seen(at) || Self::is_used_at(common, at) {

@@ -1,28 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What a ring asks of the memory that it shares with the device, and with
+//! What a ring requires of the memory that it shares with the device, and with
 //! the other threads of its driver.
 //!
-//! All values are in the machine's byte order. Offsets and ids that a ring
-//! passes are those of a ring of [`Memory::size`] entries; an implementation
-//! must be sound for any other, too (it masks them).
+//! All values are in native byte order. A ring only passes offsets and ids that
+//! are valid for [`Memory::size`] entries, but an implementation must be sound
+//! for any other value, too (it masks them).
 
 use super::{Element, Elements, Id, Unmapped};
 
-/// A running number that one thread at a time writes and others read.
+/// A running number that is written by one thread at a time and read by any.
 pub trait Number {
     /// A number.
     fn new(value: u64) -> Self;
-    /// Reads it; what was written to the ring before it is seen, too.
+    /// Reads it, with acquire ordering: ring writes that came before the `set` are
+    /// visible, too.
     fn get(&self) -> u64;
     /// Reads it on the thread that writes it.
     fn get_own(&self) -> u64;
-    /// Writes it; what was written to the ring before is seen by who reads it.
+    /// Writes it, with release ordering: a thread that reads the new value with `get`
+    /// also sees earlier ring writes.
     fn set(&self, value: u64);
-    /// Writes it and orders nothing.
+    /// Writes it, without any ordering.
     fn set_relaxed(&self, value: u64);
 }
 
-/// A flag that any thread reads and writes. Orders nothing.
+/// A flag that any thread may read and write, without any ordering.
 pub trait Flag {
     /// A flag.
     fn new(value: bool) -> Self;
@@ -32,8 +34,8 @@ pub trait Flag {
     fn set(&self, value: bool);
 }
 
-/// One descriptor, in the machine's byte order. `tag` is the field that the
-/// layouts have beside the flags: `next` in split, the buffer id in packed.
+/// One descriptor, in native byte order. `tag` is the field in which the layouts
+/// differ: `next` in a split ring, the buffer id in a packed one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Descriptor {
     /// Buffer address.
@@ -61,21 +63,21 @@ impl From<Unmapped> for TableError {
     }
 }
 
-/// An indirect table that was written.
+/// An indirect table that has been written.
 pub struct Placed<T> {
-    /// Where, as the device sees it.
+    /// The table's address, as the device sees it.
     pub address: u64,
-    /// Owner of the memory, if it has to be given back one day.
+    /// Owner of the memory, if it must be freed later.
     pub owned: Option<T>,
 }
 
-/// Memory of either ring.
+/// Memory of a ring of either layout.
 pub trait Memory {
     /// Owner of an indirect table's memory.
     type Table;
-    /// The used position's cell.
+    /// Type of the used position.
     type Number: Number;
-    /// The cell of a flag.
+    /// Type of a flag.
     type Flag: Flag;
 
     /// Queue size, 1 to [`super::MAX_SIZE`].
@@ -89,9 +91,10 @@ pub trait Memory {
     fn write_barrier(&self);
 
     /// Writes an indirect table of `entries` elements for the chain whose id is
-    /// `id`, as `descriptor` makes it of an element, its number from 0 on, and
-    /// whether there are more. Without `HEAP` only where that takes no allocation. A chain has at most one table at a time, and only the holder
-    /// of the driver's half places any.
+    /// `id`. `descriptor` makes a descriptor of an element, its number from 0 on, and
+    /// whether there are more. Without `HEAP`, fails if the table would have to be
+    /// allocated. A chain has at most one table at a time, and only the thread that
+    /// holds the driver's half writes tables.
     fn place_table<const HEAP: bool>(
         &self,
         id: Id,
@@ -109,8 +112,8 @@ pub trait SplitMemory: Memory {
     /// The descriptor area: [`Memory::size`] descriptors.
     fn descriptors(&self) -> &[Self::Descriptor];
 
-    /// The other two areas. One view for a whole operation: where they are is
-    /// then read once, not after each barrier.
+    /// A view of the other two areas. An operation takes it once, so that their
+    /// addresses are not read again after each barrier.
     fn rings(&self) -> impl SplitRings;
 }
 
@@ -148,13 +151,13 @@ pub trait SplitRings: Copy {
 
 /// One descriptor of a packed ring.
 pub trait PackedDescriptor {
-    /// Writes it but for its flags (`descriptor.flags` is not looked at).
+    /// Writes all of it except the flags (`descriptor.flags` is ignored).
     fn write(&self, descriptor: Descriptor);
     /// Writes its flags.
     fn write_flags(&self, flags: u16);
-    /// Reads its flags. Written by both sides.
+    /// Reads its flags, which both sides write.
     fn flags(&self) -> u16;
-    /// Reads what the device put into it: id and length.
+    /// Reads the id and length that the device wrote.
     fn used_element(&self) -> (u16, u32);
 }
 
@@ -167,12 +170,12 @@ pub trait PackedMemory: Memory {
     fn ring(&self) -> &[Self::Slot];
     /// Writes the driver event suppression structure's offset and wrap bit.
     fn write_driver_off_wrap(&self, off_wrap: u16);
-    /// The same, followed by a full barrier.
+    /// Like [`Self::write_driver_off_wrap`], followed by a full barrier.
     fn publish_driver_off_wrap(&self, off_wrap: u16);
     /// Writes the driver event suppression structure's flags.
     fn write_driver_flags(&self, flags: u16);
-    /// Reads the device event suppression structure in one go: offset and
-    /// wrap bit, flags. Written by the device.
+    /// Reads the device event suppression structure in one load: offset and wrap
+    /// bit, flags. Written by the device.
     fn device_event(&self) -> (u16, u16);
     /// Zeroes the ring and both event suppression structures.
     fn clear(&self);

@@ -9,28 +9,28 @@ use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
 use super::{AddError, Added, BadId, Common, Elements, Id, Request, Ring, UsedElement, flag};
 
-/// Descriptor flags that tell whose it is (2.8.1): available when they differ,
-/// used when both equal the used wrap counter.
+/// Descriptor flags that tell which side owns the descriptor (2.8.1). It is available
+/// when they differ, and used when both equal the used wrap counter.
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
 /// The driver's half of a packed ring.
 pub struct Packed<M: PackedMemory> {
     states: DescStates<M::Table>,
-    /// The lap of [`Common::available`]: where it ends, and the flags that make a
-    /// descriptor available in it.
+    /// Where the lap of [`Common::available`] ends, and the flags that make a
+    /// descriptor available in that lap.
     avail_lap_end: u64,
     avail_flags: u16,
-    /// Where `kick_prepare` last saw the next available descriptor; a lap less for
-    /// each lap since.
+    /// The index of the next available descriptor at the last `kick_prepare`, less
+    /// the ring's size for each wrap-around since.
     announced: u16,
-    /// The flags that make a descriptor used in the lap of the used position:
-    /// both or none.
+    /// The flags that mark a descriptor as used in the lap of the used position:
+    /// either both or none.
     used_flags: u16,
-    /// Where that lap ends, as [`packed_lap_end`] says.
+    /// Where that lap ends (see [`packed_lap_end`]).
     lap_end: u64,
-    /// While interrupts are wanted: at a descriptor that get_buf publishes, or
-    /// always? The latter at first, as C has it.
+    /// While interrupts are wanted: does the driver want one at the descriptor that
+    /// get_buf publishes, rather than always? False at first, as in C.
     at_descriptor: bool,
 }
 
@@ -40,13 +40,14 @@ impl<M: PackedMemory> Packed<M> {
             common.no_interrupt.set(false);
             self.at_descriptor = common.event_idx;
         }
-        // In any case: a disable_cb beside the last enable may have written last.
+        // Always written: a disable_cb that ran concurrently with the last enable may
+        // have written the flags after it.
         let flags = if self.at_descriptor { DESC } else { ENABLE };
         common.memory.write_driver_flags(flags);
     }
 
-    /// Makes the chain of `count` that starts in `head` available: the first
-    /// descriptor's flags come last (2.8.19).
+    /// Makes the chain of `count` descriptors that starts at `head` available. The
+    /// first descriptor's flags are written last (2.8.19).
     #[inline(always)]
     fn publish(
         &mut self,
@@ -74,14 +75,14 @@ impl<M: PackedMemory> Packed<M> {
         }
     }
 
-    /// The index of the next descriptor that is made available.
+    /// The index of the next descriptor to be made available.
     #[inline(always)]
     fn next_avail(common: &Common<M>) -> usize {
         (common.available.get_own() as u32 & (LAP - 1) as u32) as usize
     }
 
-    /// All descriptors from the next available one on, each with the flags that
-    /// make it available.
+    /// All descriptors in ring order, starting with the next available one, each with
+    /// the flags that make it available.
     fn onward<'a>(
         &self,
         common: &'a Common<M>,
@@ -99,7 +100,7 @@ impl<M: PackedMemory> Packed<M> {
         this_lap.chain(next_lap)
     }
 
-    /// Moves the used position `count` descriptors on from `at`.
+    /// Advances the used position from `at` by `count` descriptors.
     #[inline(always)]
     fn advance(&mut self, common: &Common<M>, at: u64, count: u32) {
         let size = common.memory.ring().len() as u32;
@@ -114,10 +115,10 @@ impl<M: PackedMemory> Packed<M> {
         }
     }
 
-    /// Makes a buffer available in `slots`, which come with the flags that make
-    /// each available. `LONG`: the free list is walked beside the writing, so that
-    /// loads that wait for each other do so beside stores that do not; else after it,
-    /// which takes fewer registers.
+    /// Makes a buffer available in `slots`, each of which comes with the flags that
+    /// make it available. With `LONG`, the free list is walked while the descriptors
+    /// are written, so that its dependent loads overlap with independent stores.
+    /// Without, it is walked afterwards, which needs fewer registers.
     #[inline(always)]
     fn add_to<'a, E: Elements, const LONG: bool>(
         &mut self,
@@ -132,14 +133,15 @@ impl<M: PackedMemory> Packed<M> {
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
         let id = self.states.first_free();
         if count > 1 {
-            // The flags of all but the head hide from a poller what was used
-            // there: the position that says so comes first.
+            // The flags of all but the head overwrite a used mark that a poller may
+            // be looking for. The used position, which shows that it was taken, must
+            // become visible before them.
             common.memory.write_barrier();
         }
         let (mut last, mut after) = (id, id);
         let mut written = 0;
-        // The head and its flags: they make the whole chain available, and are
-        // written last.
+        // The head's flags are written last, because they make the whole chain
+        // available.
         let mut head = None;
         let result = request.elements.each(|element, more| {
             let (slot, lap) = slots.next().ok_or_else(AddError::bug)?;
@@ -185,10 +187,10 @@ impl<M: PackedMemory> Packed<M> {
         Ok(self.publish(common, head, flags, count, num_free))
     }
 
-    /// Undoes the first `count` descriptors of a chain. All but the first say
-    /// that they are available; a shorter chain at the same place would let the
-    /// device run on into them. They get the flags of the lap before, in which
-    /// they were neither available nor used.
+    /// Undoes the first `count` descriptors of a chain. All but the first are already
+    /// marked as available, so that the device could run into them after a shorter
+    /// chain at the same position. This gives them the flags of the previous lap,
+    /// which mark them as neither available nor used.
     #[cold]
     fn take_back(&self, common: &Common<M>, count: u32) {
         let chain = self.onward(common).take(count as usize);
@@ -199,8 +201,8 @@ impl<M: PackedMemory> Packed<M> {
 }
 
 /// Has the device used the descriptor, in the lap whose used wrap counter is
-/// bit 15 of `position` (2.8.1)? Both flags equal that bit then: USED is bit 15
-/// itself, AVAIL is moved there.
+/// bit 15 of `position` (2.8.1)? If so, both flags equal that bit. USED is bit 15
+/// itself, and AVAIL is shifted there.
 #[inline]
 fn is_used(slot: &impl PackedDescriptor, position: u16) -> bool {
     let flags = slot.flags();
@@ -269,7 +271,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let id = self.states.first_free();
         let slot = common.memory.ring().get(Self::next_avail(common));
         let slot = slot.ok_or_else(AddError::bug)?;
-        // In a table neither order nor ids have to be said (2.8.7).
+        // The descriptors of a table need neither NEXT nor an id (2.8.7).
         let table = common.memory.place_table::<HEAP>(
             id,
             request.entries,
@@ -351,7 +353,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         if flags & (AVAIL | USED) != self.used_flags {
             return None;
         }
-        // Id and length are there once the flags say so.
+        // Id and length may be read only after the flags that mark them as valid.
         common.memory.read_barrier();
         let (id, length) = slot.used_element();
         Some(UsedElement {
@@ -393,7 +395,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             common
                 .memory
                 .write_driver_off_wrap(common.used.get_own() as u16);
-            // The device must not see the flags with an old offset.
+            // The device must not see the new flags together with an old offset.
             common.memory.write_barrier();
         }
         self.want_interrupts(common);
@@ -441,7 +443,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
     fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
         let slot = token & !notification::WRAP;
         let slot = common.memory.ring().get(usize::from(slot));
-        // C reads beyond the ring there.
+        // For a position outside of the ring, C reads beyond its end.
         slot.is_none_or(|slot| is_used(slot, token))
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The used position: one running number that says how far get_buf has come,
-//! and the poll tokens made from it.
+//! The used position: one running number that records how far get_buf has
+//! advanced, and the poll tokens derived from it.
 //!
 //! Its low 16 bits are what C calls `last_used_idx`. Split: the number counts
 //! used buffers. Packed, with b = ceil(log2 size):
@@ -13,20 +13,21 @@
 //! +------------------+------+----------+----------+
 //! ```
 //!
-//! so that a lap adds 2^15 and the carry out of bit 15 counts by itself.
+//! so that a lap adds 2^15, and the carry out of bit 15 counts the laps without
+//! further code.
 //!
-//! A 64-bit poll token is the number. A 32-bit one, while wraps are counted,
-//! is its low half; in a packed token bits b..14, which the position leaves
-//! free, hold bits 32 and up of the number. It repeats after 2^32 used buffers
-//! (split) or size * 2^(32-b) used descriptors (packed). While wraps are not
-//! counted, the token is the low 16 bits, as in C.
+//! A 64-bit poll token is the whole number. While wraps are counted, a 32-bit
+//! token is the low half; in a packed token, bits b..14, which the position leaves
+//! free, hold bits 32 and up of the number. A 32-bit token repeats after 2^32 used
+//! buffers (split) or size * 2^(32-b) used descriptors (packed). While wraps are
+//! not counted, the token is the low 16 bits, as in C.
 
 use super::memory::Number;
 
-/// The cell that holds the running number.
+/// Holds the running number.
 pub struct Position<N> {
     now: N,
-    /// Where it was when the queue was made or last reset.
+    /// Its value when the queue was created or last reset.
     start: N,
 }
 
@@ -49,18 +50,18 @@ impl<N: Number> Position<N> {
         self.now.get_own()
     }
 
-    /// Moves on.
+    /// Advances to `number`.
     pub fn set(&self, number: u64) {
         self.now.set(number);
     }
 
-    /// Was anything used since the start?
+    /// Was any buffer taken since the start?
     pub fn has_moved(&self) -> bool {
         self.get() != self.start.get()
     }
 
-    /// Goes back to `start` in the lap of 2^16 after the present one: a token
-    /// from before never reads as "nothing new".
+    /// Returns to `start`, but in the next lap of 2^16, so that a token from before
+    /// the reset is never answered with "nothing new".
     pub fn restart(&self, start: u64) {
         let number = (self.get_own() | 0xffff).wrapping_add(1) | start;
         self.start.set(number);
@@ -68,7 +69,7 @@ impl<N: Number> Position<N> {
     }
 }
 
-/// Packed: the used wrap counter's bit; a lap adds so much.
+/// Packed: the bit of the used wrap counter, which is also what a lap adds.
 pub const LAP: u64 = 1 << 15;
 
 /// Packed: the ring position in a number.
@@ -76,18 +77,18 @@ pub fn packed_slot(number: u64) -> u16 {
     (number & (LAP - 1)) as u16
 }
 
-/// Tells the compiler that its caller's branch is seldom taken.
+/// Tells the compiler that the branch that calls this is rarely taken.
 #[cold]
 pub fn unlikely() {}
 
-/// Packed: the first position of a number's lap, and `size` more. Not a number
-/// itself: what would be that one is in the next lap.
+/// Packed: the first position of a number's lap, plus `size`. This is not a valid
+/// number itself, because the ring has already wrapped around there.
 pub fn packed_lap_end(number: u64, size: u32) -> u64 {
     number - u64::from(packed_slot(number)) + u64::from(size)
 }
 
-/// Packed: the number after `count` more descriptors, at most `size`, in a lap
-/// that ends at `lap_end`; and whether it has ended.
+/// Packed: advances a number, in a lap that ends at `lap_end`, by `count` descriptors,
+/// at most `size`. Returns the new number, and whether it wrapped around.
 #[inline(always)]
 pub fn packed_advance(number: u64, count: u32, lap_end: u64, size: u32) -> (u64, bool) {
     let number = number + u64::from(count);
@@ -98,7 +99,7 @@ pub fn packed_advance(number: u64, count: u32, lap_end: u64, size: u32) -> (u64,
     (number, false)
 }
 
-/// Packed: the 32-bit token, wraps counted.
+/// Packed: the 32-bit token while wraps are counted.
 pub fn packed_token(number: u64, size: u16) -> u32 {
     let free = (LAP - u64::from(size).next_power_of_two()) as u32;
     let shift = u64::from(size).next_power_of_two().trailing_zeros();

@@ -6,19 +6,20 @@ use super::memory::{Descriptor, Flag, Number, SplitDescriptor, SplitMemory, Spli
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::{AddError, Added, BadId, Common, Elements, Id, Request, Ring, UsedElement, flag};
 
-/// How many may be made available without a `kick_prepare`: of one more, the
-/// device's event would tell as much as of none.
+/// How many buffers may be made available without a `kick_prepare`. After one more,
+/// the 16-bit index would be the same as if none had been.
 const MAX_UNANNOUNCED: u64 = u16::MAX as u64;
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory> {
     states: DescStates<M::Table>,
-    /// What [`Common::available`] must not get to without another `kick_prepare`:
-    /// 2^16 - 1 more than the last saw. (What C keeps as `num_added`.)
+    /// The value that [`Common::available`] must not reach without another
+    /// `kick_prepare`: 2^16 - 1 more than at the last one. (Corresponds to C's
+    /// `num_added`.)
     limit: u64,
 }
 
-/// Writes the available ring's flags; with event index they mean nothing
+/// Writes the available ring's flags, which the device ignores with event index
 /// (2.7.7.1).
 fn write_flags<M: SplitMemory>(common: &Common<M>) {
     if !common.event_idx {
@@ -36,7 +37,8 @@ impl<M: SplitMemory> Split<M> {
         if common.no_interrupt.get() {
             common.no_interrupt.set(false);
         }
-        // In any case: a disable_cb beside the last enable may have written last.
+        // Always written: a disable_cb that ran concurrently with the last enable may
+        // have written the flags after it.
         write_flags(common);
     }
 
@@ -57,7 +59,7 @@ impl<M: SplitMemory> Split<M> {
         rings.write_avail_ring(available as u32, head as u16);
         let available = available.wrapping_add(1);
         common.available.set_relaxed(available);
-        // The device reads entry and descriptors once it sees the index.
+        // The device reads the entry and the descriptors once it sees the index.
         common.memory.write_barrier();
         rings.write_avail_idx(available as u16);
         Added {
@@ -124,7 +126,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             request.entries,
             &request.elements,
             |element, i, more| {
-                // The following entry, whether there is one or not, as in C.
+                // `next` names the following entry even in the last one, as in C.
                 element.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
             },
         )?;
@@ -161,7 +163,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         let head = self.states.first_free();
         let walk = self.states.walk();
         if count > 1 && descriptors.len() != walk.ids() {
-            // One look at an id is good for both from here on.
+            // Equal lengths let the compiler merge the two bounds checks of each id.
             return Err(AddError::bug());
         }
         let (mut last, mut after) = (head, head);
@@ -195,8 +197,8 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
-        // What was made available, before the device's wish is read: else both
-        // sides could miss each other (2.7.13.4.1).
+        // Orders the writes to the ring before the read of the device's event or
+        // flags: without it, both sides could miss each other (2.7.13.4.1).
         common.memory.full_barrier();
         let available = common.available.get_own();
         let new = available as u16;
@@ -219,7 +221,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         if at as u16 == rings.used_idx() {
             return None;
         }
-        // The entry is there once the index says so.
+        // The entry may be read only after the index that covers it.
         common.memory.read_barrier();
         let (id, length) = rings.used_element(at as u16);
         Some(UsedElement {
@@ -254,7 +256,7 @@ impl<M: SplitMemory> Ring for Split<M> {
             return;
         }
         if common.event_idx {
-            // An event that is far ahead for most of a lap, as C has it.
+            // As in C: for most of a lap, this event is far ahead.
             common.memory.rings().write_used_event(0);
         } else {
             write_flags(common);
@@ -289,7 +291,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);
-        // What was announced stays as many, as C has it.
+        // As in C, the number of announced buffers stays the same.
         self.limit = self.limit.wrapping_sub(1);
         common.memory.rings().write_avail_idx(available as u16);
         Some((id, released))

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Barriers between driver and device.
 //!
-//! [`Weak`]: the device is another processor's program, ordered like any other
-//! thread. [`Strong`]: the device is hardware behind a bus
-//! (`VIRTIO_F_ORDER_PLATFORM`, virtio 1.3, 6.1), which wants the barriers that
+//! [`Weak`]: the device is a program on another processor, and is ordered like any
+//! other thread. [`Strong`]: the device is hardware on a bus
+//! (`VIRTIO_F_ORDER_PLATFORM`, virtio 1.3, 6.1), which needs the barriers that
 //! the kernel uses for real devices: `mb()`, `dma_rmb()`, `dma_wmb()`.
 
 use core::sync::atomic::{AtomicU16, Ordering, fence};
 
-/// One strength of barriers.
+/// Barriers of one strength.
 pub trait Barriers {
     /// Orders all earlier accesses before all later ones.
     fn full();
@@ -16,23 +16,23 @@ pub trait Barriers {
     fn read();
     /// Orders earlier writes before later writes.
     fn write();
-    /// Does an atomic exchange with sequentially consistent order replace a
-    /// store followed by `full`?
+    /// Can a sequentially consistent atomic exchange replace a store followed by
+    /// `full`?
     const EXCHANGE_IS_FULL: bool;
 }
 
-/// Between threads.
+/// Barriers between threads.
 pub enum Weak {}
 
 impl Barriers for Weak {
     #[inline]
     fn full() {
-        // A locked instruction is the cheapest full barrier on x86; `fence`
-        // makes the compiler choose `mfence`, which takes twice the time. As wide
-        // as what lies there, mostly a return address: a load waits long for a
-        // store that covers but a part of it.
+        // A locked instruction is the cheapest full barrier on x86. The compiler
+        // turns `fence` into `mfence`, which takes twice as long. The operand has 64
+        // bits because the word on top of the stack is usually a return address, and
+        // a load stalls after a store that covers only a part of it.
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: adds 0 to the word on top of the stack: changes nothing.
+        // SAFETY: adding 0 to the word on top of the stack leaves it unchanged.
         unsafe {
             core::arch::asm!("lock or qword ptr [rsp], 0", options(nostack));
         }
@@ -53,13 +53,14 @@ impl Barriers for Weak {
     const EXCHANGE_IS_FULL: bool = cfg!(target_arch = "x86_64");
 }
 
-/// Between the processor and hardware.
+/// Barriers between the processor and hardware.
 pub enum Strong {}
 
 /// One barrier instruction, by its name.
 macro_rules! barrier {
     ($instruction:literal) => {
-        // SAFETY: a barrier; without `nomem` the compiler keeps it in place.
+        // SAFETY: a barrier instruction accesses no memory; without `nomem`, the
+        // compiler moves no access across it.
         unsafe { core::arch::asm!($instruction, options(nostack, preserves_flags)) }
     };
 }
@@ -75,8 +76,8 @@ impl Barriers for Strong {
         barrier!("fence iorw, iorw");
     }
 
-    // x86 keeps loads in order among themselves, and stores, also towards
-    // devices.
+    // x86 keeps loads in order among themselves, and likewise stores, also towards
+    // devices, so that the compiler fence is enough there.
     #[inline]
     fn read() {
         fence(Ordering::Acquire);

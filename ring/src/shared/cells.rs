@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the driver's own threads share: not ring memory.
+//! State shared between the driver's threads. It is not in ring memory.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

@@ -2,8 +2,9 @@
 //! Memory that the device can write: the implementation of the ring's traits
 //! ([`crate::memory`]).
 //!
-//! Each field is accessed by one atomic load or store of its own size, so that
-//! a device that writes at the same time can change a value, but nothing else.
+//! Each field is accessed with one atomic load or store of the field's size.
+//! A device that writes concurrently can therefore change values, but cannot cause
+//! undefined behaviour (`docs/safety.md`).
 
 #[cfg(target_endian = "big")]
 compile_error!("the ring's fields are little-endian (virtio 1.3, 1.4.1)");

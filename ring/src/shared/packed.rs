@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A packed ring's memory (virtio 1.3, 2.8): the descriptor ring and the two
-//! event suppression structures, little-endian always.
+//! event suppression structures, always little-endian.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -44,7 +44,7 @@ impl PackedDescriptor for RingDescriptor {
     }
 }
 
-/// The same in an indirect table.
+/// A descriptor in an indirect table (2.8.7).
 #[repr(C)]
 struct TableDescriptor {
     address: u64,
@@ -64,15 +64,16 @@ impl TableDescriptor {
     }
 }
 
-/// 2.8.14, as the driver writes it: by halves, of which the device may read both
-/// at once. `Ring::poll_position` says why that is enough.
+/// The driver event suppression structure (2.8.14). The driver writes each half on
+/// its own; the device may read both at once. `Ring::poll_position` explains why
+/// this is enough.
 #[repr(C)]
 struct DriverEvent {
     off_wrap: AtomicU16,
     flags: AtomicU16,
 }
 
-/// Where a packed ring lies.
+/// The addresses of a packed ring's areas.
 #[derive(Clone, Copy)]
 pub struct PackedAreas {
     /// Descriptor ring, written by both sides. 16-aligned.
@@ -87,23 +88,23 @@ pub struct PackedAreas {
 pub struct PackedShared<B, T: TableMemory> {
     ring: NonNull<[RingDescriptor]>,
     driver: NonNull<DriverEvent>,
-    /// Two 16-bit fields, read in one go: offset and wrap bit, then flags.
+    /// Two 16-bit fields, read in one load: offset and wrap bit, then flags.
     device: NonNull<AtomicU32>,
     tables: Tables<T>,
     kind: PhantomData<B>,
 }
 
-// SAFETY: the areas are used through atomics only; see `new` for their life.
-// Tables are written by whoever holds the driver's half, one thread at a time.
+// SAFETY: ring memory (`new`): the areas are accessed only with atomic operations.
+// Table room: only the thread that holds the driver's half writes tables.
 unsafe impl<B, T: TableMemory> Send for PackedShared<B, T> {}
-// SAFETY: the same as for Send.
+// SAFETY: ring memory (`new`) and table room, as for `Send`.
 unsafe impl<B, T: TableMemory> Sync for PackedShared<B, T> {}
 
 impl<B, T: TableMemory> PackedShared<B, T> {
     /// # Safety
-    /// The areas are aligned and as large as said for a ring of `size`, live
-    /// as long as the value, and are otherwise accessed only as by a device:
-    /// field by field.
+    /// Ring memory (`docs/safety.md`): the areas are aligned as [`PackedAreas`]
+    /// documents and large enough for a ring of `size`, they live as long as the
+    /// value, and everybody else accesses them only as a device does, field by field.
     pub unsafe fn new(areas: PackedAreas, size: u16, tables: Tables<T>) -> Self {
         Self {
             ring: NonNull::slice_from_raw_parts(areas.desc.cast(), size.into()),

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! A split ring's memory (virtio 1.3, 2.7): three areas,
-//! little-endian.
+//! A split ring's memory (virtio 1.3, 2.7): three areas, always little-endian.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -32,7 +31,7 @@ impl SplitDescriptor for RingDescriptor {
     }
 }
 
-/// The same in an indirect table.
+/// A descriptor in an indirect table (2.7.5.3).
 #[repr(C)]
 struct TableDescriptor {
     address: u64,
@@ -52,28 +51,28 @@ impl TableDescriptor {
     }
 }
 
-/// 2.7.6, without the entries and `used_event`, which follow.
+/// The available ring (2.7.6) without the entries and `used_event`, which follow.
 #[repr(C)]
 struct AvailHead {
     flags: AtomicU16,
     index: AtomicU16,
 }
 
-/// 2.7.8, without the entries and `avail_event`, which follow.
+/// The used ring (2.7.8) without the entries and `avail_event`, which follow.
 #[repr(C)]
 struct UsedHead {
     flags: AtomicU16,
     index: AtomicU16,
 }
 
-/// 2.7.8
+/// An entry of the used ring (2.7.8).
 #[repr(C)]
 struct UsedElement {
     id: AtomicU32,
     length: AtomicU32,
 }
 
-/// Where a split ring lies.
+/// The addresses of a split ring's areas.
 #[derive(Clone, Copy)]
 pub struct SplitAreas {
     /// Descriptor area: written by the driver, read by the device. 16-aligned.
@@ -84,8 +83,8 @@ pub struct SplitAreas {
     pub used: NonNull<u8>,
 }
 
-/// Available and used ring. Others get to see it through
-/// [`SplitMemory::rings`] only, whose answer does not outlive the memory.
+/// Available and used ring. Other modules get it only from [`SplitMemory::rings`],
+/// whose result cannot outlive the memory.
 struct Rings<B> {
     avail: NonNull<AvailHead>,
     used: NonNull<UsedHead>,
@@ -109,17 +108,18 @@ pub struct SplitShared<B, T: TableMemory> {
     tables: Tables<T>,
 }
 
-// SAFETY: the areas are used through atomics only; see `new` for their life.
-// Tables are written by whoever holds the driver's half, one thread at a time.
+// SAFETY: ring memory (`new`): the areas are accessed only with atomic operations.
+// Table room: only the thread that holds the driver's half writes tables.
 unsafe impl<B, T: TableMemory> Send for SplitShared<B, T> {}
-// SAFETY: the same as for Send.
+// SAFETY: ring memory (`new`) and table room, as for `Send`.
 unsafe impl<B, T: TableMemory> Sync for SplitShared<B, T> {}
 
 impl<B, T: TableMemory> SplitShared<B, T> {
     /// # Safety
-    /// The areas are aligned as said, as large as a ring of `size` needs (a
-    /// power of two, at most 2^15), live as long as the value, and are
-    /// otherwise accessed only as by a device: field by field.
+    /// Ring memory (`docs/safety.md`): the areas are aligned as [`SplitAreas`]
+    /// documents and large enough for a ring of `size` (a power of two, at most 2^15),
+    /// they live as long as the value, and everybody else accesses them only as a
+    /// device does, field by field.
     pub unsafe fn new(areas: SplitAreas, size: u16, tables: Tables<T>) -> Self {
         Self {
             descriptors: NonNull::slice_from_raw_parts(areas.desc.cast(), size.into()),
@@ -147,7 +147,8 @@ impl<B> Rings<B> {
 
     /// `used_event` follows the available ring's entries (2.7.6).
     fn used_event(&self) -> &AtomicU16 {
-        // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of two bytes, the event.
+        // SAFETY: ring memory (`SplitShared::new`): the event follows the head and
+        // `mask` + 1 entries of two bytes.
         unsafe {
             &*self
                 .avail
@@ -160,7 +161,8 @@ impl<B> Rings<B> {
 
     /// `avail_event` follows the used ring's entries (2.7.8).
     fn event_of_device(&self) -> &AtomicU16 {
-        // SAFETY: `SplitShared::new`: head, `mask` + 1 entries of eight bytes, the event.
+        // SAFETY: ring memory (`SplitShared::new`): the event follows the head and
+        // `mask` + 1 entries of eight bytes.
         unsafe {
             let elements = self.used.add(1).cast::<UsedElement>();
             elements.add(self.mask as usize + 1).cast().as_ref()
@@ -269,8 +271,8 @@ impl<B: Barriers> SplitRings for Rings<B> {
                 .add((u32::from(index) & self.mask) as usize)
                 .as_ref()
         };
-        // Two loads, as the device makes two stores: one load of both would
-        // wait for the stores to reach the cache.
+        // Two loads, because the device makes two stores: a single load of both
+        // would stall until the stores have reached the cache.
         (element.id.load(Relaxed), element.length.load(Relaxed))
     }
 

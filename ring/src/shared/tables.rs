@@ -1,66 +1,68 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Memory for indirect tables (virtio 1.3, 2.7.5.3 and 2.8.7).
 //!
-//! A queue has a pool with one place for each id: a chain in flight has an id
-//! of its own, so the place is free whenever a table for it is written, and
-//! nothing has to be allocated or freed. A table that is too long for its
-//! place comes from the heap; where the program says so with `__kmalloc_fake`,
-//! every table lies there instead.
+//! A queue has a pool with one slot for each id. Each chain in flight has a
+//! different id, so that the slot is free whenever a table for the id is written,
+//! and nothing has to be allocated or freed. A table that is too long for its slot
+//! comes from the heap. If the program sets `__kmalloc_fake`, every table goes to
+//! the memory that it points to instead.
 
 use core::ptr::NonNull;
 
 use crate::memory::{Placed, TableError};
 use crate::{Element, Elements, Id};
 
-/// Both layouts' descriptors.
+/// The size of a descriptor in both layouts, in bytes.
 const DESCRIPTOR: usize = 16;
 
-/// Entries for which a queue's own pool has room at each id.
+/// How many entries a slot of a queue's own pool has.
 const POOL_ENTRIES: u32 = 16;
 
-/// No place in a pool is longer: no table of a split ring can be.
+/// The maximum number of entries in a slot, which is also the maximum of a split
+/// ring's table.
 const MAX_POOL_ENTRIES: usize = 1 << 16;
 
-/// Memory for tables, from whatever surrounds the ring.
+/// Memory for tables, which the platform provides.
 ///
 /// # Safety
-/// Memory that is given is aligned to 4 bytes at least, is of the size that was
-/// asked for, is used by nobody else, and stays until its owner is dropped.
+/// Memory that an implementation returns is aligned to at least 4 bytes, has the
+/// requested size, is used by nobody else, and is valid until its owner is dropped.
 pub unsafe trait TableMemory {
-    /// Owner of the memory of a table outside of the pool.
+    /// Owner of a table's memory outside of the pool.
     type Table;
-    /// Owner of the memory of a pool.
+    /// Owner of a pool's memory.
     type Pool;
 
-    /// Where every table has to lie at present, if the program says so.
+    /// Where the next table must go, if the program chose a location.
     fn redirected() -> Option<(NonNull<u8>, Self::Table)>;
 
-    /// Memory for one table. None when there is none.
+    /// Memory for one table. None if out of memory.
     fn table(bytes: usize) -> Option<(NonNull<u8>, Self::Table)>;
 
-    /// Memory for a pool, aligned to a descriptor's size. None when there is none.
+    /// Memory for a pool, aligned to a descriptor's size. None if out of memory.
     fn pool(bytes: usize) -> Option<(NonNull<u8>, Self::Pool)>;
 }
 
-/// Where a queue's indirect tables go.
+/// The memory for a queue's indirect tables.
 pub struct Tables<T: TableMemory> {
-    /// First place of the pool.
+    /// First slot of the pool.
     base: NonNull<u8>,
-    /// Entries at each place; 0 without a pool.
+    /// Number of entries in each slot; 0 without a pool.
     entries: u32,
-    /// The size of each place in bytes.
+    /// The size of each slot in bytes.
     stride: usize,
     /// Size of the ring rounded up to a power of two, less 1.
     mask: u32,
-    /// What a table's address is for the device, less what it is for us.
+    /// The difference between a table's address for the device and its address in this
+    /// process.
     offset: u64,
-    /// Our own pool's memory. What does not fit goes to the heap then; a lent
-    /// range's device could not reach that.
+    /// The pool's memory, if the library allocated it. Only then may longer tables go
+    /// to the heap, which the device of a lent range could not reach.
     pool: Option<T::Pool>,
 }
 
 impl<T: TableMemory> Tables<T> {
-    /// No room: chains are written into the ring.
+    /// No room for tables: all chains go into the ring itself.
     pub fn none() -> Self {
         Self {
             base: NonNull::dangling(),
@@ -72,7 +74,7 @@ impl<T: TableMemory> Tables<T> {
         }
     }
 
-    /// A pool of our own for a ring of `size`. None when there is no memory.
+    /// A newly allocated pool for a ring of `size`. None if out of memory.
     pub fn owned(size: u16) -> Option<Self> {
         let (base, pool) = T::pool(Self::owned_bytes(size))?;
         Some(Self {
@@ -85,17 +87,17 @@ impl<T: TableMemory> Tables<T> {
         })
     }
 
-    /// How large [`Self::owned`]'s pool is.
+    /// The size of the pool of [`Self::owned`], in bytes.
     pub fn owned_bytes(size: u16) -> usize {
         usize::from(size.next_power_of_two()) * POOL_ENTRIES as usize * DESCRIPTOR
     }
 
-    /// A pool in `length` bytes at `base`, for a ring of `size`. The device's address
-    /// of each byte is ours and `offset`.
+    /// A pool in `length` bytes at `base`, for a ring of `size`. The device's address of
+    /// each byte is the address in this process plus `offset`.
     ///
     /// # Safety
-    /// The range lives as long as the value, and is otherwise accessed only as
-    /// by a device.
+    /// Ring memory (`docs/safety.md`): the range lives as long as the value, and
+    /// everybody else accesses it only as a device does.
     pub unsafe fn lent(base: NonNull<u8>, length: usize, size: u16, offset: u64) -> Self {
         let places = usize::from(size.next_power_of_two());
         let entries = length.checked_div(places * DESCRIPTOR).unwrap_or(0);
@@ -110,19 +112,19 @@ impl<T: TableMemory> Tables<T> {
         }
     }
 
-    /// How many bytes of [`Self::lent`] have room for tables of `entries` entries.
+    /// How many bytes [`Self::lent`] needs for tables of `entries` entries.
     pub fn lent_bytes(size: u16, entries: u32) -> Option<usize> {
         usize::from(size.next_power_of_two())
             .checked_mul(DESCRIPTOR)?
             .checked_mul(entries as usize)
     }
 
-    /// Is there room for any table? One of a single entry is never written.
+    /// Is there room for any table? (A table of a single entry is never written.)
     pub fn has_room(&self) -> bool {
         self.entries > 1
     }
 
-    /// Memory for a table: where, and its owner if it is not in the pool.
+    /// Finds memory for a table: its address, and its owner if it is not in the pool.
     #[inline(always)]
     fn find<const HEAP: bool>(
         &self,
@@ -134,9 +136,9 @@ impl<T: TableMemory> Tables<T> {
             return HEAP.then_some((base, Some(table)));
         }
         if entries <= self.entries {
-            let place = (id & self.mask) as usize * self.stride;
-            // SAFETY: the pool has `mask` + 1 places of `entries` entries.
-            return Some((unsafe { self.base.add(place) }, None));
+            let offset = (id & self.mask) as usize * self.stride;
+            // SAFETY: table room: the pool has `mask` + 1 slots of `stride` bytes.
+            return Some((unsafe { self.base.add(offset) }, None));
         }
         if !HEAP || self.pool.is_none() || entries > most {
             return None;
@@ -145,9 +147,9 @@ impl<T: TableMemory> Tables<T> {
         Some((base, Some(table)))
     }
 
-    /// Writes a table of `entries` elements for the chain `id`, as `raw` makes
-    /// it of an element, its number from 0 on, and whether there are more. `most`:
-    /// how many entries a table of this ring can have.
+    /// Writes a table of `entries` elements for the chain `id`. `raw` makes a
+    /// descriptor of an element, its number from 0 on, and whether there are more.
+    /// `most` is the maximum number of entries in a table of this ring.
     #[inline(always)]
     pub fn place<D, const HEAP: bool>(
         &self,
@@ -162,17 +164,17 @@ impl<T: TableMemory> Tables<T> {
             .find::<HEAP>(id, entries, most)
             .ok_or(TableError::NoMemory)?;
         let table = base.cast::<D>().as_ptr();
-        // SAFETY: `find` gave room for `entries` descriptors.
+        // SAFETY: table room: `find` returned memory for `entries` descriptors.
         let end = unsafe { table.add(entries as usize) };
         let (mut next, mut i) = (table, 0);
-        // Plain stores: the device learns of the table when it is complete, and
-        // nothing is ever read back. The program's memory need not be aligned,
-        // vringh_test's is not.
+        // Non-atomic stores are enough, because the device learns of the table only
+        // when it is complete, and nothing is ever read back. The program's memory
+        // may be unaligned, as in vringh_test.
         elements.each(|element, more| {
             if next == end {
                 return Err(TableError::Unmapped);
             }
-            // SAFETY: it is before `end`.
+            // SAFETY: table room: `next` is below `end`.
             unsafe {
                 next.write_unaligned(raw(element, i, more));
                 next = next.add(1);

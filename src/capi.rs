@@ -310,7 +310,7 @@ pub unsafe extern "C" fn vring_create_virtqueue(
         weak_barriers,
         may_reduce_num,
         context,
-        place: MemorySource::Own,
+        source: MemorySource::Own,
         notify,
         callback,
         name,
@@ -346,7 +346,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
         weak_barriers,
         may_reduce_num,
         context,
-        place: MemorySource::Own,
+        source: MemorySource::Own,
         notify,
         callback,
         name,
@@ -388,7 +388,7 @@ pub unsafe extern "C" fn vring_new_virtqueue(
         weak_barriers,
         may_reduce_num: false,
         context,
-        place: MemorySource::Pages(pages),
+        source: MemorySource::Pages(pages),
         notify,
         callback,
         name,
@@ -422,7 +422,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
         weak_barriers,
         may_reduce_num: false,
         context,
-        place: MemorySource::Parts(vring),
+        source: MemorySource::Parts(vring),
         notify,
         callback,
         name,
@@ -698,7 +698,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
         weak_barriers,
         may_reduce_num,
         context,
-        place: MemorySource::Lent {
+        source: MemorySource::Lent {
             base,
             length,
             dma_address: base as u64,
@@ -745,7 +745,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
         weak_barriers,
         may_reduce_num,
         context,
-        place: MemorySource::Lent {
+        source: MemorySource::Lent {
             base,
             length,
             dma_address,

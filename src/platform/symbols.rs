@@ -30,6 +30,7 @@ unsafe extern "C" {
 /// The program's symbols.
 #[inline]
 pub fn symbols() -> &'static Symbols {
-    // SAFETY: `program.c` defines it with this layout; it is relocated before any of our code runs.
+    // SAFETY: `program.c` defines it with this layout; it is relocated before any of
+    // our code runs.
     unsafe { &virtio_ring_program_symbols }
 }

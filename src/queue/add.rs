@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Adding buffers.
 //!
-//! The fast way takes what drivers send all day: one list whose entries follow one
-//! another in memory ([`add_array`]), or several lists ([`add_sgs`]). What it
-//! cannot take goes to [`add_any_list`], which looks at everything: it adds lists
-//! in several parts, and says what is wrong with bad calls. Each function checks
-//! all before it changes anything.
+//! The fast path handles what drivers usually send: one list whose entries are
+//! contiguous in memory ([`add_array`]), or several lists ([`add_sgs`]). Everything
+//! else goes to [`add_any_list`], which adds linked lists and reports what is wrong
+//! with invalid calls. Each function checks everything before it changes anything.
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
@@ -18,11 +17,11 @@ use crate::abi::{Direction, SgArray, SgLists, scatterlist, virtqueue};
 use ring::memory::Memory;
 use ring::{AddError, Added, Data, Elements, Request};
 
-/// `virtqueue_add_sgs` is not told how many entries there are: it counts no
-/// further than this, so that a list that links to itself has an end.
+/// The caller of `virtqueue_add_sgs` does not pass the number of entries. The library
+/// counts at most this many, so that counting ends on a list that links to itself.
 pub(super) const MAX_COUNTED: u32 = 1 << 20;
 
-/// Which function was called.
+/// The function that was called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AddCall {
     /// `virtqueue_add_outbuf`
@@ -31,9 +30,9 @@ enum AddCall {
     Inbuf,
     /// `virtqueue_add_inbuf_ctx`
     InbufCtx,
-    /// `virtqueue_add_sgs` with lists that the device reads
+    /// `virtqueue_add_sgs`, with at least one list that the device reads
     Sgs,
-    /// `virtqueue_add_sgs` without
+    /// `virtqueue_add_sgs`, without such a list
     InSgs,
 }
 
@@ -47,12 +46,12 @@ impl AddCall {
         }
     }
 
-    /// Does the device read any of it?
+    /// Does the device read any part of the buffer?
     fn has_out(self) -> bool {
         matches!(self, Self::Outbuf | Self::Sgs)
     }
 
-    /// Which way the data of a single list goes.
+    /// The direction of a single list.
     fn direction(self) -> Direction {
         if self.has_out() {
             Direction::Out
@@ -62,9 +61,9 @@ impl AddCall {
     }
 }
 
-/// The functions for one list. Lists of one entry, the most frequent, are compiled
-/// on their own (`make counts`: the rows "entries 1"), and so are chains of three
-/// that the device reads ("entries 3"); all others share their code.
+/// The functions for one list. There is separate code for lists of one entry, which are
+/// the most frequent (`make counts`: the rows "entries 1"), and for chains of three
+/// entries that the device reads ("entries 3"). All others share their code.
 macro_rules! add_functions {
     ($($name:ident, $premapped:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
@@ -75,7 +74,7 @@ macro_rules! add_functions {
             $($ctx: *mut c_void,)?
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
-            // SAFETY: the caller upholds the exported function's contract.
+            // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe {
                 match (num, TABLE, AddCall::$call) {
                     (1, ..) => add_array::<R, false, false, false>(vq, sg, 1, data, ctx, AddCall::$call),
@@ -85,7 +84,7 @@ macro_rules! add_functions {
             }
         }
 
-        /// The same on a queue whose elements the driver maps.
+        /// The same, on a premapped queue.
         pub unsafe fn $premapped<R: RingKind>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
@@ -94,7 +93,7 @@ macro_rules! add_functions {
             $($ctx: *mut c_void,)?
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
-            // SAFETY: the caller upholds the exported function's contract.
+            // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe { add_any_list::<R>(vq, sg, num, data, ctx, AddCall::$call) }
         }
     )+};
@@ -139,7 +138,7 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     unsafe { add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call) }
 }
 
-/// [`add_array`] for a table that has no place in a queue's own pool.
+/// [`add_array`] for a table that does not fit into the queue's pool.
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -156,12 +155,12 @@ unsafe fn add_long_table<R: RingKind>(
     unsafe { add_array::<R, true, true, true>(vq, sg, num, data, ctx, call) }
 }
 
-/// Adds a list whose entries follow one another; any other goes to
-/// [`add_any_list`], at last. `HEAP`: in a table that is allocated, if it has to be.
+/// Adds a list whose entries are contiguous. In the end, any other list goes to
+/// [`add_any_list`]. `HEAP`: the table may be allocated.
 ///
 /// # Safety
-/// `vq` is a live queue of this kind, the list is live, and the caller of the
-/// exported function serialises.
+/// `vq` is a live queue of this kind, the call is serialised, and the list is well
+/// formed.
 #[inline(always)]
 unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG: bool>(
     vq: *mut virtqueue,
@@ -171,7 +170,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind; well-formed list.
     let (queue, elements) = unsafe {
         (
             Handle::<R>::new(vq),
@@ -188,8 +187,8 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
             data,
             ctx,
         };
-        // SAFETY: the caller serialises; the reference ends before the program's
-        // functions are called, which may call us.
+        // SAFETY: serialised, one driver: the reference is not used after the program's
+        // functions are called, which may call the library.
         let driver = unsafe { queue.driver() };
         let result = if TABLE {
             driver.add_indirect::<_, HEAP>(common, &request)
@@ -197,11 +196,11 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
             driver.add_run::<_, LONG>(common, &request)
         };
         if let Ok(added) = result {
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: serialised.
             return unsafe { finish(&queue, added) };
         }
         if driver.num_free() < if TABLE { 1 } else { num } {
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: live queue, this kind, serialised.
             return unsafe { refused::<R>(vq, num, call) };
         }
     }
@@ -215,7 +214,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
     }
 }
 
-/// Adds several lists.
+/// Adds a buffer made of several lists.
 pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
@@ -224,11 +223,11 @@ pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
     data: *mut c_void,
     ctx: *mut c_void,
 ) -> c_int {
-    // SAFETY: the caller upholds the exported function's contract.
+    // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe { add_lists::<R, false>(vq, sgs, out_sgs, in_sgs, data, ctx, TABLE) }
 }
 
-/// The same on a queue whose elements the driver maps.
+/// The same, on a premapped queue: the driver maps the elements.
 pub unsafe fn add_sgs_premapped<R: RingKind>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
@@ -237,7 +236,7 @@ pub unsafe fn add_sgs_premapped<R: RingKind>(
     data: *mut c_void,
     ctx: *mut c_void,
 ) -> c_int {
-    // SAFETY: the caller upholds the exported function's contract.
+    // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
         let table = Handle::<R>::new(vq).common().indirect();
         add_lists::<R, true>(vq, sgs, out_sgs, in_sgs, data, ctx, table)
@@ -261,7 +260,7 @@ unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
     } else {
         AddCall::InSgs
     };
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind; well-formed lists.
     let (queue, lists) = unsafe {
         (
             Handle::<R>::new(vq),
@@ -272,7 +271,7 @@ unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
     let limit = most.min(MAX_COUNTED);
     match (NonNull::new(data), lists.count(limit)) {
         (Some(data), Some(entries @ 1..)) => {
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: serialised.
             unsafe { add(&queue, lists, entries, data, ctx, call, table) }
         }
         (None, _) => invalid(&queue, call.function(), format_args!("data is NULL")),
@@ -286,12 +285,12 @@ unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
             call.function(),
             format_args!("more than {limit} entries"),
         ),
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised.
         (_, None) => unsafe { refused::<R>(vq, limit + 1, call) },
     }
 }
 
-/// How many entries a buffer on this queue can have at most.
+/// The maximum number of entries in a buffer on this queue.
 fn most_entries<R: RingKind>(queue: &Handle<R>) -> u32 {
     if queue.common().indirect() {
         R::MAX_TABLE
@@ -300,8 +299,7 @@ fn most_entries<R: RingKind>(queue: &Handle<R>) -> u32 {
     }
 }
 
-/// Adds elements that are known to be `entries`, and shows the program what is
-/// free.
+/// Adds exactly `entries` elements, and updates the program's `num_free`.
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -321,9 +319,8 @@ unsafe fn add<R: RingKind>(
         data,
         ctx,
     };
-    // The reference to the driver's half ends before the program's functions are
-    // called: they may call us.
-    // SAFETY: serialised.
+    // SAFETY: serialised, one driver: the reference is not used after the program's
+    // functions are called, which may call the library.
     let driver = unsafe { queue.driver() };
     let result = if table && entries > 1 {
         driver.add_with_table(queue.common(), &request)
@@ -331,15 +328,15 @@ unsafe fn add<R: RingKind>(
         driver.add_direct(queue.common(), &request)
     };
     match result {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: serialised.
         Ok(added) => unsafe { finish(queue, added) },
         Err(AddError::Unmapped) => R::UNMAPPED,
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised.
         Err(_) => unsafe { refused::<R>(queue.public(), entries, call) },
     }
 }
 
-/// Ends an add that went well.
+/// Completes a successful add.
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -347,14 +344,14 @@ unsafe fn add<R: RingKind>(
 unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
     queue.publish_num_free(added.num_free);
     if added.unannounced_full {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised.
         return unsafe { kick_early::<R>(queue.public()) };
     }
     0
 }
 
-/// What an add of so many entries answers that the ring refused. It finds out
-/// again why, so that the fast way keeps no registers for it.
+/// The return value of an add of `entries` entries that the ring refused. This function
+/// finds the reason again, so that the fast path does not keep it in registers.
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -362,7 +359,7 @@ unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
 #[inline(never)]
 unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) -> c_int {
     let function = call.function();
-    // SAFETY: live queue.
+    // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let common = queue.common();
     if common.is_broken() {
@@ -379,7 +376,8 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
     // SAFETY: serialised.
     let num_free = unsafe { queue.driver() }.num_free();
     if entries <= num_free {
-        // A bug of the ring's, or another thread has just mended the queue.
+        // Either a bug in the ring, or the queue was broken and another thread has just
+        // repaired it.
         return -libc::EIO;
     }
     let size = common.memory().size().into();
@@ -392,7 +390,7 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
         );
     }
     if R::FORCES_NOTIFY && call.has_out() {
-        // The device should make room; C ignores the answer, too.
+        // Asks the device to make room. C ignores the return value, too.
         call_notify(&queue);
     }
     -libc::ENOSPC
@@ -404,8 +402,8 @@ fn invalid<R: RingKind>(queue: &Handle<R>, function: &str, what: Arguments<'_>) 
     -libc::EINVAL
 }
 
-/// Adds a list, right or wrong: one in several parts is walked, and for a bad one
-/// there is a line. Looks at no more entries than were announced.
+/// Adds any list: walks linked lists, and reports invalid ones. Looks at no more
+/// entries than were announced.
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -421,7 +419,7 @@ unsafe fn add_any_list<R: RingKind>(
 ) -> c_int {
     let function = call.function();
     let out = call.direction() == Direction::Out;
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind; well-formed list.
     let (queue, list) = unsafe {
         (
             Handle::<R>::new(vq),
@@ -441,7 +439,7 @@ unsafe fn add_any_list<R: RingKind>(
         ));
     }
     if num > most_entries::<R>(&queue) {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised.
         return unsafe { refused::<R>(vq, num, call) };
     }
     match list.count(num) {
@@ -449,7 +447,7 @@ unsafe fn add_any_list<R: RingKind>(
         Some(length) if length < num => {
             bad(format_args!("list has {length} entries, {num} announced"))
         }
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised; well-formed list.
         Some(_) => unsafe {
             let add_sgs = (*queue.base_ops()).add_sgs;
             add_sgs(vq, &sg, out.into(), (!out).into(), data.as_ptr(), ctx)

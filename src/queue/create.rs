@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Making and deleting queues.
+//! Creating and deleting queues.
 
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
@@ -20,8 +20,7 @@ use ring::memory::Memory;
 use ring::shared::{PackedShared, SplitShared, Strong, Weak};
 use ring::{Common, DescStates, Packed, Split};
 
-/// What a program wants; the fields are the arguments of the functions that
-/// create queues.
+/// The arguments of the functions that create queues.
 #[allow(missing_docs)]
 pub struct CreateArgs {
     /// The exported function, for messages.
@@ -33,21 +32,21 @@ pub struct CreateArgs {
     pub weak_barriers: bool,
     pub may_reduce_num: bool,
     pub context: bool,
-    pub place: MemorySource,
+    pub source: MemorySource,
     pub notify: vq_notify_t,
     pub callback: vq_callback_t,
     pub name: *const c_char,
-    /// None: the device's parent.
+    /// None stands for the device's parent.
     pub dma_dev: Option<*mut device>,
 }
 
-/// Makes a queue. NULL, and a line on stderr, when it can't be.
+/// Creates a queue. Returns NULL, after a line on stderr, on failure.
 ///
 /// # Safety
-/// As the exported functions: device and name live as long as the queue, and
-/// so does the place.
+/// Live device; program's arguments: the name and the memory, if the program provides
+/// it, are valid as long as the queue.
 pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live device.
     let device = unsafe { DeviceRef::new(args.vdev, platform::abi_version()) };
     if !device.has_list() {
         refuse(args, &Text(NO_LIST));
@@ -58,7 +57,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
 
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live device; program's arguments.
     let made = unsafe {
         match (packed, strong) {
             (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
@@ -67,7 +66,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
             (false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
         }
     };
-    // SAFETY: the queue was just made.
+    // SAFETY: live queue, just made for this device; live device.
     match made.and_then(|vq| unsafe { bring_up(vq, device, args) }) {
         Ok(vq) => vq,
         Err(refusal) => {
@@ -81,18 +80,18 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
 pub const NO_LIST: &str = "the device's vqs has a NULL in it; \
     set the device up with virtio_device_init()";
 
-/// Says why there is no queue.
+/// Reports why no queue was created.
 fn refuse(args: &CreateArgs, why: &dyn Display) {
     platform::log(format_args!("virtio_ring: {}: {why}", who(args)));
 }
 
-/// The queue and the function, for messages.
+/// The names of the queue and the function, for messages.
 fn who(args: &CreateArgs) -> impl Display {
-    // SAFETY: the caller's name, which outlives the call.
+    // SAFETY: program's arguments: the name is valid for the call.
     Caller(unsafe { QueueName::new(args.name) }, args.function)
 }
 
-/// A queue's name and a function's.
+/// The names of a queue and a function.
 struct Caller(QueueName, &'static str);
 
 impl Display for Caller {
@@ -101,31 +100,33 @@ impl Display for Caller {
     }
 }
 
-/// Puts a queue on its device's list, and watches it if a setting says so.
+/// Appends a queue to its device's list, and installs checks if a setting asks for
+/// them.
 ///
 /// # Safety
-/// The queue was just made, for this device.
+/// `vq` is a live queue that was just made for this live device.
 unsafe fn bring_up(
     vq: *mut virtqueue,
     device: DeviceRef,
     args: &CreateArgs,
 ) -> Result<*mut virtqueue, Refusal> {
-    // SAFETY: the program's lock, which keeps out whoever finds the queue on the
-    // list; it is on none yet.
+    // SAFETY: live device: its lock is set up, and held until the checks are installed,
+    // so that nobody finds the queue on the list before. The queue is on no list yet.
     let is_up = unsafe {
         let _guard = SpinGuard::new(device.lock(), who(args));
         device.append(vq);
         !debug::wanted() || debug::install(vq)
     };
     if !is_up {
-        // SAFETY: a live queue, given up.
+        // SAFETY: live queue; alone: only this function knows the queue, but for
+        // threads that hold the list's lock, which `delete` takes.
         unsafe { ((*ops(vq)).delete)(vq) };
         return Err(Refusal::NoMemory(size_of::<Checks>()));
     }
     Ok(vq)
 }
 
-/// A queue of one kind, on no list yet.
+/// Makes a queue of one kind, which is on no list yet.
 ///
 /// # Safety
 /// As for [`create`].
@@ -135,20 +136,21 @@ unsafe fn make<R: RingKind>(
 ) -> Result<*mut virtqueue, Refusal> {
     let features = device.features();
     let has = |bit: u32| features & (1 << bit) != 0;
-    // As in C, where a context is kept in the place of a chain's table.
+    // As in C, where the context is stored in the same field as a chain's table.
     let indirect = has(feature::VIRTIO_RING_F_INDIRECT_DESC) && !args.context;
     let align = args.align as usize;
 
-    // SAFETY: the caller upholds this function's contract.
-    let ground = unsafe {
-        R::allocate_reducing(args.place, args.num, align, indirect, args.may_reduce_num)
+    // SAFETY: program's arguments: the memory that it provides is valid as long as the
+    // queue.
+    let allocated = unsafe {
+        R::allocate_reducing(args.source, args.num, align, indirect, args.may_reduce_num)
     }?;
-    let (size, lacks_tables) = (ground.memory.size(), ground.lacks_tables);
+    let (size, lacks_tables) = (allocated.memory.size(), allocated.lacks_tables);
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
     let slots = DescStates::new(size).ok_or(out_of_memory)?;
 
     let common = Common::new(
-        ground.memory,
+        allocated.memory,
         R::START,
         indirect,
         has(feature::VIRTIO_RING_F_EVENT_IDX),
@@ -185,7 +187,7 @@ unsafe fn make<R: RingKind>(
         notify: args.notify,
         was_too_small: AtomicBool::new(false),
         config: UnsafeCell::new(Config {
-            place: args.place,
+            source: args.source,
             align,
             may_reduce_num: args.may_reduce_num,
             dma_dev: if has(feature::VIRTIO_F_ACCESS_PLATFORM) {
@@ -193,8 +195,8 @@ unsafe fn make<R: RingKind>(
             } else {
                 core::ptr::null_mut()
             },
-            _block: ground.block,
-            vring: ground.vring,
+            _block: allocated.block,
+            vring: allocated.vring,
         }),
     });
     let queue = Handle::<R>(Box::into_raw(queue.ok_or(out_of_memory)?));
@@ -209,14 +211,15 @@ pub unsafe fn delete<R: RingKind>(vq: *mut virtqueue) {
     let queue = unsafe { Handle::<R>::new(vq) };
     {
         let device = queue.device();
-        // SAFETY: the program's lock; the queue has been on the list since it
-        // was made.
+        // SAFETY: live device: its lock is set up. Live queue: it has been on the
+        // device's list since it was made.
         unsafe {
             let name = QueueName::new((*vq).name);
             let _guard = SpinGuard::new(device.lock(), Caller(name, "vring_del_virtqueue"));
             device.remove(vq);
         }
     }
-    // SAFETY: `make` let go of the box; the caller gives the queue up.
+    // SAFETY: live queue, this kind: `make` took the pointer from a box. Alone: nobody
+    // uses the queue now or later.
     drop(unsafe { Box::from_raw(queue.0) });
 }

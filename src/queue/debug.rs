@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Watched queues: callers' mistakes that the kernel's DEBUG build finds, and
-//! used lengths that can't be.
+//! Checked queues: these report callers' mistakes that the kernel's DEBUG build
+//! finds, and used lengths that are impossible.
 //!
-//! A watched queue's functions are those of this file: each looks, and calls
-//! the plain one. A queue that is not watched knows nothing of it.
+//! A checked queue's table has the functions of this file. Each one checks, and
+//! calls the base function, which does the work. Other queues have no overhead.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,48 +20,48 @@ use crate::abi::{SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_
 use crate::platform::{self, Text};
 use ring::{Elements, MAX_SIZE, Unmapped, UsedElement};
 
-/// A kick is late when a buffer has waited for it for more than so many
-/// milliseconds, as in the kernel.
+/// A kick is late if a buffer has waited for it for more than this many milliseconds,
+/// as in the kernel.
 const LATE: u64 = 100;
 
-/// An exported function's name, static and thin.
+/// An exported function's name, behind a thin pointer that fits into an atomic.
 type Name = &'static &'static str;
 
-/// What is known of a watched queue.
+/// The state of a checked queue.
 pub struct Checks {
-    /// The functions that do the work. Those that add change when the queue is
-    /// told to be premapped.
+    /// The functions that do the work. `virtqueue_set_dma_premapped` changes those that
+    /// add.
     base_ops: UnsafeCell<Ops>,
-    /// The thread that is in one of the functions that the caller serialises;
-    /// 0 if there is none.
+    /// The thread that is inside a function that the caller must serialise; 0 if there
+    /// is none.
     thread: AtomicUsize,
-    /// The function that it is in.
+    /// The function that this thread is in.
     function: AtomicPtr<&'static str>,
-    /// When the first buffer was added of which the device was not told yet;
-    /// 0 if it knows of all.
+    /// When the first buffer was added that has not been announced to the device yet; 0
+    /// if all have been announced.
     waiting_since: AtomicU64,
-    /// Does an add want the device told, once it is out of the queue?
+    /// Must the current add kick the device before it returns?
     kick_due: AtomicBool,
-    /// Did the driver take buffers back from a device that was not stopped, as far as
-    /// we know, and has not used the queue since?
+    /// Has the driver detached buffers, although no reset or break shows that the
+    /// device is stopped, and not used the queue since?
     detached: AtomicBool,
     debug: bool,
-    /// How many bytes the device may write to the buffer that is in flight under
-    /// an id, for as many ids as a queue can ever have: a resize needs no more.
-    /// Empty if lengths are not looked at.
+    /// For each id, how many bytes the device may write to the buffer in flight. It has
+    /// room for the largest possible queue, so that a resize need not allocate. Empty
+    /// if lengths are not checked.
     writable: Box<[AtomicU32]>,
 }
 
-/// Does a setting ask for it?
+/// Does a setting ask for checked queues?
 pub fn wanted() -> bool {
     platform::debug() || platform::check_len()
 }
 
-/// Watches a queue. False when there is no memory.
+/// Turns a queue into a checked one. False if out of memory.
 ///
 /// # Safety
-/// `vq` is a live queue that was just made; who finds it on the list of queues
-/// waits.
+/// `vq` is a live queue that was just made, and no other thread uses it yet: the caller
+/// holds the lock of its device's list.
 #[cold]
 pub unsafe fn install(vq: *mut virtqueue) -> bool {
     let check_len = platform::check_len();
@@ -72,7 +72,7 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
     }
     writable.resize_with(ids, AtomicU32::default);
     let head: *mut Head = vq.cast();
-    // SAFETY: the caller; a queue is a `Head`.
+    // SAFETY: live queue: `vq` points to a `Head`; alone, as the caller ensures.
     let ops = unsafe { &mut (*head).ops };
     let mut base_ops = *ops;
     if check_len {
@@ -81,7 +81,7 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
     let Some(checks) = try_box(Checks {
         base_ops: UnsafeCell::new(base_ops),
         thread: AtomicUsize::new(0),
-        function: AtomicPtr::new((&raw const *NOBODY).cast_mut()),
+        function: AtomicPtr::new((&raw const *UNKNOWN_FUNCTION).cast_mut()),
         waiting_since: AtomicU64::new(0),
         kick_due: AtomicBool::new(false),
         detached: AtomicBool::new(false),
@@ -91,13 +91,13 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
         return false;
     };
     replace_ops(ops);
-    // SAFETY: live queue, which begins as a `Head`.
+    // SAFETY: live queue: `vq` points to a `Head`; alone, as the caller ensures.
     unsafe { (*head).checks = Box::into_raw(checks) };
     true
 }
 
-/// A thread's stay in a queue's functions. Functions that the program's own
-/// call, on the same thread, have none of their own.
+/// Marks a thread as inside a queue's functions until dropped. It is empty for nested
+/// calls: those that the program's own functions make on the same thread.
 struct Inside<'a>(Option<&'a Checks>);
 
 impl Drop for Inside<'_> {
@@ -109,39 +109,39 @@ impl Drop for Inside<'_> {
 }
 
 impl Checks {
-    /// The functions that do the work. To be read one by one.
+    /// The functions that do the work. Read single members through the pointer and make
+    /// no reference to the whole.
     pub fn base_ops(&self) -> *mut Ops {
         self.base_ops.get()
     }
 
     /// # Safety
-    /// `vq` is a live queue that is watched, and outlives the reference.
+    /// `vq` is a checked queue, and outlives the reference.
     pub unsafe fn of<'a>(vq: *mut virtqueue) -> &'a Self {
-        // SAFETY: the caller; `create` made the checks.
+        // SAFETY: checked queue: `install` set the pointer.
         unsafe { &*(*vq.cast::<Head>()).checks }
     }
 
-    /// The same for a queue that may not be watched.
+    /// The checks of a queue, if it is a checked one.
     ///
     /// # Safety
     /// `vq` is a live queue, and outlives the reference.
     pub unsafe fn find<'a>(vq: *mut virtqueue) -> Option<&'a Self> {
-        // SAFETY: live queue; NULL without checks.
+        // SAFETY: live queue: the pointer is NULL, or was set by `install`.
         unsafe { (*vq.cast::<Head>()).checks.as_ref() }
     }
 
-    /// Notifies the device at the end of the add that is under way.
+    /// Kicks the device at the end of the current add.
     pub fn kick_when_added(&self) {
         self.kick_due.store(true, Relaxed);
     }
 
-    /// Remembers how many bytes the device may write to the buffer that will be
-    /// added. Before that: a function of the program's that is called from there
-    /// may have it back already.
+    /// Records how many bytes the device may write to the buffer that is about to be
+    /// added. This must come before the add, because the add may call a function of the
+    /// program's that already takes the buffer back. Looks at `most` entries at most.
     ///
     /// # Safety
-    /// `vq` is the queue, `lists` as for [`SgLists::new`]. No more than `most`
-    /// entries are looked at.
+    /// `vq` is the queue of these checks, serialised; `lists` as for [`SgLists::new`].
     #[inline(never)]
     unsafe fn note_writable(
         &self,
@@ -154,13 +154,13 @@ impl Checks {
         if self.writable.is_empty() {
             return;
         }
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised.
         let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: well-formed lists, which the caller upholds.
             let lists = unsafe { SgLists::<false>::new(lists, out_lists, in_lists) };
             let mut sum = 0u32;
-            // Longer lists are refused.
+            // The add refuses longer lists.
             if lists.count(most).is_some() {
                 let _ = lists.each::<Unmapped>(|element, _| {
                     if element.device_writes {
@@ -173,12 +173,12 @@ impl Checks {
         }
     }
 
-    /// How much the device has written to a buffer in flight. None, and the queue is
-    /// broken, if it cannot have been so much. A reserved length is never wrong: it
-    /// is cut to what the device could write.
+    /// How many bytes the device has written to a buffer in flight. If the claimed
+    /// length is impossible, breaks the queue and returns None. A reserved length is
+    /// never an error, but is limited to what the device could write.
     ///
     /// # Safety
-    /// `vq` is the queue.
+    /// `vq` is the queue of these checks.
     #[inline(never)]
     pub unsafe fn check_len(&self, vq: *mut virtqueue, used: &UsedElement) -> Option<u32> {
         let UsedElement { id, length, .. } = *used;
@@ -189,7 +189,7 @@ impl Checks {
         if length <= writable || used.length_is_reserved() {
             return Some(length.min(writable));
         }
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind.
         unsafe {
             ((*self.base_ops()).set_broken)(vq, true);
             complain_broken(
@@ -200,17 +200,17 @@ impl Checks {
         None
     }
 
-    /// To be held while a function runs that the caller serialises. Complains
-    /// if another thread is in one.
+    /// Enters a function that the caller must serialise, until the result is dropped.
+    /// Reports it if another thread is inside such a function.
     ///
     /// # Safety
-    /// `vq` is the queue.
+    /// `vq` is the queue of these checks.
     #[inline(never)]
     unsafe fn enter(&self, vq: *mut virtqueue, function: Name) -> Inside<'_> {
         if !self.debug {
             return Inside(None);
         }
-        // SAFETY: always sound.
+        // SAFETY: pthread_self has no preconditions.
         let own = unsafe { libc::pthread_self() } as usize;
         match self.thread.compare_exchange(0, own, Relaxed, Relaxed) {
             Ok(_) => {
@@ -220,9 +220,9 @@ impl Checks {
             }
             Err(other) if other == own => {}
             Err(_) => {
-                // SAFETY: only static names are ever stored.
+                // SAFETY: checked queue: `function` always holds a pointer to a static.
                 let other = unsafe { *self.function.load(Relaxed) };
-                // SAFETY: the caller upholds this function's contract.
+                // SAFETY: live queue.
                 unsafe {
                     complain(
                         vq,
@@ -238,7 +238,8 @@ impl Checks {
         Inside(None)
     }
 
-    /// What an add answers: 0 if there is a buffer that waits.
+    /// Notes the result of an add. After success, a buffer waits for a kick. Returns
+    /// `error` unchanged.
     #[inline(never)]
     fn added(&self, error: c_int) -> c_int {
         if self.debug && error == 0 && self.waiting_since.load(Relaxed) == 0 {
@@ -247,33 +248,33 @@ impl Checks {
         error
     }
 
-    /// The queue starts anew: what was detached is no matter any more.
+    /// The queue restarts, so that buffers detached earlier no longer matter.
     pub fn restarted(&self) {
         self.detached.store(false, Relaxed);
     }
 
-    /// A buffer was detached, or none was left. A broken queue has given up on its
-    /// device.
+    /// Notes that `buffer` was detached, unless it is NULL. On a broken queue that is
+    /// no mistake, because the driver has given up on the device.
     ///
     /// # Safety
-    /// `vq` is the queue.
+    /// `vq` is the queue of these checks.
     unsafe fn note_detached(&self, vq: *mut virtqueue, buffer: *mut c_void) {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind.
         let is_broken = unsafe { ((*self.base_ops()).is_broken)(vq) };
         if self.debug && !buffer.is_null() && !is_broken {
             self.detached.store(true, Relaxed);
         }
     }
 
-    /// The queue is used again. If that is after buffers were detached, says so: a
-    /// driver must not take back what is available (virtio 1.3, 2.7.6.1).
+    /// The queue is used again. Reports it if buffers were detached before, because a
+    /// driver must not take back available buffers (virtio 1.3, 2.7.6.1).
     ///
     /// # Safety
-    /// `vq` is the queue.
+    /// `vq` is the queue of these checks.
     #[inline(never)]
     unsafe fn used_again(&self, vq: *mut virtqueue, function: Name) {
         if self.detached.swap(false, Relaxed) {
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: live queue.
             unsafe {
                 complain(
                     vq,
@@ -287,33 +288,33 @@ impl Checks {
         }
     }
 
-    /// The device knows of everything, or everything is gone. Since when
-    /// it had waited.
+    /// No buffer waits for a kick any longer, because all were announced or taken back.
+    /// Returns since when the first had waited, or 0.
     pub fn take_waiting_since(&self) -> u64 {
         self.waiting_since.swap(0, Relaxed)
     }
 
-    /// Ends an add that [`Self::kick_when_added`] was called in. Not late: it is
-    /// the library that kicks.
+    /// Kicks if [`Self::kick_when_added`] was called during the add. Such a kick is
+    /// never reported as late, because the library makes it.
     ///
     /// # Safety
-    /// As the exported function.
+    /// `vq` is the queue of these checks, serialised.
     #[inline(never)]
     unsafe fn kick_if_due(&self, vq: *mut virtqueue) {
         if self.kick_due.swap(false, Relaxed) {
             self.take_waiting_since();
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: live queue, this kind, serialised.
             unsafe { ((*self.base_ops()).kick)(vq) };
         }
     }
 
-    /// [`Ops::kick_prepare`], for the function that was called.
+    /// [`Ops::kick_prepare`] with checks, on behalf of `function`.
     ///
     /// # Safety
-    /// As the exported function.
+    /// `vq` is the queue of these checks, serialised.
     #[inline(never)]
     unsafe fn kick_prepare(&self, vq: *mut virtqueue, function: Name) -> bool {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue, this kind, serialised.
         unsafe {
             let _inside = self.enter(vq, function);
             let since = self.take_waiting_since();
@@ -332,10 +333,10 @@ impl Checks {
     }
 }
 
-/// Stands in until a thread has said where it is.
-const NOBODY: Name = &"another function";
+/// Reported while the other thread has not stored its function's name yet.
+const UNKNOWN_FUNCTION: Name = &"another function";
 
-/// Puts the functions of this file over a queue's.
+/// Replaces a queue's functions with those of this file.
 fn replace_ops(ops: &mut Ops) {
     *ops = Ops {
         add_outbuf,
@@ -360,12 +361,12 @@ fn replace_ops(ops: &mut Ops) {
     };
 }
 
-/// Functions that enter the queue and call the plain one.
+/// Functions that enter the queue and call the base function.
 macro_rules! functions {
     ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $function:literal;)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> $result {
-            // SAFETY: a live queue that is watched, from `ops`; the plain
-            // function's caller is ours.
+            // SAFETY: checked queue, and this function's contract, which is that of the
+            // base function.
             unsafe {
                 let checks = Checks::of(vq);
                 let _inside = checks.enter(vq, &$function);
@@ -386,12 +387,12 @@ functions! {
     set_premapped() -> c_int, "virtqueue_set_dma_premapped";
 }
 
-/// The functions that add: on success, the device does not know of the buffer yet.
+/// The functions that add. After success, a buffer waits for a kick.
 macro_rules! add_functions {
     ($($name:ident($($argument:ident: $type:ty),*), $function:literal, ($lists:expr, $out:expr, $in:expr, $most:expr);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> c_int {
-            // SAFETY: a live queue that is watched, from `ops`; the plain
-            // function's caller is ours, and the lists are the caller's.
+            // SAFETY: checked queue, and this function's contract, which is that of the
+            // base function; well-formed lists.
             unsafe {
                 let checks = Checks::of(vq);
                 let inside = checks.enter(vq, &$function);
@@ -419,13 +420,13 @@ add_functions! {
         "virtqueue_add_sgs", (sgs, out_sgs, in_sgs, MAX_COUNTED);
 }
 
-/// The functions that take a buffer back. If there is one, the driver has heard
-/// of the device: what else waits is not late.
+/// The functions that take a buffer back. If they return one, the device is evidently
+/// working, so that the buffers still waiting do not count as late.
 macro_rules! taking_functions {
     ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $base:ident($($value:expr),*);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> *mut c_void {
-            // SAFETY: a live queue that is watched, from `ops`; the plain
-            // function's caller is ours.
+            // SAFETY: checked queue, and this function's contract, which is that of the
+            // base function.
             unsafe {
                 let checks = Checks::of(vq);
                 let _inside = checks.enter(vq, &$function);
@@ -442,7 +443,7 @@ macro_rules! taking_functions {
     )+};
 }
 
-// Lengths are looked at in the longer get_buf.
+// Both call `get_buf_ctx`, because that is the function that checks lengths.
 taking_functions! {
     get_buf(len: *mut c_uint), "virtqueue_get_buf", get_buf_ctx(len, null_mut());
     get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void),
@@ -450,8 +451,8 @@ taking_functions! {
 }
 
 unsafe fn detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
-    // SAFETY: a live queue that is watched, from `ops`; the plain function's caller
-    // is ours.
+    // SAFETY: checked queue, and this function's contract, which is that of the base
+    // function.
     unsafe {
         let checks = Checks::of(vq);
         let _inside = checks.enter(vq, &"virtqueue_detach_unused_buf");
@@ -465,13 +466,13 @@ unsafe fn detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
 }
 
 unsafe fn kick_prepare(vq: *mut virtqueue) -> bool {
-    // SAFETY: a live queue that is watched, from `ops`.
+    // SAFETY: checked queue, serialised.
     unsafe { Checks::of(vq).kick_prepare(vq, &"virtqueue_kick_prepare") }
 }
 
-/// The device's part of it needs no serialisation.
+/// Only the first half is checked, because the notify function needs no serialisation.
 unsafe fn kick(vq: *mut virtqueue) -> bool {
-    // SAFETY: a live queue that is watched, from `ops`.
+    // SAFETY: checked queue, serialised.
     unsafe {
         let checks = Checks::of(vq);
         !checks.kick_prepare(vq, &"virtqueue_kick") || ((*checks.base_ops()).notify)(vq)
@@ -479,8 +480,8 @@ unsafe fn kick(vq: *mut virtqueue) -> bool {
 }
 
 unsafe fn delete(vq: *mut virtqueue) {
-    // SAFETY: a live queue that is watched, from `ops`. The checks are its own:
-    // `install` let go of the box.
+    // SAFETY: checked queue, alone. `install` took the pointer from a box, which this
+    // function frees last.
     unsafe {
         let checks = (*vq.cast::<Head>()).checks;
         drop((*checks).enter(vq, &"vring_del_virtqueue"));

@@ -9,7 +9,7 @@ use crate::platform::Text;
 use ring::{BadId, Data, Id, Released, UsedElement};
 
 pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
-    // SAFETY: the caller upholds the exported function's contract.
+    // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe { take::<R, false>(vq, len, core::ptr::null_mut(), |_, _| true) }
 }
 
@@ -18,22 +18,22 @@ pub unsafe fn get_buf_ctx<R: RingKind>(
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: the caller upholds the exported function's contract.
+    // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe { take::<R, true>(vq, len, ctx, |_, _| true) }
 }
 
-/// [`get_buf_ctx`] on a queue whose used lengths are watched.
+/// [`get_buf_ctx`] on a queue whose used lengths are checked.
 pub unsafe fn get_buf_checked<R: RingKind>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: a live queue that is watched, from `ops`; as the exported
-    // function.
+    // SAFETY: checked queue, this kind, serialised; program's arguments: `len` is the
+    // caller's variable.
     unsafe {
         let checks = Checks::of(vq);
         take::<R, true>(vq, len, ctx, |driver, used| {
-            // An id that is not in flight is wrong, whatever the length.
+            // If the id is not in flight, `take` reports that, whatever the length.
             if !driver.states().is_in_flight(used.id) {
                 return true;
             }
@@ -46,7 +46,7 @@ pub unsafe fn get_buf_checked<R: RingKind>(
     }
 }
 
-/// The id that the next buffer will be in flight under, if there is room.
+/// The id that the next buffer will have, if there is room for one.
 pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
@@ -55,11 +55,13 @@ pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     (slots.num_free() > 0).then(|| slots.first_free())
 }
 
-/// All of them: with (`CTX`) and without the driver's second pointer. `look` is
-/// asked before the buffer is taken; if it says no, the queue is broken by now.
+/// The common part of all variants, with (`CTX`) or without the driver's second
+/// pointer. `look` is called before the buffer is taken. It breaks the queue if it
+/// returns false.
 ///
 /// # Safety
-/// As the exported functions.
+/// `vq` is a live queue of this kind, the call is serialised, `len` is the program's
+/// variable, and so is `ctx` unless it is NULL.
 #[inline(always)]
 unsafe fn take<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
@@ -72,8 +74,8 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     // SAFETY: serialised.
     let driver = unsafe { queue.driver() };
     let accept = |driver: &R, used: &UsedElement| {
-        // SAFETY: the caller's variable. C, too, has written it when the entry
-        // turns out to be a bad one.
+        // SAFETY: program's arguments: `len` is its variable. As in C, it is written
+        // even if the entry turns out to be invalid.
         unsafe { len.write(used.length) };
         look(driver, used)
     };
@@ -82,45 +84,46 @@ unsafe fn take<R: RingKind, const CTX: bool>(
         Some((_, Ok(Released::Single(data, num_free) | Released::Chain(data, num_free, _)))) => {
             queue.publish_num_free(num_free);
             if CTX {
-                // SAFETY: program's arguments.
+                // SAFETY: program's arguments: `ctx` is its variable, or NULL.
                 unsafe { store_ctx(&queue, ctx, core::ptr::null_mut()) };
             }
             data.as_ptr()
         }
         Some((id, Ok(Released::WithExtra(data, num_free, _)))) => {
             queue.publish_num_free(num_free);
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe { take_extra::<R>(vq, id, data, ctx) }
         }
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live queue.
         Some((id, Err(cause))) => unsafe { report(vq, cause, id) },
     }
 }
 
-/// Shows the driver the second pointer of a buffer; on queues with indirect
-/// descriptors there are none, and C leaves the variable alone.
+/// Returns a buffer's second pointer to the driver. On queues with indirect descriptors
+/// there are none, and the variable is not written, as in C.
 ///
 /// # Safety
-/// `ctx` is the caller's variable or NULL.
+/// `ctx` is the program's variable, or NULL.
 unsafe fn store_ctx<R: RingKind>(queue: &Handle<R>, ctx: *mut *mut c_void, value: *mut c_void) {
     if !ctx.is_null() && !queue.common().indirect() {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: program's arguments: `ctx` is its variable, and not NULL.
         unsafe { ctx.write(value) };
     }
 }
 
-/// An answer that the compiler cannot foresee. A call for it at the end of
-/// get_buf is a jump then; else get_buf would save registers on every way, to
-/// have its answer after that call.
-fn opaque(answer: *mut c_void) -> *mut c_void {
+/// Hides from the compiler what a rarely called function returns, so that get_buf ends
+/// with a tail call to that function. If the compiler knew the value, get_buf would
+/// save registers on every path in order to return the value itself after the call.
+fn tail_call_barrier(answer: *mut c_void) -> *mut c_void {
     core::hint::black_box(answer)
 }
 
-/// Takes what few buffers have. Last of all, so that nothing has to be kept
-/// across it.
+/// Takes a buffer's context and table, which only few buffers have. Called last, so
+/// that no register has to be saved across the call.
 ///
 /// # Safety
-/// As the exported functions; `ctx` may be NULL.
+/// `vq` is a live queue of this kind, the call is serialised, and `ctx` is the
+/// program's variable, or NULL.
 #[inline(never)]
 unsafe fn take_extra<R: RingKind>(
     vq: *mut virtqueue,
@@ -132,19 +135,20 @@ unsafe fn take_extra<R: RingKind>(
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: serialised.
     if let Some(extra) = unsafe { queue.driver() }.take_extra(id) {
-        // SAFETY: program's arguments: a variable, or NULL.
+        // SAFETY: program's arguments: `ctx` is its variable, or NULL.
         unsafe { store_ctx(&queue, ctx, extra.ctx) };
         if let Some(table) = extra.table {
             table.retire();
         }
     }
-    opaque(data.as_ptr())
+    tail_call_barrier(data.as_ptr())
 }
 
-/// Reports a bad used entry; from the queue's name on, the text is C's.
+/// Reports an invalid used entry. From the queue's name on, the text is the same as in
+/// C.
 ///
 /// # Safety
-/// As the exported functions.
+/// `vq` is a live queue.
 #[cold]
 #[inline(never)]
 unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
@@ -152,7 +156,7 @@ unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
     };
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue.
     unsafe { complain_broken(vq, format_args!("id {id} {}", Text(what))) };
-    opaque(core::ptr::null_mut())
+    tail_call_barrier(core::ptr::null_mut())
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Telling the device of what was added.
+//! Notifying the device of new buffers.
 
 use core::ffi::c_int;
 
 use super::{Checks, Handle, RingKind};
 use crate::abi::virtqueue;
 
-/// Announces what was added before there is too much of it.
+/// Announces the buffers added so far, before the 16-bit index could wrap around
+/// unnoticed.
 ///
 /// # Safety
-/// As the exported functions.
+/// `vq` is a live queue of this kind, and the call is serialised.
 #[cold]
 #[inline(never)]
 pub unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind, serialised.
     unsafe {
         match Checks::find(vq) {
             Some(checks) => checks.kick_when_added(),
@@ -24,7 +25,7 @@ pub unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
 }
 
 pub fn call_notify<R: RingKind>(queue: &Handle<R>) -> bool {
-    // SAFETY: live queue; the program's function gets its own queue.
+    // SAFETY: live queue; program's arguments: the notify function takes this queue.
     unsafe {
         match (*queue.0).notify {
             Some(notify) => notify(queue.public()),
@@ -55,7 +56,7 @@ pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
 }
 
 pub unsafe fn kick<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller upholds the contract of both.
+    // SAFETY: live queue, this kind, serialised.
     unsafe { !kick_prepare::<R>(vq) || notify::<R>(vq) }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Where a ring lies: in memory of ours, of the program's, or in a range that
-//! the program lends.
+//! The memory of a ring: allocated by the library, provided by the program, or part of
+//! a range that the program lends.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Display};
@@ -16,34 +16,35 @@ use ring::memory::Memory;
 use ring::shared::{Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared};
 use ring::{MAX_SIZE, Packed, Ring, Split};
 
-/// Who gives the memory.
+/// Who provides the memory.
 #[derive(Clone, Copy)]
 pub enum MemorySource {
-    /// We do.
+    /// The library allocates it.
     Own,
-    /// The program: a split ring in one piece, as `vring_init()` lays it out.
+    /// The program provides a split ring in one piece, laid out as by `vring_init()`.
     Pages(*mut c_void),
-    /// The program: the parts of a split ring.
+    /// The program provides the three parts of a split ring.
     Parts(vring),
-    /// The program: a range in which ring, event areas and indirect tables are
-    /// to be.
+    /// The program lends a range, in which the library lays out ring, event areas and
+    /// indirect tables.
     Lent {
         /// First byte.
         base: *mut c_void,
-        /// How many.
+        /// Number of bytes.
         length: usize,
-        /// The device's address of the first.
+        /// The device's address of the first byte.
         dma_address: u64,
     },
 }
 
 impl MemorySource {
-    /// Do we lay the ring out, and may we do so again?
+    /// Does the library lay the ring out, so that it may also do so again?
     pub fn is_ours(self) -> bool {
         matches!(self, Self::Own | Self::Lent { .. })
     }
 
-    /// What an address in it is for the device, less what it is for us.
+    /// The difference between the device's address of a byte and the address in this
+    /// process.
     pub fn dma_offset(self) -> u64 {
         match self {
             Self::Lent {
@@ -56,38 +57,38 @@ impl MemorySource {
 
 /// A ring's memory.
 pub struct RingMemory<M> {
-    /// For the ring.
+    /// The ring's view of the memory.
     pub memory: M,
-    /// The memory itself, if it is ours.
+    /// The memory itself, if the library allocated it.
     pub block: Option<platform::Block>,
-    /// Where the areas are, whatever kind of ring it is.
+    /// The addresses of the areas, for either kind of ring.
     pub vring: vring,
-    /// Are indirect tables wanted, and is there no room for any in what is lent?
+    /// Are indirect tables wanted, although the lent range has no room for any?
     pub lacks_tables: bool,
 }
 
-/// What to say where [`RingMemory::lacks_tables`].
+/// The message for [`RingMemory::lacks_tables`].
 pub const LACKS_TABLES: &str = "VIRTIO_RING_F_INDIRECT_DESC was negotiated, but the lent memory \
                                 has no room for tables: chains go into the ring";
 
-/// Why there is no memory for a ring.
+/// Why a ring gets no memory.
 #[derive(Clone, Copy)]
 pub enum Refusal {
     /// The size is 0 or too large.
     Size(u32),
     /// A split ring's size is not a power of two.
     NoPowerOfTwo(u32),
-    /// `vring_align` can't be.
+    /// `vring_align` is invalid.
     Align(usize),
-    /// The program's areas are not aligned.
+    /// The program's areas are misaligned.
     Misaligned(vring),
-    /// Less is lent than needed.
+    /// The lent range is smaller than needed.
     Lent(usize, usize),
-    /// The lent memory's two addresses are not aligned alike.
+    /// The lent range's two addresses do not have the same alignment.
     DmaAddress(u64, *mut c_void, usize),
-    /// The C library has no more.
+    /// The C library is out of memory.
     NoMemory(usize),
-    /// Packed rings can't lie where the program says.
+    /// A packed ring can't be made in memory that the program laid out.
     PackedElsewhere,
 }
 
@@ -115,7 +116,7 @@ impl Display for Refusal {
     }
 }
 
-/// Takes parts off a range.
+/// A range of memory in which a ring is laid out.
 struct Range {
     base: NonNull<u8>,
     length: usize,
@@ -124,10 +125,10 @@ struct Range {
 }
 
 impl Range {
-    /// A range of `needed` bytes on a multiple of `align`: ours, or the lent
-    /// one, which has all that is left, too.
-    fn find(place: MemorySource, needed: usize, align: usize) -> Result<Self, Refusal> {
-        let MemorySource::Lent { base, length, .. } = place else {
+    /// A range of at least `needed` bytes at a multiple of `align`. It is either newly
+    /// allocated, or all of the lent range from that address on.
+    fn find(source: MemorySource, needed: usize, align: usize) -> Result<Self, Refusal> {
+        let MemorySource::Lent { base, length, .. } = source else {
             let block = platform::Block::new(needed, align).ok_or(Refusal::NoMemory(needed))?;
             return Ok(Self {
                 base: block.base(),
@@ -136,7 +137,7 @@ impl Range {
                 dma_offset: 0,
             });
         };
-        let dma_offset = place.dma_offset();
+        let dma_offset = source.dma_offset();
         if !dma_offset.is_multiple_of(align as u64) {
             let dma_address = dma_offset.wrapping_add(base as u64);
             return Err(Refusal::DmaAddress(dma_address, base, align));
@@ -148,7 +149,7 @@ impl Range {
             return Err(Refusal::Lent(length, needed.saturating_add(skip)));
         }
         Ok(Self {
-            // SAFETY: `skip` bytes are within the lent range.
+            // SAFETY: ring memory: `skip` is at most `length`, the lent range's size.
             base: unsafe { base.add(skip) },
             length: length - skip,
             block: None,
@@ -159,11 +160,12 @@ impl Range {
     /// The address `offset` bytes into the range.
     fn at(&self, offset: usize) -> NonNull<u8> {
         debug_assert!(offset <= self.length);
-        // SAFETY: the callers' offsets are within the range.
+        // SAFETY: ring memory: both callers pass an offset within the range.
         unsafe { self.base.add(offset) }
     }
 
-    /// Room for indirect tables: our own, or what is lent beyond `needed`.
+    /// Memory for indirect tables: a new pool, or what the lent range has after the
+    /// first `needed` bytes.
     fn tables(&self, needed: usize, size: u16, indirect: bool) -> Result<HeapTables, Refusal> {
         if !indirect {
             return Ok(HeapTables::none());
@@ -172,8 +174,8 @@ impl Range {
             return own_tables(size);
         }
         let start = needed.next_multiple_of(16).min(self.length);
-        // SAFETY: the range is lent for the life of the queue; nothing else
-        // is after `needed`.
+        // SAFETY: ring memory: the range is lent for the life of the queue, and nothing
+        // else uses what is after `needed`.
         Ok(unsafe { HeapTables::lent(self.at(start), self.length - start, size, self.dma_offset) })
     }
 }
@@ -182,45 +184,46 @@ fn own_tables(size: u16) -> Result<HeapTables, Refusal> {
     HeapTables::owned(size).ok_or(Refusal::NoMemory(HeapTables::owned_bytes(size)))
 }
 
-/// Kinds of rings that can be laid out in memory.
+/// A kind of ring that can be laid out in memory.
 pub trait RingKind: Ring<Memory: Memory<Table = Table>> + 'static {
-    /// Has `virtqueue_get_vring` an answer?
+    /// Does `virtqueue_get_vring` return the addresses (split), or NULL (packed)?
     const HAS_VRING: bool;
 
-    /// May it become smaller while there is not enough memory? (C reduces no
-    /// packed ring.)
+    /// May the ring be made smaller if there is not enough memory? (C does not reduce
+    /// packed rings.)
     const MAY_SHRINK: bool;
 
-    /// C's error when an element can't be mapped.
+    /// The error that C returns if an element can't be mapped.
     const UNMAPPED: c_int;
 
-    /// Finds memory for a ring of `num` descriptors, zeroed if it is not the
-    /// program's. `align` is the used ring's (split).
+    /// Finds memory for a ring of `num` descriptors, and zeroes it unless the program
+    /// laid it out. `align` is the used ring's alignment (split).
     ///
     /// # Safety
-    /// The place is what it says, and outlives the memory.
+    /// Ring memory: what the program provides is as large as `source` states, and
+    /// outlives the result.
     unsafe fn allocate(
-        place: MemorySource,
+        source: MemorySource,
         num: u32,
         align: usize,
         indirect: bool,
     ) -> Result<RingMemory<Self::Memory>, Refusal>;
 
-    /// The same, halving the size until there is enough memory if `may_reduce` and
-    /// [`Self::MAY_SHRINK`].
+    /// Like [`Self::allocate`]. With `may_reduce` and [`Self::MAY_SHRINK`], halves the
+    /// size until there is enough memory.
     ///
     /// # Safety
     /// As for [`Self::allocate`].
     unsafe fn allocate_reducing(
-        place: MemorySource,
+        source: MemorySource,
         mut num: u32,
         align: usize,
         indirect: bool,
         may_reduce: bool,
     ) -> Result<RingMemory<Self::Memory>, Refusal> {
         loop {
-            // SAFETY: the caller upholds this function's contract.
-            match unsafe { Self::allocate(place, num, align, indirect) } {
+            // SAFETY: ring memory, which the caller upholds.
+            match unsafe { Self::allocate(source, num, align, indirect) } {
                 Err(Refusal::NoMemory(_) | Refusal::Lent(..))
                     if Self::MAY_SHRINK && may_reduce && num > 1 =>
                 {
@@ -232,7 +235,7 @@ pub trait RingKind: Ring<Memory: Memory<Table = Table>> + 'static {
     }
 }
 
-/// The size of a ring, if it can be one.
+/// Checks the size of a ring.
 fn checked_size(num: u32) -> Result<u16, Refusal> {
     match num {
         1..=MAX_SIZE => Ok(num as u16),
@@ -246,7 +249,7 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
     const UNMAPPED: c_int = -libc::ENOMEM;
 
     unsafe fn allocate(
-        place: MemorySource,
+        source: MemorySource,
         num: u32,
         align: usize,
         indirect: bool,
@@ -255,8 +258,8 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
         if !size.is_power_of_two() {
             return Err(Refusal::NoPowerOfTwo(num));
         }
-        // The used ring's entries are multiples of 4 away from its start.
-        if !matches!(place, MemorySource::Parts(_)) && (!align.is_power_of_two() || align < 4) {
+        // The used ring's entries are at multiples of 4 from its start.
+        if !matches!(source, MemorySource::Parts(_)) && (!align.is_power_of_two() || align < 4) {
             return Err(Refusal::Align(align));
         }
         let programs_tables = || {
@@ -266,7 +269,7 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
                 Ok(HeapTables::none())
             }
         };
-        let (vring, block, tables) = match place {
+        let (vring, block, tables) = match source {
             MemorySource::Parts(vring) => (vring, None, programs_tables()?),
             MemorySource::Pages(pages) => (
                 vring::contiguous(pages, num, align),
@@ -275,14 +278,14 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
             ),
             MemorySource::Own | MemorySource::Lent { .. } => {
                 let end = vring::size(num, align);
-                let range = Range::find(place, end, align.max(16))?;
+                let range = Range::find(source, end, align.max(16))?;
                 let tables = range.tables(end, size, indirect)?;
                 let vring = vring::contiguous(range.base.as_ptr().cast(), num, align);
-                // The areas alone: what lies between them may be large.
+                // Only the areas are zeroed, because the gap between them may be large.
                 let (driver, device) = (vring::driver_size(num), vring::device_size(num));
-                // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
-                // lent range may still have the ring of a stopped queue in it. The
-                // areas are within, as `vring::size` has it.
+                // SAFETY: ring memory: `find` returned at least `end` bytes, the size
+                // of all areas, and nobody uses them. (A lent range may still contain
+                // the old ring of a stopped queue.)
                 unsafe {
                     vring.desc.cast::<u8>().write_bytes(0, driver);
                     vring.used.cast::<u8>().write_bytes(0, device);
@@ -292,9 +295,9 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
         };
         let lacks_tables = indirect && !tables.has_room();
         let areas = areas(&vring).ok_or(Refusal::Misaligned(vring))?;
-        // SAFETY: `areas` has looked at the alignment; the size is the
-        // layout's, or the program says so; our own live in `block`, which the
-        // queue keeps, the program's as long as the queue.
+        // SAFETY: ring memory: `areas` checked the alignment, and the areas have the
+        // size of the layout. They are in `block`, which the queue keeps, or the
+        // program keeps them as long as the queue.
         let memory = unsafe { SplitShared::new(areas, size, tables) };
         Ok(RingMemory {
             memory,
@@ -305,8 +308,7 @@ impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
     }
 }
 
-/// The areas of a split ring, if they are aligned as the specification wants
-/// it (virtio 1.3, 2.7).
+/// The areas of a split ring, if they are aligned as required (virtio 1.3, 2.7).
 fn areas(vring: &vring) -> Option<SplitAreas> {
     let aligned = |area: *mut c_void, align: usize| {
         NonNull::new(area.cast::<u8>()).filter(|area| area.addr().get().is_multiple_of(align))
@@ -318,21 +320,21 @@ fn areas(vring: &vring) -> Option<SplitAreas> {
     })
 }
 
-/// Distance between a packed ring's areas: they are written by different
-/// sides, so they should not share a cache line.
+/// Alignment of a packed ring's areas. Different sides write them, so they should not
+/// share a cache line.
 const LINE: usize = 64;
 
 /// Size of an event suppression structure (virtio 1.3, 2.8.10).
 const EVENT: usize = 4;
 
-/// Where a packed ring's event suppression structures start, and where it ends.
+/// The offsets of a packed ring's two event suppression structures, and of its end.
 fn packed_offsets(size: u16) -> (usize, usize, usize) {
     let driver = (usize::from(size) * 16).next_multiple_of(LINE);
     (driver, driver + LINE, driver + 2 * LINE)
 }
 
-/// How many bytes to lend for a ring, and for tables of `table_entries` entries for
-/// each of its chains. None if there can be no such ring.
+/// How many bytes to lend for a ring, and for a table of `table_entries` entries for
+/// each of its chains. None if no such ring is possible.
 pub fn lent_size(num: u32, align: usize, packed: bool, table_entries: u32) -> Option<usize> {
     let size = checked_size(num).ok()?;
     let end = if packed {
@@ -341,7 +343,7 @@ pub fn lent_size(num: u32, align: usize, packed: bool, table_entries: u32) -> Op
         if !size.is_power_of_two() || !align.is_power_of_two() || align < 4 {
             return None;
         }
-        // As large as what a `vring_align` of the exported functions can be.
+        // The exported functions that create queues take `vring_align` with 32 bits.
         if u32::try_from(align).is_err() {
             return None;
         }
@@ -360,17 +362,17 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
     const UNMAPPED: c_int = -libc::EIO;
 
     unsafe fn allocate(
-        place: MemorySource,
+        source: MemorySource,
         num: u32,
         _align: usize,
         indirect: bool,
     ) -> Result<RingMemory<Self::Memory>, Refusal> {
         let size = checked_size(num)?;
-        if !place.is_ours() {
+        if !source.is_ours() {
             return Err(Refusal::PackedElsewhere);
         }
         let (driver, device, end) = packed_offsets(size);
-        let range = Range::find(place, end, LINE)?;
+        let range = Range::find(source, end, LINE)?;
         let areas = PackedAreas {
             desc: range.at(0),
             driver: range.at(driver),
@@ -378,16 +380,16 @@ impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
         };
         let tables = range.tables(end, size, indirect)?;
         let lacks_tables = indirect && !tables.has_room();
-        // SAFETY: `find` gave `end` bytes, which nobody uses yet, or any more: a
-        // lent range may still have the ring of a stopped queue in it. The areas are
-        // within.
+        // SAFETY: ring memory: `find` returned at least `end` bytes, the size of all
+        // areas, and nobody uses them. (A lent range may still contain the old ring of
+        // a stopped queue.)
         unsafe {
             areas.desc.write_bytes(0, usize::from(size) * 16);
             areas.driver.write_bytes(0, EVENT);
             areas.device.write_bytes(0, EVENT);
         }
-        // SAFETY: aligned and as large as needed; our own live in `block`,
-        // which the queue keeps, lent ones as long as the queue.
+        // SAFETY: ring memory: aligned and as large as needed. The areas are in
+        // `block`, which the queue keeps, or in a range lent as long as the queue.
         let memory = unsafe { PackedShared::new(areas, size, tables) };
         Ok(RingMemory {
             memory,

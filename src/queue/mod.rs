@@ -2,9 +2,9 @@
 //! The object behind `struct virtqueue *`: the public head that a program
 //! reads, and the ring that belongs to it.
 //!
-//! C has one type of queue and looks at its kind in each call. Here each kind
-//! of ring is a type of its own, and a queue has its functions ([`Ops`]): an
-//! exported function jumps.
+//! C has one type of queue and checks its kind in each call. Here each kind of
+//! ring is a separate type, and each queue has a table of functions for its kind
+//! ([`Ops`]), through which an exported function jumps.
 
 mod add;
 mod create;
@@ -33,8 +33,8 @@ use ring::Common;
 pub use create::{CreateArgs, NO_LIST, create};
 pub use memory::{LACKS_TABLES, MemorySource, RingKind, RingMemory, lent_size};
 
-/// The functions of one kind of queue. Each does what the exported function
-/// of its name does, if there is one; all take a live queue of this kind.
+/// The functions of one kind of queue. Each implements the exported function of the
+/// same name, if there is one. All require a live queue of this kind.
 #[allow(missing_docs)]
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -46,7 +46,7 @@ pub struct Ops {
     pub add_inbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
     pub add_inbuf_ctx:
         unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
-    /// With a context, as `virtqueue_add_inbuf_ctx` has it.
+    /// Also takes a context, like `virtqueue_add_inbuf_ctx`.
     pub add_sgs: unsafe fn(
         *mut virtqueue,
         *const *const scatterlist,
@@ -75,9 +75,9 @@ pub struct Ops {
     pub dma_dev: unsafe fn(*mut virtqueue) -> *mut device,
     pub size: unsafe fn(*const virtqueue) -> c_uint,
     pub next_offset: unsafe fn(*mut virtqueue) -> u16,
-    /// The id that the next buffer will be in flight under, if there is room.
+    /// The id that the next buffer will have, if there is room for one.
     pub next_id: unsafe fn(*mut virtqueue) -> Option<u32>,
-    /// `get_buf_ctx` that asks [`Checks::check_len`].
+    /// Like `get_buf_ctx`, with used lengths checked by [`Checks::check_len`].
     pub get_buf_checked: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub address: unsafe fn(*const virtqueue, Area) -> u64,
     pub vring: unsafe fn(*const virtqueue) -> *const vring,
@@ -96,7 +96,7 @@ pub enum Area {
 }
 
 impl Area {
-    /// The exported function that asks for its address.
+    /// The exported function that returns the area's address.
     fn function(self) -> &'static str {
         match self {
             Self::Desc => "virtqueue_get_desc_addr",
@@ -107,58 +107,58 @@ impl Area {
 }
 
 /// What a `struct virtqueue *` points to, in all kinds of queues. The functions
-/// are in the queue itself, the hot ones right after the public head: a call is
-/// one jump through memory that is touched anyway.
+/// are stored in the queue itself, the hot ones right after the public head, so
+/// that a call is one jump through memory that is accessed anyway.
 #[repr(C)]
 struct Head {
     public: virtqueue,
     ops: Ops,
-    /// NULL if the queue is not watched; [`Ops::delete`] is its owner's then.
+    /// NULL if the queue is not checked. Otherwise [`Ops::delete`] frees it.
     checks: *mut Checks,
-    /// Has get_buf said once that it broke the queue?
+    /// Has get_buf reported that it broke the queue?
     was_broken: AtomicBool,
 }
 
-/// One queue. A `struct virtqueue *` points into its middle, at `head`: what
-/// adding and taking back touch is nearly all within 128 bytes of that, so that x86
-/// instructions reach it with an 8-bit displacement.
+/// One queue. A `struct virtqueue *` points into its middle, at `head`, because nearly
+/// all fields that adding and taking back access are then within 128 bytes of that
+/// pointer, where x86 instructions reach them with an 8-bit displacement.
 #[repr(C, align(64))]
 struct Queue<R: RingKind> {
-    /// The caller's lock keeps all but one thread out of it.
+    /// Used by one thread at a time, because the caller serialises.
     driver: UnsafeCell<R>,
     common: Common<R::Memory>,
     head: Head,
     notify: vq_notify_t,
-    /// Has an add said once that its buffer can never fit?
+    /// Has an add reported that its buffer can never fit?
     was_too_small: AtomicBool,
     config: UnsafeCell<Config>,
 }
 
-/// What only creation, reset and questions look at.
+/// Fields that only creation, reset, resize and queries use.
 struct Config {
-    place: MemorySource,
+    source: MemorySource,
     align: usize,
     may_reduce_num: bool,
-    /// `virtqueue_dma_dev`'s answer.
+    /// The return value of `virtqueue_dma_dev`.
     dma_dev: *mut device,
-    /// The ring's memory, if it is ours.
+    /// The ring's memory, if the library allocated it.
     _block: Option<platform::Block>,
-    /// Where the areas are.
+    /// The addresses of the areas.
     vring: vring,
 }
 
-/// A queue's functions. To be read one by one: those that add change in
-/// `virtqueue_set_dma_premapped`.
+/// A queue's functions. Read single members through the pointer and make no reference
+/// to the whole, because `virtqueue_set_dma_premapped` changes the functions that add.
 ///
 /// # Safety
-/// `vq` is a live queue of this library's.
+/// `vq` is a live queue.
 #[inline(always)]
 pub unsafe fn ops(vq: *const virtqueue) -> *const Ops {
-    // SAFETY: live queue, which begins as a `Head`.
+    // SAFETY: live queue: `vq` points to a `Head`.
     unsafe { &raw const (*vq.cast::<Head>()).ops }
 }
 
-/// A box; None when there is no memory.
+/// Allocates a box. None if out of memory.
 fn try_box<T>(value: T) -> Option<Box<T>> {
     let mut room = Vec::new();
     room.try_reserve_exact(1).ok()?;
@@ -168,15 +168,15 @@ fn try_box<T>(value: T) -> Option<Box<T>> {
     Some(unsafe { Box::from_raw(one.cast()) })
 }
 
-/// A queue of a known kind.
+/// A live queue of a known kind.
 struct Handle<R: RingKind>(*mut Queue<R>);
 
 impl<R: RingKind> Handle<R> {
     /// # Safety
-    /// `vq` is a live queue of this kind, and stays so as long as the handle
-    /// is used.
+    /// `vq` is a live queue of this kind, and stays live as long as the handle is
+    /// used.
     unsafe fn new(vq: *const virtqueue) -> Self {
-        // SAFETY: the caller: `vq` came from `public`.
+        // SAFETY: live queue, this kind: `vq` points to the `head` of a `Queue<R>`.
         Self(
             unsafe { vq.byte_sub(offset_of!(Queue<R>, head)) }
                 .cast_mut()
@@ -185,47 +185,48 @@ impl<R: RingKind> Handle<R> {
     }
 
     fn common(&self) -> &Common<R::Memory> {
-        // SAFETY: `new`. Changed as a whole only in resize, when the caller
-        // keeps everybody else out.
+        // SAFETY: live queue, this kind (`new`). Only resize makes a `&mut` to it, and
+        // resize runs alone.
         unsafe { &(*self.0).common }
     }
 
     /// The driver's half.
     ///
     /// # Safety
-    /// The caller of the exported function serialises its calls as the kernel
-    /// wants it, and no other reference from here is alive.
+    /// Serialised: no other call that needs the program's lock is under way on this
+    /// queue, and no other reference that this function returned is alive.
     #[allow(clippy::mut_from_ref)]
     unsafe fn driver(&self) -> &mut R {
-        // SAFETY: as above.
+        // SAFETY: live queue, this kind (`new`); serialised, which the caller upholds.
         unsafe { &mut *(*self.0).driver.get() }
     }
 
-    /// What only creation, reset and questions look at.
+    /// Fields that only creation, reset, resize and queries use.
     fn config(&self) -> &Config {
-        // SAFETY: `new`. Changed in resize only, when the caller keeps
-        // everybody else out.
+        // SAFETY: live queue, this kind (`new`). Only resize makes a `&mut` to it, and
+        // resize runs alone.
         unsafe { &*(*self.0).config.get() }
     }
 
-    /// The same, to change it.
+    /// The same, mutably.
     ///
     /// # Safety
-    /// The caller keeps every other call away from the queue.
+    /// Alone: no other call at all is under way on this queue, and no reference from
+    /// [`Self::config`] is alive.
     #[allow(clippy::mut_from_ref)]
     unsafe fn config_mut(&self) -> &mut Config {
-        // SAFETY: as above.
+        // SAFETY: live queue, this kind (`new`); alone, which the caller upholds.
         unsafe { &mut *(*self.0).config.get() }
     }
 
-    /// The public head, which the program writes, too: no references to it.
+    /// The public head. No reference is made to it, because the program writes it, too.
     fn public(&self) -> *mut virtqueue {
-        // SAFETY: `new` asks its caller for a live queue of this kind.
+        // SAFETY: live queue, this kind (`new`).
         unsafe { (&raw mut (*self.0).head).cast() }
     }
 
     fn device(&self) -> DeviceRef {
-        // SAFETY: `new`: a live queue's device is live.
+        // SAFETY: live queue (`new`), and live device: it outlives its queues.
         unsafe {
             DeviceRef::new(
                 (&raw const (*self.public()).vdev).read(),
@@ -234,23 +235,23 @@ impl<R: RingKind> Handle<R> {
         }
     }
 
-    /// Does the driver want callbacks at (re)start?
+    /// Does the driver want callbacks when the queue starts or restarts?
     fn has_callback(&self) -> bool {
-        // SAFETY: `new` asks its caller for a live queue of this kind.
+        // SAFETY: live queue, this kind (`new`).
         unsafe { (&raw const (*self.public()).callback).read() }.is_some()
     }
 
-    /// Shows the program how many descriptors are free.
+    /// Tells the program how many descriptors are free (`num_free`).
     #[inline]
     fn publish_num_free(&self, free: u32) {
-        // SAFETY: `new` asks its caller for a live queue of this kind.
+        // SAFETY: live queue, this kind (`new`).
         unsafe { (&raw mut (*self.public()).num_free).write(free) };
     }
 
-    /// The functions that do the work: the queue's own, or those that its
-    /// checks.
+    /// The functions that do the work: the queue's own, or, on a checked queue, those
+    /// that its checks call.
     fn base_ops(&self) -> *mut Ops {
-        // SAFETY: `new` asks its caller for a live queue of this kind.
+        // SAFETY: live queue, this kind (`new`).
         unsafe {
             let head = &raw mut (*self.0).head;
             match (*head).checks.as_ref() {
@@ -260,9 +261,9 @@ impl<R: RingKind> Handle<R> {
         }
     }
 
-    /// Says on stderr what is wrong with a call.
+    /// Reports on stderr what is wrong with a call.
     fn complain(&self, function: &str, what: Arguments<'_>) {
-        // SAFETY: `new` asks its caller for a live queue of this kind.
+        // SAFETY: live queue, this kind (`new`).
         unsafe { complain(self.public(), function, what) }
     }
 }
@@ -270,18 +271,18 @@ impl<R: RingKind> Handle<R> {
 /// # Safety
 /// `vq` is a live queue.
 unsafe fn name(vq: *const virtqueue) -> QueueName {
-    // SAFETY: the caller; the program keeps the name as long as the queue.
+    // SAFETY: live queue; program's arguments: the name is valid as long as the queue.
     unsafe { QueueName::new((&raw const (*vq).name).read()) }
 }
 
-/// Says on stderr what is wrong with a call.
+/// Reports on stderr what is wrong with a call.
 ///
 /// # Safety
 /// `vq` is a live queue.
 #[cold]
 #[inline(never)]
 unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue.
     let name = unsafe { name(vq) };
     platform::log(format_args!(
         "virtio_ring: {name}: {}: {what}",
@@ -289,22 +290,22 @@ unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
     ));
 }
 
-/// Says on stderr why get_buf has just broken the queue. The first time that this
-/// happens to a queue it is always reported, whatever the rate limit says.
+/// Reports on stderr why get_buf has just broken the queue. The first time that this
+/// happens to a queue, it is reported regardless of the rate limit.
 ///
 /// # Safety
 /// `vq` is a live queue.
 #[cold]
 #[inline(never)]
 unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
-    // SAFETY: live queue, which begins as a `Head`.
+    // SAFETY: live queue: `vq` points to a `Head`.
     let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
     let write = if told {
         platform::log
     } else {
         platform::log_always
     };
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue.
     let name = unsafe { name(vq) };
     write(format_args!(
         "virtio_ring: virtqueue_get_buf: {name}:{what}"
@@ -337,7 +338,7 @@ unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let config = queue.config();
-    if !config.place.is_ours() {
+    if !config.source.is_ours() {
         queue.complain(area.function(), format_args!("the ring is not ours"));
         return 0;
     }
@@ -346,7 +347,7 @@ unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
         Area::Avail => config.vring.avail,
         Area::Used => config.vring.used,
     };
-    (ours as u64).wrapping_add(config.place.dma_offset())
+    (ours as u64).wrapping_add(config.source.dma_offset())
 }
 
 unsafe fn vring_of<R: RingKind>(vq: *const virtqueue) -> *const vring {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Interrupts and poll tokens.
 //!
-//! `poll`, `poll64`, `interrupt` and `disable_cb` touch the shared half of a queue only, and
-//! may run beside everything but resize and delete.
+//! `poll`, `poll64`, `interrupt` and `disable_cb` use only the shared half of a queue,
+//! and may run concurrently with everything except resize and delete.
 
 use core::ffi::{c_int, c_uint};
 
@@ -12,7 +12,7 @@ use crate::platform::Text;
 
 /// `irqreturn_t`: the interrupt was not for this queue.
 const IRQ_NONE: c_int = 0;
-/// `irqreturn_t`: it was.
+/// `irqreturn_t`: the interrupt was for this queue.
 const IRQ_HANDLED: c_int = 1;
 
 pub unsafe fn disable_cb<R: RingKind>(vq: *mut virtqueue) {
@@ -25,7 +25,7 @@ pub unsafe fn disable_cb<R: RingKind>(vq: *mut virtqueue) {
 /// # Safety
 /// As for [`Handle::driver`].
 unsafe fn prepare<R: RingKind>(queue: &Handle<R>) {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: serialised.
     unsafe { queue.driver() }.enable_cb_prepare(queue.common());
 }
 
@@ -48,7 +48,7 @@ pub unsafe fn enable_cb_prepare64<R: RingKind>(vq: *mut virtqueue) -> u64 {
 }
 
 pub unsafe fn enable_cb<R: RingKind>(vq: *mut virtqueue) -> bool {
-    // SAFETY: the caller upholds the contract of both.
+    // SAFETY: live queue, this kind, serialised.
     unsafe { !poll64::<R>(vq, enable_cb_prepare64::<R>(vq)) }
 }
 
@@ -80,7 +80,8 @@ pub unsafe fn interrupt<R: RingKind>(vq: *mut virtqueue) -> c_int {
         return IRQ_HANDLED;
     }
     queue.common().interrupted();
-    // SAFETY: live queue; the program's function gets its own queue.
+    // SAFETY: live queue; program's arguments: the callback takes this queue. The read
+    // is volatile because the program may change the callback.
     unsafe {
         if let Some(callback) = (&raw const (*vq).callback).read_volatile() {
             callback(vq);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Emptying a queue, starting it anew, and on another size.
+//! Emptying, resetting and resizing a queue.
 
 use core::ffi::{c_int, c_void};
 
@@ -35,13 +35,13 @@ pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void 
 /// # Safety
 /// As for [`Handle::driver`].
 unsafe fn in_flight<R: RingKind>(queue: &Handle<R>) -> u32 {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: serialised.
     let slots = unsafe { queue.driver() }.states();
     slots.size() - slots.num_free()
 }
 
-/// Has the device stop the queue and gives back what is in flight. On success,
-/// the device's function that starts the queue again.
+/// Makes the device stop the queue, and returns the buffers in flight to the program.
+/// On success, returns the device's function that starts the queue again.
 ///
 /// # Safety
 /// As for [`Handle::driver`].
@@ -52,12 +52,12 @@ unsafe fn stop<R: RingKind>(
     done: vq_recycle_done_t,
 ) -> Result<unsafe extern "C" fn(*mut virtqueue) -> c_int, c_int> {
     let vq = queue.public();
-    if !queue.config().place.is_ours() {
+    if !queue.config().source.is_ours() {
         queue.complain(function, format_args!("the ring is not ours"));
         return Err(-libc::EPERM);
     }
     let (disable, enable) = queue.device().reset_ops().ok_or(-libc::ENOENT)?;
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: serialised.
     let in_flight = unsafe { in_flight(queue) };
     if recycle.is_none() && in_flight != 0 {
         queue.complain(
@@ -66,7 +66,7 @@ unsafe fn stop<R: RingKind>(
         );
         return Err(-libc::EINVAL);
     }
-    // SAFETY: program's arguments: its function gets its own queue.
+    // SAFETY: live device: its functions take this queue.
     let error = unsafe { disable(vq) };
     if error != 0 {
         return Err(error);
@@ -75,8 +75,9 @@ unsafe fn stop<R: RingKind>(
     if let Some(checks) = unsafe { Checks::find(vq) } {
         checks.take_waiting_since();
     }
-    // No reference is held while the program's functions run: they may call us.
-    // SAFETY: a live queue of this kind; the program's functions on it.
+    // SAFETY: live queue, this kind, serialised, one driver: no reference is held while
+    // the program's functions run, which may call the library. Program's arguments:
+    // they take this queue.
     unsafe {
         loop {
             let buffer = detach_unused_buf::<R>(vq);
@@ -94,7 +95,7 @@ unsafe fn stop<R: RingKind>(
     Ok(enable)
 }
 
-/// Tells the queue's checks, if it has any, that it starts anew.
+/// Tells the queue's checks, if it has any, that it restarts.
 fn note_restart<R: RingKind>(queue: &Handle<R>) {
     // SAFETY: live queue.
     if let Some(checks) = unsafe { Checks::find(queue.public()) } {
@@ -102,30 +103,31 @@ fn note_restart<R: RingKind>(queue: &Handle<R>) {
     }
 }
 
-/// Starts the ring anew on the memory that it has.
+/// Restarts the ring on the memory that it has.
 ///
 /// # Safety
 /// As for [`Handle::driver`].
 unsafe fn restart<R: RingKind>(queue: &Handle<R>) {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: serialised.
     let driver = unsafe { queue.driver() };
     driver.restart(queue.common(), queue.has_callback());
     queue.publish_num_free(driver.num_free());
     note_restart(queue);
 }
 
-/// Puts the ring on memory for `num` descriptors. None, and the ring to be
-/// restarted on what it has, when there is none.
+/// Moves the ring to new memory for `num` descriptors. None if there is no memory; the
+/// caller must then restart the ring on the memory that it has.
 ///
 /// # Safety
-/// The caller keeps every other call away from the queue.
+/// Alone: no other call at all is under way on the queue.
 unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: alone.
     let config = unsafe { queue.config_mut() };
-    // SAFETY: the place was the caller's when the queue was made, and still is.
-    let ground = unsafe {
+    // SAFETY: program's arguments: lent memory is valid as long as the queue. The
+    // device has stopped, so that nobody uses the old ring in it.
+    let allocated = unsafe {
         R::allocate_reducing(
-            config.place,
+            config.source,
             num,
             config.align,
             queue.common().indirect(),
@@ -134,20 +136,20 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
     }
     .map_err(|refusal| queue.complain("virtqueue_resize", format_args!("{refusal}")))
     .ok()?;
-    let Some(slots) = DescStates::new(ground.memory.size()) else {
+    let Some(slots) = DescStates::new(allocated.memory.size()) else {
         queue.complain("virtqueue_resize", format_args!("no memory"));
         return None;
     };
-    if ground.lacks_tables {
+    if allocated.lacks_tables {
         queue.complain("virtqueue_resize", format_args!("{}", Text(LACKS_TABLES)));
     }
     let callback = queue.has_callback();
-    // SAFETY: the caller; the common half is referred to from nowhere else.
+    // SAFETY: alone: there is no other reference to either half.
     let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };
-    driver.replace(common, ground.memory, slots, callback);
+    driver.replace(common, allocated.memory, slots, callback);
     queue.publish_num_free(driver.num_free());
-    config._block = ground.block;
-    config.vring = ground.vring;
+    config._block = allocated.block;
+    config.vring = allocated.vring;
     note_restart(queue);
     Some(())
 }
@@ -159,7 +161,7 @@ pub unsafe fn reset<R: RingKind>(
 ) -> c_int {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
-    // SAFETY: serialised; the program's function gets its own queue.
+    // SAFETY: serialised; live device: its functions take this queue.
     unsafe {
         match stop(&queue, "virtqueue_reset", recycle, done) {
             Err(error) => error,
@@ -193,7 +195,7 @@ pub unsafe fn resize<R: RingKind>(
     if num == u32::from(queue.common().memory().size()) {
         return 0;
     }
-    // SAFETY: serialised; the program's function gets its own queue.
+    // SAFETY: alone; live device: its functions take this queue.
     unsafe {
         match stop(&queue, FUNCTION, recycle, done) {
             Err(error) => error,
@@ -224,7 +226,8 @@ pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
         );
         return -libc::EINVAL;
     }
-    // SAFETY: a live queue; nobody adds to it now.
+    // SAFETY: live queue, this kind, serialised: the functions that are replaced are
+    // only called under the program's lock.
     unsafe {
         let ops = queue.base_ops();
         (*ops).add_outbuf = add::add_outbuf_premapped::<R>;

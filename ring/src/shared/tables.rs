@@ -92,8 +92,8 @@ impl<T: TableMemory> Tables<T> {
         usize::from(size.next_power_of_two()) * POOL_ENTRIES as usize * DESCRIPTOR
     }
 
-    /// A pool in `length` bytes at `base`, for a ring of `size`. The device's address of
-    /// each byte is the address in this process plus `offset`.
+    /// A pool in `length` bytes at `base`, for a ring of `size`. The device's address
+    /// of each byte is the address in this process plus `offset`.
     ///
     /// # Safety
     /// Ring memory (`docs/safety.md`): the range lives as long as the value, and

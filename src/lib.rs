@@ -5,11 +5,11 @@
 //! A C call goes one way: [`capi`] (the exported functions) -> [`queue`] (the
 //! object behind `struct virtqueue *`) -> [`ring`] (the protocol, a crate of its
 //! own without unsafe code) -> the memory that the device can write
-//! ([`ring::shared`]). [`abi`] has C's types, [`platform`] what the library needs
-//! of its surroundings: memory, lock, clock, stderr, settings.
+//! ([`ring::shared`]). [`abi`] has C's types, and [`platform`] has what the library
+//! needs from its environment: memory, lock, clock, stderr, settings.
 //!
-//! `docs/safety.md` states the invariants that `SAFETY` comments name, and who upholds
-//! each.
+//! `docs/safety.md` defines the invariants that `SAFETY` comments cite, and says who
+//! upholds each.
 
 #![no_std]
 #![warn(missing_docs)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `struct vring`: where the three parts of a split ring lie.
+//! `struct vring`: the addresses of the three parts of a split ring.
 
 use core::ffi::{c_uint, c_void};
 use core::mem::{offset_of, size_of};
@@ -44,18 +44,19 @@ impl vring {
         }
     }
 
-    /// The size of what the driver writes, descriptors and available ring, in bytes.
+    /// The size of the areas that the driver writes, descriptors and available ring, in
+    /// bytes.
     pub fn driver_size(num: u32) -> usize {
         (16 + 2) * num as usize + 6
     }
 
-    /// The size of what the device writes, the used ring: 6 bytes and 8 for each
-    /// entry.
+    /// The size of the area that the device writes, the used ring: 6 bytes and 8 for
+    /// each entry.
     pub fn device_size(num: u32) -> usize {
         8 * num as usize + 6
     }
 
-    /// The size of such a ring whose base is a multiple of `align`, in bytes.
+    /// The size of a ring whose base is a multiple of `align`, in bytes.
     pub fn size(num: u32, align: usize) -> usize {
         Self::driver_size(num).next_multiple_of(align) + Self::device_size(num)
     }

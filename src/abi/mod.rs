@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! C's types, laid out as the tests' headers lay them out.
+//! C's types, laid out as in the headers of the kernel's tests (`tools/virtio`).
 //!
-//! Three trees are served (see [`AbiVersion`]): what differs between them is the
-//! device structure, which belongs to the program, and the configuration
-//! operations. `struct virtqueue` is the same for all.
+//! Three trees are supported (see [`AbiVersion`]). They differ in the device structure,
+//! which belongs to the program, and in the configuration operations. `struct
+//! virtqueue` is the same in all of them.
 
 mod areas;
 mod dma;

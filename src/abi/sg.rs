@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! `struct scatterlist` and walking lists of it.
+//! `struct scatterlist`, and iteration over lists of it.
 //!
-//! The two lowest bits of `page_link` say what an entry is: bit 0, a link to
-//! the list's next part; bit 1, the last entry. The rest is the address of a
-//! page, and physical addresses equal virtual ones here.
+//! The two lowest bits of `page_link` are flags. Bit 0 marks a link to the next part of
+//! the list, and bit 1 marks the last entry. The other bits are the address of a page;
+//! physical addresses equal virtual ones here.
 
 use core::ffi::{c_uint, c_ulong};
 use core::mem::{offset_of, size_of};
@@ -41,7 +41,7 @@ const _: () = {
 const CHAIN: c_ulong = 1;
 const END: c_ulong = 2;
 
-/// Which way the data of a list goes.
+/// The direction of a list's data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The device reads.
@@ -56,28 +56,28 @@ pub enum Direction {
 /// `sg` is an entry of a well-formed list, and not the last.
 #[inline(always)]
 unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
-    // SAFETY: an entry that is not the last has another after it in memory, which
-    // may be a link to the list's next part.
+    // SAFETY: well-formed list: an entry that is not the last has another one after it
+    // in memory, which may be a link.
     unsafe {
         let following = sg.add(1);
         let link = (*following).page_link;
         if link & CHAIN == 0 {
             return following;
         }
-        // A branch, which is predicted: a conditional move would let each entry
-        // wait for the one before.
+        // This makes the compiler use a branch, which is predicted. With a conditional
+        // move, each entry would have to wait for the one before.
         unlikely();
         (link & !(CHAIN | END)) as *const scatterlist
     }
 }
 
-/// Tells the compiler that its caller's branch is seldom taken.
+/// Tells the compiler that the branch that calls this is rarely taken.
 #[cold]
 fn unlikely() {}
 
 impl scatterlist {
-    /// What the ring needs to know of the entry. `PREMAPPED`: the driver gave the
-    /// device's address.
+    /// The entry as the ring's element. `PREMAPPED`: use the device's address that the
+    /// driver supplied.
     #[inline(always)]
     fn element<const PREMAPPED: bool>(&self, device_writes: bool) -> Element {
         Element {
@@ -92,19 +92,19 @@ impl scatterlist {
     }
 }
 
-/// A list whose entries follow one another in memory.
+/// A list whose entries are contiguous in memory.
 pub struct SgArray<'a> {
     entries: &'a [scatterlist],
     device_writes: bool,
 }
 
 impl SgArray<'_> {
-    /// The list as an array, if its `announced` entries follow one another and
-    /// there are no more of them. Looks at no other entry.
+    /// The list as an array, if it has exactly `announced` entries and they are
+    /// contiguous. Looks at no other entry.
     ///
     /// # Safety
-    /// `first` is NULL or a well-formed list that lives, unchanged, as long as the
-    /// value.
+    /// `first` is NULL or a well-formed list that stays valid and unchanged as long as
+    /// the value lives.
     #[inline(always)]
     pub unsafe fn new(
         first: *const scatterlist,
@@ -116,16 +116,16 @@ impl SgArray<'_> {
         }
         let last = announced.checked_sub(1)? as usize;
         for i in 0..last {
-            // SAFETY: the list is well formed, and no entry before was its last
-            // or a link.
+            // SAFETY: well-formed list, and no earlier entry was its last or a link.
             if unsafe { (*first.add(i)).page_link } & (CHAIN | END) != 0 {
                 return None;
             }
         }
-        // SAFETY: the same.
+        // SAFETY: well-formed list, and no earlier entry was its last or a link.
         let is_end = unsafe { (*first.add(last)).page_link } & END != 0;
         is_end.then(|| Self {
-            // SAFETY: these `announced` entries were just seen.
+            // SAFETY: well-formed list: it has `last` + 1 contiguous entries, as just
+            // checked.
             entries: unsafe { core::slice::from_raw_parts(first, last + 1) },
             device_writes: direction == Direction::In,
         })
@@ -143,7 +143,7 @@ impl Elements for SgArray<'_> {
         };
         for sg in others {
             let element = Element {
-                // Neither mark is set: `new` looked.
+                // `new` checked that neither flag is set.
                 address: sg.page_link.wrapping_add(sg.offset.into()),
                 length: sg.length,
                 device_writes: self.device_writes,
@@ -154,7 +154,7 @@ impl Elements for SgArray<'_> {
     }
 }
 
-/// Several lists: those that the device reads, then those that it writes.
+/// Several lists: first those that the device reads, then those that it writes.
 #[derive(Clone, Copy)]
 pub struct SgLists<'a, const PREMAPPED: bool> {
     lists: &'a [*const scatterlist],
@@ -163,8 +163,8 @@ pub struct SgLists<'a, const PREMAPPED: bool> {
 
 impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
     /// # Safety
-    /// `lists` has `out_lists` + `in_lists` pointers, each NULL or a well-formed
-    /// list; all of them live, unchanged, as long as the value.
+    /// `lists` has `out_lists` + `in_lists` pointers, each NULL or a well-formed list.
+    /// All of them stay valid and unchanged as long as the value lives.
     #[inline(always)]
     pub unsafe fn new(
         lists: *const *const scatterlist,
@@ -173,22 +173,22 @@ impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
     ) -> Self {
         let (out_lists, in_lists) = (out_lists as usize, in_lists as usize);
         let mut count = out_lists + in_lists;
-        // What follows the last entry is not there: `each` has to know which is
-        // the last.
-        // SAFETY: program's arguments.
+        // Drops empty lists at the end, because `each` must know which entry is the
+        // last.
+        // SAFETY: program's arguments: `lists` has at least `count` pointers.
         while count > 0 && unsafe { *lists.add(count - 1) }.is_null() {
             count -= 1;
         }
         let lists = match count {
             0 => &[][..],
-            // SAFETY: the caller's pointers, of which `count` were looked at.
+            // SAFETY: program's arguments: `lists` has at least `count` pointers.
             _ => unsafe { core::slice::from_raw_parts(lists, count) },
         };
         Self { lists, out_lists }
     }
 
-    /// The number of entries in all lists. None if there are more than `limit`:
-    /// no entry after that is looked at.
+    /// The number of entries in all lists. None if there are more than `limit`; no
+    /// entry after that is read.
     #[inline(always)]
     pub fn count(&self, limit: u32) -> Option<u32> {
         let mut count = 0;

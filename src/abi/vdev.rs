@@ -2,10 +2,9 @@
 //! `struct virtio_device` and its configuration operations, which belong to
 //! the program.
 //!
-//! A program may leave everything but the features, the list and its lock
-//! uninitialised (vringh_test does), so nothing else is followed before a call
-//! that is about it: `config` in reset, resize and
-//! `virtqueue_use_wrap_counter` only.
+//! A program may leave everything except the features, the list and its lock
+//! uninitialised (vringh_test does). Other members are therefore only read in the calls
+//! that need them: `config` only in reset, resize and `virtqueue_use_wrap_counter`.
 
 use core::ffi::{c_int, c_void};
 use core::mem::{offset_of, size_of};
@@ -151,7 +150,7 @@ impl DeviceRef {
         Self { device, layout }
     }
 
-    /// What lies `offset` bytes into the device.
+    /// A pointer to what is `offset` bytes into the device.
     fn at<T>(self, offset: usize) -> *mut T {
         self.device.wrapping_byte_add(offset).cast()
     }
@@ -159,28 +158,29 @@ impl DeviceRef {
     /// The negotiated features.
     pub fn features(self) -> u64 {
         let features: *mut u64 = member!(self, features);
-        // SAFETY: live device (`new`).
+        // SAFETY: live device, which `new` requires.
         unsafe { features.read() }
     }
 
     /// Replaces the features.
     pub fn set_features(self, features: u64) {
         let member: *mut u64 = member!(self, features);
-        // SAFETY: live device (`new`).
+        // SAFETY: live device, which `new` requires.
         unsafe { member.write(features) }
     }
 
-    /// `dev.parent`, at the same place in all layouts.
+    /// `dev.parent`, which has the same offset in all layouts.
     pub fn parent(self) -> *mut device {
-        // SAFETY: live device (`new`).
+        // SAFETY: live device, which `new` requires.
         unsafe { (*self.device).dev.parent }
     }
 
-    /// Is the list of queues set up? In a structure of zeros it is not, and its
-    /// lock may be one that never opens.
+    /// Is the list of queues set up? In a zeroed structure it is not, and then its lock
+    /// may look taken for ever.
     pub fn has_list(self) -> bool {
         let head: *mut list_head = member!(self, vqs);
-        // SAFETY: by `new`; whatever the list is, both pointers are there.
+        // SAFETY: live device. Both pointers can be read even if the list is not set
+        // up.
         let list_head { next, prev } = unsafe { head.read() };
         !next.is_null() && !prev.is_null()
     }
@@ -190,8 +190,8 @@ impl DeviceRef {
         member!(self, vqs_list_lock)
     }
 
-    /// The operations for reset and resize: those that the layout has and the
-    /// program gave, both or none.
+    /// The operations for reset and resize, if the layout has them and the program set
+    /// both.
     #[allow(clippy::type_complexity)]
     pub fn reset_ops(
         self,
@@ -202,8 +202,8 @@ impl DeviceRef {
         if self.layout == AbiVersion::Series {
             return None;
         }
-        // SAFETY: by `new`; a program that calls reset or resize has
-        // set `config`, to NULL or to its operations.
+        // SAFETY: live device: a program that calls reset or resize has set `config`,
+        // to NULL or to its operations.
         let ops = unsafe { (*self.device).config.as_ref() }?;
         Some((ops.disable_vq_and_reset?, ops.enable_vq_after_reset?))
     }
@@ -218,20 +218,22 @@ impl DeviceRef {
         if self.layout != AbiVersion::Series {
             return None;
         }
-        // SAFETY: as in `reset_ops`, for virtqueue_use_wrap_counter.
+        // SAFETY: live device: a program that calls virtqueue_use_wrap_counter has set
+        // `config`, to NULL or to its operations.
         let ops = unsafe { (*self.device.cast::<SeriesDevice>()).config.as_ref() }?;
         let get_status = ops.get_status?;
-        // SAFETY: the program's own function on the program's own device.
+        // SAFETY: live device: its operation takes this device.
         Some(unsafe { get_status(self.device) })
     }
 
-    /// Appends a queue to the list; the caller holds the lock.
+    /// Appends a queue to the list. The caller must hold the lock.
     ///
     /// # Safety
     /// `vq` is live and on no list.
     pub unsafe fn append(self, vq: *mut virtqueue) {
         let head: *mut list_head = member!(self, vqs);
-        // SAFETY: the list is well formed (`new`), the node is free.
+        // SAFETY: live device: its list is set up. Live queue: the caller says that it
+        // is on no list.
         unsafe {
             let node = &raw mut (*vq).list;
             let last = (*head).prev;
@@ -244,12 +246,13 @@ impl DeviceRef {
         }
     }
 
-    /// Takes a queue off the list; the caller holds the lock.
+    /// Removes a queue from the list. The caller must hold the lock.
     ///
     /// # Safety
     /// `vq` is on this device's list.
     pub unsafe fn remove(self, vq: *mut virtqueue) {
-        // SAFETY: both neighbours are live: queues or the head.
+        // SAFETY: live device, live queue: only live queues are on the list, so that
+        // both neighbours are live queues or the head.
         unsafe {
             let list_head { next, prev } = (&raw const (*vq).list).read();
             (*prev).next = next;
@@ -257,15 +260,15 @@ impl DeviceRef {
         }
     }
 
-    /// Calls `f` with each queue on the list; the caller holds the lock.
+    /// Calls `f` with each queue on the list. The caller must hold the lock.
     pub fn for_each_queue(self, mut f: impl FnMut(*mut virtqueue)) {
         let head: *mut list_head = member!(self, vqs);
-        // SAFETY: the list is well formed (`new`).
+        // SAFETY: live device: its list is set up.
         let mut node = unsafe { (*head).next };
         while node != head {
             // `list` is the first member, so a node is its queue.
             f(node.cast());
-            // SAFETY: the same.
+            // SAFETY: live device: only live queues are on its list.
             node = unsafe { (*node).next };
         }
     }

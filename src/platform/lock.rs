@@ -10,30 +10,30 @@ use super::{log, milliseconds};
 /// Holds a `pthread_spinlock_t` of the program's.
 pub struct SpinGuard(*mut c_int);
 
-/// Waiting for so many milliseconds is worth a line.
+/// A wait of this many milliseconds is reported.
 const LONG: u64 = 1_000;
 
-/// The clock is read once in so many tries.
+/// The clock is read once per this many attempts.
 const TRIES: u32 = 1_000;
 
 impl SpinGuard {
-    /// Takes the lock, however long that takes. A wait of a second is reported
-    /// once, as `who` waits.
+    /// Takes the lock, however long that takes. If it takes a second, one line reports
+    /// that `who` is waiting.
     ///
     /// # Safety
-    /// `lock` was set up with `pthread_spin_init` and outlives the guard.
+    /// `lock` is the lock of a live device, which outlives the guard.
     pub unsafe fn new(lock: *mut c_int, who: impl Display) -> Self {
-        // SAFETY: the caller upholds this function's contract.
+        // SAFETY: live device: its lock is set up.
         if unsafe { libc::pthread_spin_trylock(lock) } != 0 {
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: live device: its lock is set up.
             unsafe { wait(lock, &who) };
         }
         Self(lock)
     }
 }
 
-/// Takes a lock that another thread holds, or that nobody ever set up: on some
-/// machines one that is zero never opens.
+/// Takes a lock that another thread holds, or that was never set up: on some machines a
+/// zeroed lock looks taken for ever.
 ///
 /// # Safety
 /// As for [`SpinGuard::new`].
@@ -44,7 +44,7 @@ unsafe fn wait(lock: *mut c_int, who: &dyn Display) {
     loop {
         for _ in 0..TRIES {
             spin_loop();
-            // SAFETY: the caller upholds this function's contract.
+            // SAFETY: live device: its lock is set up.
             if unsafe { libc::pthread_spin_trylock(lock) } == 0 {
                 return;
             }
@@ -66,7 +66,7 @@ unsafe fn wait(lock: *mut c_int, who: &dyn Display) {
 
 impl Drop for SpinGuard {
     fn drop(&mut self) {
-        // SAFETY: taken in `new`.
+        // SAFETY: live device: `new` took the lock, and it outlives the guard.
         unsafe { libc::pthread_spin_unlock(self.0) };
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Memory from the C library, and the hooks that the kernel's test headers put
-//! over it.
+//! Memory from the C library, and the hooks with which the kernel's test headers
+//! override it.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::c_void;
@@ -10,18 +10,18 @@ use ring::shared::TableMemory;
 
 use super::symbols::symbols;
 
-/// Memory that is neither moved nor looked into: rings and pools.
+/// An allocated block of bytes, for rings and pools.
 pub struct Block(NonNull<u8>);
 
-/// Rings start on a page, as legacy devices want it (virtio 1.3, 2.7.2).
+/// Rings start on a page boundary, as legacy devices require (virtio 1.3, 2.7.2).
 const PAGE: usize = 4096;
 
 impl Block {
-    /// `size` bytes, with any content, on a multiple of a page and of `align`, a
-    /// power of two. None when there is no memory.
+    /// `size` uninitialised bytes, aligned to a page and to `align`, a power of two.
+    /// None if out of memory.
     pub fn new(size: usize, align: usize) -> Option<Self> {
         let mut block: *mut c_void = core::ptr::null_mut();
-        // SAFETY: writes the pointer and nothing else.
+        // SAFETY: posix_memalign only writes `block`.
         if unsafe { libc::posix_memalign(&mut block, align.max(PAGE), size) } != 0 {
             return None;
         }
@@ -36,40 +36,40 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: `new` got it from posix_memalign.
+        // SAFETY: `new` got the pointer from posix_memalign, and it has one owner.
         unsafe { libc::free(self.0.as_ptr().cast()) }
     }
 }
 
-/// Where the program wants indirect tables, if it does. Looked up at each use:
-/// vringh_test sets and clears it as it goes.
+/// Where the program wants indirect tables to go, if it chose a location. The variable
+/// is read at each use, because vringh_test sets and clears it while it runs.
 #[inline]
 fn kmalloc_fake() -> Option<NonNull<u8>> {
     let variable = symbols().kmalloc_fake;
     if variable.is_null() {
         return None;
     }
-    // SAFETY: the program's variable, a pointer. Volatile: it changes without
-    // our knowing.
+    // SAFETY: program's symbols: the variable is a pointer. The read is volatile
+    // because the program may change it at any time.
     NonNull::new(unsafe { variable.read_volatile() }.cast())
 }
 
 /// An indirect table outside of its queue's pool.
 ///
-/// Dropped with its queue, one from the heap is freed and one of the program's
-/// is left alone; [`Table::retire`] is for tables that were used.
+/// If it is dropped with its queue, a table from the heap is freed, and one in the
+/// program's memory is left alone. [`Table::retire`] is for tables that were used.
 pub struct Table {
     base: NonNull<u8>,
     is_programs: bool,
 }
 
 impl Table {
-    /// Gives the memory back as C does: to the heap, unless it lies where the
-    /// program says that nothing is freed.
+    /// Frees the memory as C does: to the heap, unless it is in the range in which the
+    /// program does not want anything freed.
     pub fn retire(self) {
         if self.is_programs && !is_never_freed(self.base) {
-            // SAFETY: the program lent it for this buffer, which is done; outside
-            // of that range it is from malloc.
+            // SAFETY: program's symbols: the program provided this memory for one
+            // buffer, which is done. Outside of the range, it comes from malloc.
             unsafe { libc::free(self.base.as_ptr().cast()) }
         }
     }
@@ -78,19 +78,19 @@ impl Table {
 impl Drop for Table {
     fn drop(&mut self) {
         if !self.is_programs {
-            // SAFETY: `TableMemory::table` got it from malloc, and it has one owner.
+            // SAFETY: `Heap::table` got the pointer from malloc, and it has one owner.
             unsafe { libc::free(self.base.as_ptr().cast()) }
         }
     }
 }
 
-/// Does the program say that memory at this address is never freed?
+/// Is the address in the range in which the program does not want anything freed?
 fn is_never_freed(base: NonNull<u8>) -> bool {
     let symbols = symbols();
     if symbols.kfree_ignore_start.is_null() || symbols.kfree_ignore_end.is_null() {
         return false;
     }
-    // SAFETY: the program's variables, both pointers.
+    // SAFETY: program's symbols: both variables are pointers.
     let (start, end) = unsafe {
         (
             symbols.kfree_ignore_start.read_volatile(),
@@ -103,8 +103,8 @@ fn is_never_freed(base: NonNull<u8>) -> bool {
 /// The C library's heap.
 pub enum Heap {}
 
-// SAFETY: malloc and posix_memalign give memory of the size asked for to one
-// owner; `__kmalloc_fake` is the program's promise of the same.
+// SAFETY: malloc and posix_memalign return aligned memory of the requested size, which
+// has one owner. Program's symbols: the program promises the same for `__kmalloc_fake`.
 unsafe impl TableMemory for Heap {
     type Table = Table;
     type Pool = Block;
@@ -132,8 +132,8 @@ unsafe impl TableMemory for Heap {
 /// The allocator of the shared library: the C library's.
 pub struct Malloc;
 
-// SAFETY: posix_memalign's contract is GlobalAlloc's, and free takes what it
-// gives.
+// SAFETY: posix_memalign meets the contract of `GlobalAlloc`, and free takes what it
+// returns.
 unsafe impl GlobalAlloc for Malloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut block: *mut c_void = core::ptr::null_mut();
@@ -146,7 +146,7 @@ unsafe impl GlobalAlloc for Malloc {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
-        // SAFETY: `alloc` got it from posix_memalign.
+        // SAFETY: `alloc` got the pointer from posix_memalign.
         unsafe { libc::free(block.cast()) }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Lines on stderr: one `write` each, so that threads don't mix them, and not
-//! more of them than somebody can read.
+//! Lines on stderr. Each is one `write`, so that the lines of several threads don't
+//! mix, and their rate is limited.
 
 use core::ffi::{CStr, c_char};
 use core::fmt::{self, Display, Write};
@@ -8,14 +8,13 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::milliseconds;
 
-/// Longest line; what does not fit is cut off.
+/// The maximum length of a line, which is truncated if it is longer.
 const LENGTH: usize = 256;
 
-/// As much of a queue's name as a line takes.
+/// The maximum length of a queue's name in a line.
 const NAME_LENGTH: usize = 96;
 
-/// A text as it is. (A `str` in a format can be padded, too, which takes 2 KB of
-/// code.)
+/// Displays a text without padding. (The code that pads a `str` has 2 KB.)
 pub struct Text<'a>(pub &'a str);
 
 impl Display for Text<'_> {
@@ -31,11 +30,12 @@ struct Line {
 
 impl Write for Line {
     fn write_str(&mut self, s: &str) -> fmt::Result {
-        // One byte stays free for the end of the line.
+        // One byte is reserved for the newline.
         let room = self.text.get_mut(self.used..LENGTH - 1).unwrap_or_default();
         let fits = s.len().min(room.len());
         for (to, &from) in room.iter_mut().zip(s.as_bytes()) {
-            // One line, whatever a queue's name or a panic's text has in it.
+            // Keeps the message on one line, even if a queue's name or a panic's text
+            // contains control characters.
             *to = if from < b' ' { b' ' } else { from };
         }
         self.used += fits;
@@ -43,17 +43,17 @@ impl Write for Line {
     }
 }
 
-/// A program that makes the same mistake for ever, or a device that is repaired
-/// whenever it breaks a queue, must not fill a disk: no more than so many lines
-/// (`LINES`) of all queues together within so many milliseconds (`PERIOD`).
+/// Rate limit: at most `LINES` lines, of all queues together, in `PERIOD` milliseconds.
+/// A program that repeats a mistake for ever must not fill a disk, nor must one that
+/// repairs its queue each time the device breaks it.
 const LINES: u64 = 10;
 const PERIOD: u64 = 5_000;
 
-/// When the present period began, shifted left by 8, and how many lines it has
-/// had: one number, so that no thread sees one without the other.
+/// When the current period began, shifted left by 8, plus the number of lines in it.
+/// Both are in one number so that a thread always reads them together.
 static PERIOD_NOW: AtomicU64 = AtomicU64::new(0);
 
-/// Suppressed lines that no line has reported yet.
+/// The number of suppressed lines that have not been reported yet.
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
 fn is_one_too_many() -> bool {
@@ -70,8 +70,8 @@ fn is_one_too_many() -> bool {
         .is_err()
 }
 
-/// Writes a line to stderr, unless there were too many lately. The next one
-/// that is written has one before it that says how many were left out.
+/// Writes a line to stderr, subject to the rate limit. After lines were suppressed, the
+/// next one is preceded by a line with their number.
 #[cold]
 #[inline(never)]
 pub fn log(text: fmt::Arguments<'_>) {
@@ -86,7 +86,7 @@ pub fn log(text: fmt::Arguments<'_>) {
     log_always(text);
 }
 
-/// Writes a line to stderr, however many there were.
+/// Writes a line to stderr, regardless of the rate limit.
 #[cold]
 #[inline(never)]
 pub fn log_always(text: fmt::Arguments<'_>) {
@@ -94,23 +94,24 @@ pub fn log_always(text: fmt::Arguments<'_>) {
         text: [0; LENGTH],
         used: 0,
     };
-    // The line takes what fits, so this can't fail.
+    // This can't fail, because a line that is too long is truncated.
     let _ = line.write_fmt(text);
     if let Some(end) = line.text.get_mut(line.used) {
         *end = b'\n';
         line.used += 1;
     }
-    // SAFETY: the buffer has `used` bytes. Nobody is left to tell of an error.
+    // An error is ignored, because there is no other place to report it.
+    // SAFETY: `text` has at least `used` bytes.
     unsafe { libc::write(libc::STDERR_FILENO, line.text.as_ptr().cast(), line.used) };
 }
 
-/// A queue's name as the program gave it; of a long one the start, so that there is
-/// room on the line for what happened.
+/// A queue's name, as given by the program. A long name is truncated, to leave room for
+/// the rest of the message.
 pub struct QueueName(*const c_char);
 
 impl QueueName {
     /// # Safety
-    /// `name` is NULL or a string that outlives the value.
+    /// Program's arguments: `name` is NULL or a C string that outlives the value.
     pub unsafe fn new(name: *const c_char) -> Self {
         Self(name)
     }
@@ -121,7 +122,7 @@ impl Display for QueueName {
         if self.0.is_null() {
             return f.write_str("(null)");
         }
-        // SAFETY: program's arguments (`new`).
+        // SAFETY: program's arguments: `new` requires a C string that is valid now.
         let name = unsafe { CStr::from_ptr(self.0) }.to_bytes();
         let start = name.get(..NAME_LENGTH).unwrap_or(name);
         for chunk in start.utf8_chunks() {

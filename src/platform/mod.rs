@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What the program and its C library lend us: memory, a lock, a clock,
-//! stderr, the environment, and the few symbols that it may define.
+//! What the library needs from the C library and the program: memory, a lock, a clock,
+//! stderr, the environment, and a few symbols that the program may define.
 
 mod clock;
 mod lock;

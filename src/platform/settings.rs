@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Settings, read once when the library is loaded: how the program was linked, and
-//! the environment.
+//! Settings. They are read once, when the library is loaded, from the program's symbols
+//! and from the environment.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -14,7 +14,7 @@ static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
 static CHECK_LEN: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
-/// Whose structures the program has.
+/// The kernel tree whose structures the program uses.
 pub fn abi_version() -> AbiVersion {
     match LAYOUT.load(Relaxed) {
         x if x == AbiVersion::V6_12 as u8 => AbiVersion::V6_12,
@@ -23,17 +23,17 @@ pub fn abi_version() -> AbiVersion {
     }
 }
 
-/// Are wraps counted on every new queue?
+/// Are wraps counted in every new queue?
 pub fn wrap_counters() -> bool {
     WRAP_COUNTERS.load(Relaxed)
 }
 
-/// Is a used length looked at?
+/// Are used lengths checked?
 pub fn check_len() -> bool {
     CHECK_LEN.load(Relaxed)
 }
 
-/// Are callers' mistakes of order and time to be found?
+/// Are concurrent calls, late kicks and misplaced detach calls to be reported?
 pub fn debug() -> bool {
     DEBUG.load(Relaxed)
 }
@@ -48,7 +48,7 @@ ctor::declarative::ctor! {
     }
 }
 
-/// What the program was linked for, if it says so.
+/// The tree that the program was linked for, if it has one of the symbols.
 fn linked() -> Option<AbiVersion> {
     let symbols = symbols();
     if !symbols.abi_series.is_null() {
@@ -62,8 +62,8 @@ fn linked() -> Option<AbiVersion> {
     }
 }
 
-/// The layout of the program's structures. A choice at link time is the
-/// program's, and holds: another layout's structures would not be read right.
+/// The layout of the program's structures. A choice at link time takes precedence,
+/// because with another layout the library would misread the program's structures.
 fn layout() -> AbiVersion {
     const NAME: &CStr = c"VIRTIO_RING_ABI";
     const KNOWN: &str = "unknown value, must be 6.1, 6.12 or series";
@@ -90,35 +90,37 @@ fn layout() -> AbiVersion {
         }
         (None, Some(asked)) => asked,
         (None, None) => {
-            // Nobody says what the structures are, and a guess would read wrong
-            // ones.
+            // The layout is unknown, and with a wrong guess the library would misread
+            // the program's structures.
             complain(NAME, value, KNOWN);
-            // SAFETY: it has no preconditions.
+            // SAFETY: abort has no preconditions.
             unsafe { libc::abort() }
         }
     }
 }
 
 unsafe extern "C" {
-    /// The C library's, which the libc crate does not declare.
+    /// A function of the C library that the libc crate does not declare.
     fn secure_getenv(name: *const c_char) -> *const c_char;
 }
 
-/// The value of an environment variable, if it is set and not empty. A program
-/// with more rights than its caller (setuid) has none: whoever calls it must not
-/// choose what it does.
+/// The value of an environment variable, if it is set and not empty. None in a program
+/// with more rights than its caller (setuid), because the caller must not change what
+/// it does.
 fn variable(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: at load there is one thread, and the environment stays.
+    // SAFETY: the name is a C string; no other thread changes the environment while the
+    // library is loaded.
     let value: *const c_char = unsafe { secure_getenv(name.as_ptr()) };
     if value.is_null() {
         return None;
     }
-    // SAFETY: a string of the environment.
+    // SAFETY: secure_getenv returned a C string of the environment.
     let value = unsafe { CStr::from_ptr(value) }.to_bytes();
     (!value.is_empty()).then_some(value)
 }
 
-/// A setting that is on or off, off if it is not there or not known.
+/// The value of a setting that is on or off. It is off if the variable is not set or
+/// has an unknown value.
 #[inline(never)]
 fn switch(name: &CStr) -> bool {
     match variable(name) {
@@ -131,9 +133,9 @@ fn switch(name: &CStr) -> bool {
     }
 }
 
-/// Says what is wrong with a setting.
+/// Reports what is wrong with a setting.
 fn complain(name: &CStr, value: &[u8], what: &'static str) {
-    /// No value that means something is longer.
+    /// No valid value is longer; a longer one is truncated in the message.
     const LIMIT: usize = 32;
     let (start, more) = match value.get(..LIMIT) {
         Some(start) if value.len() > LIMIT => (start, "..."),

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! Symbols that a program may define (`program.c` refers to them).
+//! Symbols that a program may define. `program.c` has weak references to them.
 
 use core::ffi::c_void;
 
-/// Addresses of the program's symbols, NULL where it has none.
+/// Addresses of the program's symbols; NULL for each one that it does not define.
 #[repr(C)]
 pub struct Symbols {
-    /// Where indirect tables go, if not NULL.
+    /// `__kmalloc_fake`: where indirect tables go, if it is not NULL.
     pub kmalloc_fake: *const *mut c_void,
-    /// First byte of the range that is never freed.
+    /// `__kfree_ignore_start`: first byte of the range that is never freed.
     pub kfree_ignore_start: *const *mut c_void,
-    /// First byte after it.
+    /// `__kfree_ignore_end`: first byte after that range.
     pub kfree_ignore_end: *const *mut c_void,
     /// Set at link time by `virtio_ring.pc`.
     pub abi_6_1: *const c_void,
@@ -20,7 +20,7 @@ pub struct Symbols {
     pub abi_series: *const c_void,
 }
 
-// SAFETY: a table of addresses that nobody writes after relocation.
+// SAFETY: a table of addresses, which nobody writes after relocation.
 unsafe impl Sync for Symbols {}
 
 unsafe extern "C" {

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The exported C functions and nothing else.
 //!
-//! Names, arguments and answers are those of `drivers/virtio/virtio_ring.c`;
-//! the last five functions are extensions. `src/symbols.txt` is the list of
-//! them all. Their documentation goes into the C header.
+//! Names, arguments and return values are those of `drivers/virtio/virtio_ring.c`;
+//! the last five functions are extensions. `src/symbols.txt` lists all of them.
+//! Their documentation goes into the C header.
 //!
-//! What each function asks of its caller, if it says nothing else: the queue
-//! is live and made by this library; pointers are what the kernel's function
-//! takes. Each says who may call it when: `cbindgen.toml` has the rule, which stands
-//! on top of the header.
+//! Unless it states otherwise, each function requires a live queue and valid program's
+//! arguments (`docs/safety.md`). Each one states the threads that may call it; the
+//! general rule is in `cbindgen.toml`, from where it goes to the top of the header.
 
 #![allow(clippy::missing_safety_doc)]
-// Arguments have the kernel's names, which go into the header, used or not.
+// Arguments have the kernel's names, because these go into the header, even if unused.
 #![allow(unused_variables)]
 
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
@@ -52,7 +51,7 @@ pub unsafe extern "C" fn virtqueue_add_sgs(
     data: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe {
         ((*ops(vq)).add_sgs)(
             vq,
@@ -76,7 +75,7 @@ pub unsafe extern "C" fn virtqueue_add_outbuf(
     data: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).add_outbuf)(vq, sg, num, data) }
 }
 
@@ -90,7 +89,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf(
     data: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).add_inbuf)(vq, sg, num, data) }
 }
 
@@ -107,7 +106,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
     ctx: *mut c_void,
     gfp: gfp_t,
 ) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).add_inbuf_ctx)(vq, sg, num, data, ctx) }
 }
 
@@ -116,7 +115,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick_prepare(vq: *mut virtqueue) -> bool {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).kick_prepare)(vq) }
 }
 
@@ -135,7 +134,7 @@ pub unsafe extern "C" fn virtqueue_notify(vq: *mut virtqueue) -> bool {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).kick)(vq) }
 }
 
@@ -150,7 +149,7 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).get_buf_ctx)(vq, len, ctx) }
 }
 
@@ -158,7 +157,7 @@ pub unsafe extern "C" fn virtqueue_get_buf_ctx(
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).get_buf)(vq, len) }
 }
 
@@ -178,7 +177,7 @@ pub unsafe extern "C" fn virtqueue_disable_cb(vq: *mut virtqueue) {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_uint {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).enable_cb_prepare)(vq) }
 }
 
@@ -195,7 +194,7 @@ pub unsafe extern "C" fn virtqueue_poll(vq: *mut virtqueue, last_used_idx: c_uin
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).enable_cb)(vq) }
 }
 
@@ -204,7 +203,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb(vq: *mut virtqueue) -> bool {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).enable_cb_delayed)(vq) }
 }
 
@@ -213,7 +212,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb_delayed(vq: *mut virtqueue) -> bool
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).detach_unused_buf)(vq) }
 }
 
@@ -436,7 +435,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
 /// forgotten. Runs alone: no call may be under way on the queue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
-    // SAFETY: live queue.
+    // SAFETY: live queue, alone.
     unsafe { ((*ops(vq)).delete)(vq) }
 }
 
@@ -458,12 +457,12 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
     device.set_features(device.features() & (!TRANSPORT | OURS));
 }
 
-/// Breaks or mends all queues of a device.
+/// Breaks all queues of a device, or repairs them.
 ///
 /// # Safety
-/// As for [`DeviceRef::new`].
+/// `vdev` is a live device.
 unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool, function: &'static str) {
-    // SAFETY: live device; only live queues are on its list.
+    // SAFETY: live device: its lock is set up, and only live queues are on its list.
     unsafe {
         let device = DeviceRef::new(vdev, platform::abi_version());
         if !device.has_list() {
@@ -514,7 +513,7 @@ pub unsafe extern "C" fn __virtqueue_unbreak(vq: *mut virtqueue) {
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).use_wrap_counter)(vq) }
 }
 
@@ -523,7 +522,7 @@ pub unsafe extern "C" fn virtqueue_use_wrap_counter(vq: *mut virtqueue) -> c_int
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_set_dma_premapped(vq: *mut virtqueue) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).set_premapped)(vq) }
 }
 
@@ -545,7 +544,7 @@ pub unsafe extern "C" fn virtqueue_reset(
     recycle: vq_recycle_t,
     recycle_done: vq_recycle_done_t,
 ) -> c_int {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).reset)(vq, recycle, recycle_done) }
 }
 
@@ -577,12 +576,12 @@ pub unsafe extern "C" fn virtqueue_resize(
     recycle_done: *mut c_void,
 ) -> c_int {
     let done = if platform::abi_version() == AbiVersion::V6_12 {
-        // SAFETY: a 6.12 program passes a function or NULL.
+        // SAFETY: program's arguments: a 6.12 program passes a function or NULL.
         unsafe { core::mem::transmute::<*mut c_void, vq_recycle_done_t>(recycle_done) }
     } else {
         None
     };
-    // SAFETY: live queue.
+    // SAFETY: live queue, alone; program's arguments.
     unsafe { ((*ops(vq)).resize)(vq, num, recycle, done) }
 }
 
@@ -781,7 +780,7 @@ pub unsafe extern "C" fn vring_lent_size(
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u64 {
-    // SAFETY: live queue.
+    // SAFETY: live queue, serialised.
     unsafe { ((*ops(vq)).enable_cb_prepare64)(vq) }
 }
 

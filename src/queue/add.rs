@@ -117,7 +117,7 @@ unsafe fn add_three_out<R: RingKind>(
     sg: *const scatterlist,
     data: *mut c_void,
 ) -> c_int {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Outbuf) }
 }
 
@@ -134,7 +134,7 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe { add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call) }
 }
 
@@ -151,7 +151,7 @@ unsafe fn add_long_table<R: RingKind>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe { add_array::<R, true, true, true>(vq, sg, num, data, ctx, call) }
 }
 
@@ -204,7 +204,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
             return unsafe { refused::<R>(vq, num, call) };
         }
     }
-    // SAFETY: the caller upholds this function's contract.
+    // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe {
         if TABLE && !HEAP {
             add_long_table::<R>(vq, sg, num, data, ctx, call)

@@ -77,7 +77,7 @@ pub struct Ops {
     pub next_offset: unsafe fn(*mut virtqueue) -> u16,
     /// The id that the next buffer will have, if there is room for one.
     pub next_id: unsafe fn(*mut virtqueue) -> Option<u32>,
-    /// Like `get_buf_ctx`, with used lengths checked by [`Checks::check_len`].
+    /// Like `get_buf_ctx`, with used lengths checked by `Checks::check_len`.
     pub get_buf_checked: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub address: unsafe fn(*const virtqueue, Area) -> u64,
     pub vring: unsafe fn(*const virtqueue) -> *const vring,

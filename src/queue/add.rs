@@ -15,6 +15,7 @@ use super::kick::{call_notify, kick_early};
 use super::{Handle, RingKind};
 use crate::abi::{Direction, SgArray, SgLists, scatterlist, virtqueue};
 use ring::memory::Memory;
+use ring::shared::POOL_ENTRIES;
 use ring::{AddError, Added, Data, Elements, Request};
 
 /// The caller of `virtqueue_add_sgs` does not pass the number of entries. The library
@@ -135,7 +136,12 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call) }
+    unsafe {
+        if TABLE && num > POOL_ENTRIES {
+            return add_long_table::<R>(vq, sg, num, data, ctx, call);
+        }
+        add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call)
+    }
 }
 
 /// [`add_array`] for a table that does not fit into the queue's pool.

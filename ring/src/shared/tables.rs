@@ -16,7 +16,7 @@ use crate::{Element, Elements, Id};
 const DESCRIPTOR: usize = 16;
 
 /// How many entries a slot of a queue's own pool has.
-const POOL_ENTRIES: u32 = 16;
+pub const POOL_ENTRIES: u32 = 16;
 
 /// The maximum number of entries in a slot, which is also the maximum of a split
 /// ring's table.

@@ -14,7 +14,6 @@
 #![allow(unused_variables)]
 
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
-use core::ptr::null_mut;
 
 use crate::abi::{
     AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
@@ -52,16 +51,7 @@ pub unsafe extern "C" fn virtqueue_add_sgs(
     gfp: gfp_t,
 ) -> c_int {
     // SAFETY: live queue, serialised; program's arguments.
-    unsafe {
-        ((*ops(vq)).add_sgs)(
-            vq,
-            sgs.cast_const().cast(),
-            out_sgs,
-            in_sgs,
-            data,
-            null_mut(),
-        )
-    }
+    unsafe { ((*ops(vq)).add_sgs)(vq, sgs.cast_const().cast(), out_sgs, in_sgs, data) }
 }
 
 /// Adds a buffer that the device reads: one list of `num` entries. -EINVAL also

@@ -67,6 +67,17 @@ pub enum Released {
     WithExtra(Data, u32, u16),
 }
 
+/// The free list.
+pub struct FreeList<'a>(&'a [Slot]);
+
+impl FreeList<'_> {
+    /// The id after `id`.
+    #[inline(always)]
+    pub fn next_of(&self, id: Id) -> Option<Id> {
+        Some(self.0.get(id as usize)?.next.into())
+    }
+}
+
 /// A walk along the free list, to take a chain off its top.
 pub struct Walk<'a> {
     slots: &'a mut [Slot],
@@ -112,8 +123,8 @@ pub struct DescStates<T> {
     extras: Box<[Extra<T>]>,
 }
 
-/// `size` entries, each made by `entry` from its number.
-fn table<E>(size: u16, entry: impl FnMut(u16) -> E) -> Option<Box<[E]>> {
+/// `size` entries, each made by `entry` from its number. None if out of memory.
+pub fn try_boxed<E>(size: u16, entry: impl FnMut(u16) -> E) -> Option<Box<[E]>> {
     let mut entries = Vec::new();
     entries.try_reserve_exact(size.into()).ok()?;
     entries.extend((0..size).map(entry));
@@ -136,10 +147,10 @@ impl<T> DescStates<T> {
             table: None,
         };
         Some(Self {
-            slots: table(size, slot)?,
+            slots: try_boxed(size, slot)?,
             num_free: size.into(),
             free_head: 0,
-            extras: table(size, extra)?,
+            extras: try_boxed(size, extra)?,
         })
     }
 
@@ -185,10 +196,10 @@ impl<T> DescStates<T> {
         }
     }
 
-    /// The id after `id` in the free list.
+    /// The free list, to look at.
     #[inline(always)]
-    pub fn next_of(&self, id: Id) -> Option<Id> {
-        Some(self.slots.get(id as usize)?.next.into())
+    pub fn free_list(&self) -> FreeList<'_> {
+        FreeList(&self.slots)
     }
 
     /// A walk along the free list.

@@ -35,7 +35,7 @@ pub use split::Split;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 
-use memory::{Descriptor, Flag, Memory, Number, TableError};
+use memory::{Descriptor, Flag, Memory, Number};
 
 /// Largest queue size (virtio 1.3, 2.7 and 2.8.10.1).
 pub const MAX_SIZE: u32 = 1 << 15;
@@ -85,31 +85,41 @@ impl Element {
     }
 }
 
-/// An element could not be mapped for the device. This is unreachable from C,
-/// because every address is mapped to itself. The error path exists, and is tested,
-/// for a platform whose mapping can fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unmapped;
-
 /// The elements of a buffer.
 pub trait Elements {
     /// Passes each element to `write`, in order, together with whether more follow.
-    /// Stops at the first error, either of the mapping or of `write`.
-    fn each<E: From<Unmapped>>(
+    /// Stops at the first error, its own or one of `write`.
+    fn each(
         &self,
-        write: impl FnMut(Element, bool) -> Result<(), E>,
-    ) -> Result<(), E>;
+        write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError>;
+
+    /// Like [`Self::each`], with one of `places` for each element. Fails with
+    /// [`AddError::NoMemory`] if there are too few. An implementation whose length is
+    /// known can do this with a single loop counter.
+    #[inline(always)]
+    fn zip<T>(
+        &self,
+        places: &[T],
+        mut write: impl FnMut(&T, Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        let mut left = places.iter();
+        self.each(|element, more| {
+            let place = left.next().ok_or(AddError::NoMemory)?;
+            write(place, element, more)
+        })
+    }
 }
 
 /// Elements from an iterator that knows their number.
 #[derive(Clone)]
 pub struct Listed<I>(pub I);
 
-impl<I: ExactSizeIterator<Item = Result<Element, Unmapped>> + Clone> Elements for Listed<I> {
-    fn each<E: From<Unmapped>>(
+impl<I: ExactSizeIterator<Item = Result<Element, AddError>> + Clone> Elements for Listed<I> {
+    fn each(
         &self,
-        mut write: impl FnMut(Element, bool) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
         let mut elements = self.0.clone();
         while let Some(element) = elements.next() {
             write(element?, elements.len() > 0)?;
@@ -122,12 +132,26 @@ impl<I: ExactSizeIterator<Item = Result<Element, Unmapped>> + Clone> Elements fo
 pub struct Request<E> {
     /// The elements, device-readable ones first.
     pub elements: E,
-    /// The exact number of elements, at least one.
+    /// The exact number of elements, at least one. [`Ring::add_to_slot`] counts them
+    /// itself.
     pub entries: u32,
     /// Returned by [`Ring::get_buf`].
     pub data: Data,
     /// Also returned, on queues without indirect descriptors.
     pub ctx: *mut c_void,
+}
+
+impl<E> Request<E> {
+    /// A request of `entries` elements.
+    #[inline(always)]
+    pub fn new(entries: u32, elements: E, data: Data, ctx: *mut c_void) -> Self {
+        Self {
+            elements,
+            entries,
+            data,
+            ctx,
+        }
+    }
 }
 
 /// Why nothing was added.
@@ -137,8 +161,13 @@ pub enum AddError {
     Broken,
     /// Fewer descriptors are free than needed.
     NoSpace,
-    /// An element could not be mapped.
+    /// An element could not be mapped for the device. This is unreachable from C,
+    /// because every address is mapped to itself. The error path exists, and is
+    /// tested, for a platform whose mapping can fail.
     Unmapped,
+    /// The elements are not in the form that this [`Elements`] handles. Another one
+    /// may handle them.
+    Unsupported,
     /// There is no memory for an indirect table.
     NoMemory,
     /// The driver's own records contradict each other: a bug in this crate.
@@ -151,21 +180,6 @@ impl AddError {
     fn bug() -> Self {
         debug_assert!(false, "the records of free descriptors are wrong");
         Self::Bug
-    }
-}
-
-impl From<Unmapped> for AddError {
-    fn from(_: Unmapped) -> Self {
-        Self::Unmapped
-    }
-}
-
-impl From<TableError> for AddError {
-    fn from(error: TableError) -> Self {
-        match error {
-            TableError::NoMemory => Self::NoMemory,
-            TableError::Unmapped => Self::Unmapped,
-        }
     }
 }
 
@@ -380,49 +394,33 @@ pub trait Ring: Sized {
     /// Makes a buffer available, without notifying the device. On a queue with
     /// indirect descriptors, a buffer of several elements goes into a table if
     /// possible.
-    #[inline(always)]
     fn add<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
         if common.indirect && request.entries > 1 {
-            self.add_with_table(common, request)
-        } else {
-            self.add_direct(common, request)
-        }
-    }
-
-    /// Like [`Self::add`], with a table unless none can be allocated.
-    #[inline(always)]
-    fn add_with_table<E: Elements>(
-        &mut self,
-        common: &Common<Self::Memory>,
-        request: &Request<E>,
-    ) -> Result<Added, AddError> {
-        match self.add_indirect::<E, true>(common, request) {
-            Err(AddError::NoMemory) => self.add_without_table(common, request),
-            Err(AddError::Unmapped) if Self::RETRIES_UNMAPPED => {
-                self.add_without_table(common, request)
+            match self.add_indirect(common, request) {
+                Err(AddError::NoMemory) => {}
+                Err(AddError::Unmapped) if Self::RETRIES_UNMAPPED => {}
+                result => return result,
             }
-            result => result,
         }
-    }
-
-    /// Like [`Self::add`], after no table could be allocated.
-    #[cold]
-    #[inline(never)]
-    fn add_without_table<E: Elements>(
-        &mut self,
-        common: &Common<Self::Memory>,
-        request: &Request<E>,
-    ) -> Result<Added, AddError> {
         self.add_direct(common, request)
     }
 
     /// Like [`Self::add`], with the elements in a table and the table in one
-    /// descriptor. Without `HEAP`, fails if the table would have to be allocated.
-    fn add_indirect<E: Elements, const HEAP: bool>(
+    /// descriptor.
+    fn add_indirect<E: Elements>(
+        &mut self,
+        common: &Common<Self::Memory>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError>;
+
+    /// A faster [`Self::add_indirect`], which fails with [`AddError::NoMemory`] if the
+    /// table does not fit into its slot, and with [`AddError::Unsupported`] if there is
+    /// only one element, which needs no table.
+    fn add_to_slot<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,

@@ -6,7 +6,7 @@
 //! are valid for [`Memory::size`] entries, but an implementation must be sound
 //! for any other value, too (it masks them).
 
-use super::{Element, Elements, Id, Unmapped};
+use super::{AddError, Element, Elements, Id};
 
 /// A running number that is written by one thread at a time and read by any.
 pub trait Number {
@@ -48,25 +48,12 @@ pub struct Descriptor {
     pub tag: u16,
 }
 
-/// Why an indirect table was not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TableError {
-    /// There is no memory for it.
-    NoMemory,
-    /// An element could not be mapped.
-    Unmapped,
-}
-
-impl From<Unmapped> for TableError {
-    fn from(_: Unmapped) -> Self {
-        Self::Unmapped
-    }
-}
-
 /// An indirect table that has been written.
 pub struct Placed<T> {
     /// The table's address, as the device sees it.
     pub address: u64,
+    /// How many entries it has.
+    pub entries: u32,
     /// Owner of the memory, if it must be freed later.
     pub owned: Option<T>,
 }
@@ -90,18 +77,27 @@ pub trait Memory {
     /// Orders earlier writes before later writes (`virtio_wmb`).
     fn write_barrier(&self);
 
-    /// Writes an indirect table of `entries` elements for the chain whose id is
-    /// `id`. `descriptor` makes a descriptor of an element, its number from 0 on, and
-    /// whether there are more. Without `HEAP`, fails if the table would have to be
-    /// allocated. A chain has at most one table at a time, and only the thread that
-    /// holds the driver's half writes tables.
-    fn place_table<const HEAP: bool>(
+    /// Writes an indirect table for the chain whose id is `id`, into the slot that
+    /// the id has, or elsewhere if it is too small. `entries` is the exact number of
+    /// elements. `descriptor` makes a descriptor of an element, its number from 0 on,
+    /// and whether there are more. A chain has at most one table at a time, and only
+    /// the thread that holds the driver's half writes tables.
+    fn place_table(
         &self,
         id: Id,
         entries: u32,
         elements: &impl Elements,
         descriptor: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<Self::Table>, TableError>;
+    ) -> Result<Placed<Self::Table>, AddError>;
+
+    /// Like [`Self::place_table`], for any number of elements, but fails with
+    /// [`AddError::NoMemory`] if the slot is too small.
+    fn fill_slot(
+        &self,
+        id: Id,
+        elements: &impl Elements,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
+    ) -> Result<Placed<Self::Table>, AddError>;
 }
 
 /// Memory of a split ring (virtio 1.3, 2.7).

@@ -4,10 +4,12 @@
 use core::mem;
 
 use super::desc_state::{Chain, DescStates, Extra, Released};
-use super::memory::{Descriptor, Flag, Number, PackedDescriptor, PackedMemory};
+use super::memory::{Descriptor, Flag, Number, PackedDescriptor, PackedMemory, Placed};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
-use super::{AddError, Added, BadId, Common, Elements, Id, Request, Ring, UsedElement, flag};
+use super::{
+    AddError, Added, BadId, Common, Element, Elements, Id, Request, Ring, UsedElement, flag,
+};
 
 /// Descriptor flags that tell which side owns the descriptor (2.8.1). It is available
 /// when they differ, and used when both equal the used wrap counter.
@@ -32,6 +34,55 @@ pub struct Packed<M: PackedMemory> {
     /// While interrupts are wanted: does the driver want one at the descriptor that
     /// get_buf publishes, rather than always? False at first, as in C.
     at_descriptor: bool,
+}
+
+/// A descriptor of a table, which needs neither NEXT nor an id (2.8.7).
+#[inline(always)]
+fn table_descriptor(element: Element, _: u32, _: bool) -> Descriptor {
+    element.chained(0, 0)
+}
+
+/// Slots for a chain, in ring order.
+trait Slots<S> {
+    /// Passes each element to `write`, with its slot, the flags that make that slot
+    /// available, and whether more follow.
+    fn zip(
+        self,
+        elements: &impl Elements,
+        write: impl FnMut(&S, u16, Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError>;
+}
+
+/// Slots of a single lap, and the flags that make a slot available in that lap.
+struct Run<'a, S>(&'a [S], u16);
+
+impl<S> Slots<S> for Run<'_, S> {
+    #[inline(always)]
+    fn zip(
+        self,
+        elements: &impl Elements,
+        mut write: impl FnMut(&S, u16, Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        let Self(run, lap) = self;
+        elements.zip(run, |slot, element, more| write(slot, lap, element, more))
+    }
+}
+
+/// Slots that may wrap around, each with the flags that make it available.
+struct Onward<I>(I);
+
+impl<'a, S: 'a, I: Iterator<Item = (&'a S, u16)>> Slots<S> for Onward<I> {
+    #[inline(always)]
+    fn zip(
+        mut self,
+        elements: &impl Elements,
+        mut write: impl FnMut(&S, u16, Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        elements.each(|element, more| {
+            let (slot, lap) = self.0.next().ok_or_else(AddError::bug)?;
+            write(slot, lap, element, more)
+        })
+    }
 }
 
 impl<M: PackedMemory> Packed<M> {
@@ -115,16 +166,54 @@ impl<M: PackedMemory> Packed<M> {
         }
     }
 
-    /// Makes a buffer available in `slots`, each of which comes with the flags that
-    /// make it available. With `LONG`, the free list is walked while the descriptors
-    /// are written, so that its dependent loads overlap with independent stores.
-    /// Without, it is walked afterwards, which needs fewer registers.
+    /// Adds a buffer with the table that `place` writes for an id.
     #[inline(always)]
-    fn add_to<'a, E: Elements, const LONG: bool>(
+    fn add_table<E: Elements>(
         &mut self,
-        common: &'a Common<M>,
+        common: &Common<M>,
         request: &Request<E>,
-        mut slots: impl Iterator<Item = (&'a M::Slot, u16)>,
+        place: impl FnOnce(Id) -> Result<Placed<M::Table>, AddError>,
+    ) -> Result<Added, AddError> {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
+        let id = self.states.first_free();
+        let slot = common.memory.ring().get(Self::next_avail(common));
+        let slot = slot.ok_or_else(AddError::bug)?;
+        let table = place(id)?;
+        slot.write(Descriptor {
+            address: table.address,
+            length: table.entries * 16,
+            flags: 0,
+            tag: id as u16,
+        });
+        let walk = self.states.walk();
+        let chain = Chain {
+            head: id,
+            last: id,
+            count: 1,
+            after: walk.next_of(id).ok_or_else(AddError::bug)?,
+            num_free,
+        };
+        walk.claim(chain, request.data);
+        self.states.add_extra(id, request.ctx, table.owned);
+        let flags = flag::INDIRECT | self.avail_flags;
+        Ok(self.publish(common, slot, flags, 1, num_free))
+    }
+
+    /// Makes a buffer available as a chain of descriptors, in `slots`, of which `head` is
+    /// the first. With `LONG`, the
+    /// free list is walked while the descriptors are written, so that its dependent
+    /// loads overlap with independent stores. Without, it is walked afterwards, which
+    /// needs fewer registers.
+    #[inline(always)]
+    fn add_chain<E: Elements, const LONG: bool>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+        head: &M::Slot,
+        slots: impl Slots<M::Slot>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
@@ -142,12 +231,12 @@ impl<M: PackedMemory> Packed<M> {
         let mut written = 0;
         // The head's flags are written last, because they make the whole chain
         // available.
-        let mut head = None;
-        let result = request.elements.each(|element, more| {
-            let (slot, lap) = slots.next().ok_or_else(AddError::bug)?;
+        let mut head_flags = 0;
+        let free = self.states.free_list();
+        let result = slots.zip(&request.elements, |slot, lap, element, more| {
             let flags = lap | element.flags() | if more { flag::NEXT } else { 0 };
-            if head.is_none() {
-                head = Some((slot, flags));
+            if core::ptr::eq(slot, head) {
+                head_flags = flags;
             } else {
                 slot.write_flags(flags);
             }
@@ -155,9 +244,9 @@ impl<M: PackedMemory> Packed<M> {
             written += 1;
             if LONG {
                 last = after;
-                after = self.states.next_of(last).ok_or_else(AddError::bug)?;
+                after = free.next_of(last).ok_or_else(AddError::bug)?;
             }
-            Ok::<_, AddError>(())
+            Ok(())
         });
         match result {
             Ok(()) => {}
@@ -167,7 +256,6 @@ impl<M: PackedMemory> Packed<M> {
             }
             Err(error) => return Err(error),
         }
-        let (head, flags) = head.ok_or_else(AddError::bug)?;
         let walk = self.states.walk();
         if !LONG {
             for _ in 0..count {
@@ -184,7 +272,7 @@ impl<M: PackedMemory> Packed<M> {
         };
         walk.claim(chain, request.data);
         self.states.add_extra(id, request.ctx, None);
-        Ok(self.publish(common, head, flags, count, num_free))
+        Ok(self.publish(common, head, head_flags, count, num_free))
     }
 
     /// Undoes the first `count` descriptors of a chain. All but the first are already
@@ -258,44 +346,34 @@ impl<M: PackedMemory> Ring for Packed<M> {
         self.states = states;
     }
 
-    #[inline(always)]
-    fn add_indirect<E: Elements, const HEAP: bool>(
+    fn add_indirect<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        if common.is_broken() {
-            return Err(AddError::Broken);
-        }
-        let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
-        let id = self.states.first_free();
-        let slot = common.memory.ring().get(Self::next_avail(common));
-        let slot = slot.ok_or_else(AddError::bug)?;
-        // The descriptors of a table need neither NEXT nor an id (2.8.7).
-        let table = common.memory.place_table::<HEAP>(
-            id,
-            request.entries,
-            &request.elements,
-            |element, _, _| element.chained(0, 0),
-        )?;
-        slot.write(Descriptor {
-            address: table.address,
-            length: request.entries * 16,
-            flags: 0,
-            tag: id as u16,
-        });
-        let walk = self.states.walk();
-        let chain = Chain {
-            head: id,
-            last: id,
-            count: 1,
-            after: walk.next_of(id).ok_or_else(AddError::bug)?,
-            num_free,
-        };
-        walk.claim(chain, request.data);
-        self.states.add_extra(id, request.ctx, table.owned);
-        let flags = flag::INDIRECT | self.avail_flags;
-        Ok(self.publish(common, slot, flags, 1, num_free))
+        self.add_table(common, request, |id| {
+            let (entries, elements) = (request.entries, &request.elements);
+            common
+                .memory
+                .place_table(id, entries, elements, table_descriptor)
+        })
+    }
+
+    #[inline(always)]
+    fn add_to_slot<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError> {
+        self.add_table(common, request, |id| {
+            let table = common
+                .memory
+                .fill_slot(id, &request.elements, table_descriptor)?;
+            if table.entries < 2 {
+                return Err(AddError::Unsupported);
+            }
+            Ok(table)
+        })
     }
 
     #[inline(always)]
@@ -305,7 +383,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
         request: &Request<E>,
     ) -> Result<Added, AddError> {
         let slots = self.onward(common);
-        self.add_to::<E, true>(common, request, slots)
+        let head = common.memory.ring().get(Self::next_avail(common));
+        let head = head.ok_or_else(AddError::bug)?;
+        self.add_chain::<E, true>(common, request, head, Onward(slots))
     }
 
     #[inline(always)]
@@ -315,11 +395,11 @@ impl<M: PackedMemory> Ring for Packed<M> {
         request: &Request<E>,
     ) -> Result<Added, AddError> {
         let first = Self::next_avail(common);
-        let run = common.memory.ring().get(first..).ok_or(AddError::NoSpace)?;
-        let run = run.get(..request.entries as usize);
-        let run = run.ok_or(AddError::NoSpace)?;
-        let flags = self.avail_flags;
-        self.add_to::<E, LONG>(common, request, run.iter().map(|slot| (slot, flags)))
+        let run = first..first + request.entries as usize;
+        let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
+        let head = run.first().ok_or(AddError::NoSpace)?;
+        let lap = self.avail_flags;
+        self.add_chain::<E, LONG>(common, request, head, Run(run, lap))
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {

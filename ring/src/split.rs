@@ -2,9 +2,11 @@
 //! The split ring (virtio 1.3, 2.7).
 
 use super::desc_state::{Chain, DescStates, Extra, Released};
-use super::memory::{Descriptor, Flag, Number, SplitDescriptor, SplitMemory, SplitRings};
+use super::memory::{Descriptor, Flag, Number, Placed, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
-use super::{AddError, Added, BadId, Common, Elements, Id, Request, Ring, UsedElement, flag};
+use super::{
+    AddError, Added, BadId, Common, Element, Elements, Id, Request, Ring, UsedElement, flag,
+};
 
 /// How many buffers may be made available without a `kick_prepare`. After one more,
 /// the 16-bit index would be the same as if none had been.
@@ -31,6 +33,13 @@ fn write_flags<M: SplitMemory>(common: &Common<M>) {
     }
 }
 
+/// A descriptor of a table. `next` names the following entry even in the last one, as
+/// in C.
+#[inline(always)]
+fn table_descriptor(element: Element, i: u32, more: bool) -> Descriptor {
+    element.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
+}
+
 impl<M: SplitMemory> Split<M> {
     fn want_interrupts(common: &Common<M>) {
         common.rearm();
@@ -49,6 +58,42 @@ impl<M: SplitMemory> Split<M> {
         if !common.no_interrupt.get() {
             common.memory.rings().publish_used_event((at + 1) as u16);
         }
+    }
+
+    /// Adds a buffer with the table that `place` writes for an id.
+    #[inline(always)]
+    fn add_table<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+        place: impl FnOnce(Id) -> Result<Placed<M::Table>, AddError>,
+    ) -> Result<Added, AddError> {
+        if common.is_broken() {
+            return Err(AddError::Broken);
+        }
+        let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
+        let head = self.states.first_free();
+        let walk = self.states.walk();
+        let after = walk.next_of(head).ok_or_else(AddError::bug)?;
+        let descriptor = common.memory.descriptors().get(head as usize);
+        let descriptor = descriptor.ok_or_else(AddError::bug)?;
+        let table = place(head)?;
+        descriptor.write(Descriptor {
+            address: table.address,
+            length: table.entries * 16,
+            flags: flag::INDIRECT,
+            tag: after as u16,
+        });
+        let chain = Chain {
+            head,
+            last: head,
+            count: 1,
+            after,
+            num_free,
+        };
+        walk.claim(chain, request.data);
+        self.states.add_extra(head, request.ctx, table.owned);
+        Ok(self.publish(common, head, num_free))
     }
 
     /// Makes the chain at `head` available (2.7.13).
@@ -106,46 +151,34 @@ impl<M: SplitMemory> Ring for Split<M> {
         self.states = states;
     }
 
-    #[inline(always)]
-    fn add_indirect<E: Elements, const HEAP: bool>(
+    fn add_indirect<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        if common.is_broken() {
-            return Err(AddError::Broken);
-        }
-        let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
-        let head = self.states.first_free();
-        let walk = self.states.walk();
-        let after = walk.next_of(head).ok_or_else(AddError::bug)?;
-        let descriptor = common.memory.descriptors().get(head as usize);
-        let descriptor = descriptor.ok_or_else(AddError::bug)?;
-        let table = common.memory.place_table::<HEAP>(
-            head,
-            request.entries,
-            &request.elements,
-            |element, i, more| {
-                // `next` names the following entry even in the last one, as in C.
-                element.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
-            },
-        )?;
-        descriptor.write(Descriptor {
-            address: table.address,
-            length: request.entries * 16,
-            flags: flag::INDIRECT,
-            tag: after as u16,
-        });
-        let chain = Chain {
-            head,
-            last: head,
-            count: 1,
-            after,
-            num_free,
-        };
-        walk.claim(chain, request.data);
-        self.states.add_extra(head, request.ctx, table.owned);
-        Ok(self.publish(common, head, num_free))
+        self.add_table(common, request, |id| {
+            let (entries, elements) = (request.entries, &request.elements);
+            common
+                .memory
+                .place_table(id, entries, elements, table_descriptor)
+        })
+    }
+
+    #[inline(always)]
+    fn add_to_slot<E: Elements>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+    ) -> Result<Added, AddError> {
+        self.add_table(common, request, |id| {
+            let table = common
+                .memory
+                .fill_slot(id, &request.elements, table_descriptor)?;
+            if table.entries < 2 {
+                return Err(AddError::Unsupported);
+            }
+            Ok(table)
+        })
     }
 
     #[inline(always)]

@@ -13,7 +13,7 @@ mod vq;
 
 pub use areas::vring;
 pub use dma::{dma_addr_t, dma_data_direction};
-pub use sg::{Direction, SgArray, SgLists, scatterlist};
+pub use sg::{Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist};
 pub use vdev::{
     AbiVersion, DeviceRef, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops,
     virtio_device,

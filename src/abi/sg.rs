@@ -8,7 +8,7 @@
 use core::ffi::{c_uint, c_ulong};
 use core::mem::{offset_of, size_of};
 
-use ring::{Element, Elements, Unmapped};
+use ring::{AddError, Element, Elements};
 
 /// One entry of a list of buffer parts, as in the tools' headers.
 #[repr(C)]
@@ -27,6 +27,21 @@ impl scatterlist {
     /// Physical address of the part.
     fn address(&self) -> u64 {
         (self.page_link & !(CHAIN | END)) + u64::from(self.offset)
+    }
+
+    /// The entry as the ring's element. `premapped`: use the device's address that the
+    /// driver supplied.
+    #[inline(always)]
+    fn element(&self, device_writes: bool, premapped: bool) -> Element {
+        Element {
+            address: if premapped {
+                self.dma_address
+            } else {
+                self.address()
+            },
+            length: self.length,
+            device_writes,
+        }
     }
 }
 
@@ -54,7 +69,6 @@ pub enum Direction {
 ///
 /// # Safety
 /// `sg` is an entry of a well-formed list, and not the last.
-#[inline(always)]
 unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
     // SAFETY: well-formed list: an entry that is not the last has another one after it
     // in memory, which may be a link.
@@ -62,45 +76,24 @@ unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
         let following = sg.add(1);
         let link = (*following).page_link;
         if link & CHAIN == 0 {
-            return following;
-        }
-        // This makes the compiler use a branch, which is predicted. With a conditional
-        // move, each entry would have to wait for the one before.
-        unlikely();
-        (link & !(CHAIN | END)) as *const scatterlist
-    }
-}
-
-/// Tells the compiler that the branch that calls this is rarely taken.
-#[cold]
-fn unlikely() {}
-
-impl scatterlist {
-    /// The entry as the ring's element. `PREMAPPED`: use the device's address that the
-    /// driver supplied.
-    #[inline(always)]
-    fn element<const PREMAPPED: bool>(&self, device_writes: bool) -> Element {
-        Element {
-            address: if PREMAPPED {
-                self.dma_address
-            } else {
-                self.address()
-            },
-            length: self.length,
-            device_writes,
+            following
+        } else {
+            (link & !(CHAIN | END)) as *const scatterlist
         }
     }
 }
 
-/// A list whose entries are contiguous in memory.
-pub struct SgArray<'a> {
-    entries: &'a [scatterlist],
+/// A list that is expected to have a certain number of entries, contiguous in memory.
+/// `CHECKED`: [`SgArray::checked`] has verified that.
+pub struct SgArray<const CHECKED: bool> {
+    first: *const scatterlist,
+    /// The number of entries less one.
+    others: usize,
     device_writes: bool,
 }
 
-impl SgArray<'_> {
-    /// The list as an array, if it has exactly `announced` entries and they are
-    /// contiguous. Looks at no other entry.
+impl SgArray<false> {
+    /// None if `announced` is 0 or `first` is NULL.
     ///
     /// # Safety
     /// `first` is NULL or a well-formed list that stays valid and unchanged as long as
@@ -111,65 +104,271 @@ impl SgArray<'_> {
         announced: u32,
         direction: Direction,
     ) -> Option<Self> {
-        if first.is_null() {
-            return None;
-        }
-        let last = announced.checked_sub(1)? as usize;
-        for i in 0..last {
-            // SAFETY: well-formed list, and no earlier entry was its last or a link.
-            if unsafe { (*first.add(i)).page_link } & (CHAIN | END) != 0 {
+        let others = announced.checked_sub(1)? as usize;
+        (!first.is_null()).then_some(Self {
+            first,
+            others,
+            device_writes: direction == Direction::In,
+        })
+    }
+
+    /// The same, if the list is as expected. Looks at no other entry.
+    #[inline(always)]
+    pub fn checked(self) -> Option<SgArray<true>> {
+        let Self {
+            first,
+            others,
+            device_writes,
+        } = self;
+        // SAFETY: well-formed list (`new`): called in order, and stops at the first
+        // entry that is the last or a link.
+        let has_flags = |sg: *const scatterlist| unsafe { (*sg).page_link } & (CHAIN | END) != 0;
+        let last = first.wrapping_add(others);
+        let (mut sg, fours) = (first, first.wrapping_add(others & !3));
+        // Four at a time need fewer instructions.
+        while sg != fours {
+            if (0..4).any(|i| has_flags(sg.wrapping_add(i))) {
                 return None;
             }
+            sg = sg.wrapping_add(4);
         }
-        // SAFETY: well-formed list, and no earlier entry was its last or a link.
-        let is_end = unsafe { (*first.add(last)).page_link } & END != 0;
-        is_end.then(|| Self {
-            // SAFETY: well-formed list: it has `last` + 1 contiguous entries, as just
-            // checked.
-            entries: unsafe { core::slice::from_raw_parts(first, last + 1) },
-            device_writes: direction == Direction::In,
+        while sg != last {
+            if has_flags(sg) {
+                return None;
+            }
+            sg = sg.wrapping_add(1);
+        }
+        // SAFETY: as above.
+        let is_end = unsafe { (*last).page_link } & END != 0;
+        is_end.then_some(SgArray {
+            first,
+            others,
+            device_writes,
         })
     }
 }
 
-impl Elements for SgArray<'_> {
+impl<const CHECKED: bool> SgArray<CHECKED> {
+    /// Entry `i`, as the ring's element. `more`: do others follow?
+    ///
+    /// # Safety
+    /// `i` is at most `others`; without `CHECKED`, no earlier entry was the list's last
+    /// or a link.
     #[inline(always)]
-    fn each<E: From<Unmapped>>(
-        &self,
-        mut write: impl FnMut(Element, bool) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let Some((last, others)) = self.entries.split_last() else {
-            return Ok(());
-        };
-        for sg in others {
-            let element = Element {
-                // `new` checked that neither flag is set.
-                address: sg.page_link.wrapping_add(sg.offset.into()),
-                length: sg.length,
-                device_writes: self.device_writes,
-            };
-            write(element, true)?;
+    unsafe fn get(&self, i: usize, more: bool) -> Result<Element, AddError> {
+        // SAFETY: well-formed list (`new`), and the entry is part of it.
+        let entry = unsafe { &*self.first.add(i) };
+        let flags = entry.page_link & (CHAIN | END);
+        if !CHECKED && (more && flags != 0 || !more && flags & END == 0) {
+            return Err(AddError::Unsupported);
         }
-        write(last.element::<false>(self.device_writes), false)
+        // Only the last entry has flags.
+        let page = entry.page_link & if more { !0 } else { !(CHAIN | END) };
+        Ok(Element {
+            address: page.wrapping_add(entry.offset.into()),
+            length: entry.length,
+            device_writes: self.device_writes,
+        })
     }
 }
 
-/// Several lists: first those that the device reads, then those that it writes.
-#[derive(Clone, Copy)]
-pub struct SgLists<'a, const PREMAPPED: bool> {
+impl<const CHECKED: bool> Elements for SgArray<CHECKED> {
+    #[inline(always)]
+    fn each(
+        &self,
+        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        for i in 0..self.others {
+            // SAFETY: in order, up to the last; ends at the first error.
+            write(unsafe { self.get(i, true) }?, true)?;
+        }
+        // SAFETY: as above.
+        write(unsafe { self.get(self.others, false) }?, false)
+    }
+
+    #[inline(always)]
+    fn zip<T>(
+        &self,
+        places: &[T],
+        mut write: impl FnMut(&T, Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        let places = places.get(..self.others + 1).ok_or(AddError::NoMemory)?;
+        let (last, others) = places.split_last().ok_or(AddError::NoMemory)?;
+        for (i, place) in others.iter().enumerate() {
+            // SAFETY: in order, up to the last; ends at the first error.
+            write(place, unsafe { self.get(i, true) }?, true)?;
+        }
+        // SAFETY: as above.
+        write(last, unsafe { self.get(self.others, false) }?, false)
+    }
+}
+
+/// `N` lists of one entry each: first those that the device reads, then those that it
+/// writes.
+pub struct SgSingles<const N: usize> {
+    entries: [*const scatterlist; N],
+    out_lists: usize,
+}
+
+impl<const N: usize> SgSingles<N> {
+    /// None if any of the lists does not have exactly one entry.
+    ///
+    /// # Safety
+    /// `lists` has `N` pointers, each NULL or a well-formed list, which stays valid and
+    /// unchanged as long as the value lives.
+    #[inline(always)]
+    pub unsafe fn new(lists: *const *const scatterlist, out_lists: c_uint) -> Option<Self> {
+        // SAFETY: program's arguments: `lists` has that many pointers.
+        let entries = unsafe { *lists.cast::<[*const scatterlist; N]>() };
+        for sg in entries {
+            // SAFETY: well-formed list.
+            if sg.is_null() || unsafe { (*sg).page_link } & END == 0 {
+                return None;
+            }
+        }
+        let out_lists = out_lists as usize;
+        Some(Self { entries, out_lists })
+    }
+}
+
+impl<const N: usize> Elements for SgSingles<N> {
+    #[inline(always)]
+    fn each(
+        &self,
+        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        for (i, sg) in self.entries.into_iter().enumerate() {
+            // SAFETY: well-formed list, which has an entry (`new`).
+            let entry = unsafe { &*sg };
+            write(entry.element(i >= self.out_lists, false), i + 1 < N)?;
+        }
+        Ok(())
+    }
+}
+
+/// Several lists, none of which is empty or has links: first those that the device
+/// reads, then those that it writes. `PREMAPPED`: use the device's addresses that the
+/// driver supplied. `COUNTED`: [`SgRuns::counted`] has verified the lists.
+pub struct SgRuns<'a, const PREMAPPED: bool, const COUNTED: bool> {
     lists: &'a [*const scatterlist],
     out_lists: usize,
 }
 
-impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
+impl<'a, const PREMAPPED: bool> SgRuns<'a, PREMAPPED, false> {
     /// # Safety
-    /// `lists` has `out_lists` + `in_lists` pointers, each NULL or a well-formed list.
-    /// All of them stay valid and unchanged as long as the value lives.
+    /// As for [`SgLists::new`].
     #[inline(always)]
     pub unsafe fn new(
         lists: *const *const scatterlist,
         out_lists: c_uint,
         in_lists: c_uint,
+    ) -> Self {
+        let (out_lists, in_lists) = (out_lists as usize, in_lists as usize);
+        Self {
+            // SAFETY: program's arguments: `lists` has at least that many pointers.
+            lists: unsafe { array(lists, out_lists + in_lists) },
+            out_lists,
+        }
+    }
+
+    /// The number of entries in all lists, and the verified lists. None if there are no
+    /// entries, or more than `limit`, or a list is empty or has a link. No entry after
+    /// that is read.
+    #[inline(always)]
+    pub fn counted(self, limit: u32) -> Option<(u32, SgRuns<'a, PREMAPPED, true>)> {
+        let mut left = limit;
+        for &first in self.lists {
+            let mut sg = first;
+            if sg.is_null() {
+                return None;
+            }
+            loop {
+                left = left.checked_sub(1)?;
+                // SAFETY: well-formed list (`new`), and no earlier entry was its last or
+                // a link.
+                let flags = unsafe { (*sg).page_link } & (CHAIN | END);
+                if flags == 0 {
+                    sg = sg.wrapping_add(1);
+                } else if flags & END != 0 {
+                    break;
+                } else {
+                    return None;
+                }
+            }
+        }
+        let Self { lists, out_lists } = self;
+        (left != limit).then_some((limit - left, SgRuns { lists, out_lists }))
+    }
+}
+
+impl<const PREMAPPED: bool, const COUNTED: bool> Elements for SgRuns<'_, PREMAPPED, COUNTED> {
+    #[inline(always)]
+    fn each(
+        &self,
+        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        let ins = self.lists.as_ptr().wrapping_add(self.out_lists);
+        let Some(last) = self.lists.last() else {
+            return Err(AddError::Unsupported);
+        };
+        for list in self.lists {
+            let device_writes = core::ptr::from_ref(list) >= ins;
+            let mut sg = *list;
+            if !COUNTED && sg.is_null() {
+                return Err(AddError::Unsupported);
+            }
+            // SAFETY: well-formed list (`new`), and no earlier entry was its last or a
+            // link.
+            let mut entry = unsafe { &*sg };
+            while entry.page_link & (CHAIN | END) == 0 {
+                write(entry.element(device_writes, PREMAPPED), true)?;
+                sg = sg.wrapping_add(1);
+                // SAFETY: as above.
+                entry = unsafe { &*sg };
+            }
+            if !COUNTED && entry.page_link & END == 0 {
+                return Err(AddError::Unsupported);
+            }
+            let more = !core::ptr::eq(list, last);
+            write(entry.element(device_writes, PREMAPPED), more)?;
+        }
+        Ok(())
+    }
+}
+
+/// The `count` pointers at `lists`.
+///
+/// # Safety
+/// There are as many, unless `count` is 0, and they stay valid and unchanged.
+#[inline(always)]
+unsafe fn array<'a>(lists: *const *const scatterlist, count: usize) -> &'a [*const scatterlist] {
+    match count {
+        0 => &[],
+        // SAFETY: the caller ensures it.
+        _ => unsafe { core::slice::from_raw_parts(lists, count) },
+    }
+}
+
+/// Several lists of any form: first those that the device reads, then those that it
+/// writes.
+#[derive(Clone, Copy)]
+pub struct SgLists<'a> {
+    lists: &'a [*const scatterlist],
+    out_lists: usize,
+    premapped: bool,
+}
+
+impl SgLists<'_> {
+    /// `premapped`: use the device's addresses that the driver supplied.
+    ///
+    /// # Safety
+    /// `lists` has `out_lists` + `in_lists` pointers, each NULL or a well-formed list.
+    /// All of them stay valid and unchanged as long as the value lives.
+    pub unsafe fn new(
+        lists: *const *const scatterlist,
+        out_lists: c_uint,
+        in_lists: c_uint,
+        premapped: bool,
     ) -> Self {
         let (out_lists, in_lists) = (out_lists as usize, in_lists as usize);
         let mut count = out_lists + in_lists;
@@ -179,17 +378,16 @@ impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
         while count > 0 && unsafe { *lists.add(count - 1) }.is_null() {
             count -= 1;
         }
-        let lists = match count {
-            0 => &[][..],
-            // SAFETY: program's arguments: `lists` has at least `count` pointers.
-            _ => unsafe { core::slice::from_raw_parts(lists, count) },
-        };
-        Self { lists, out_lists }
+        Self {
+            // SAFETY: as above.
+            lists: unsafe { array(lists, count) },
+            out_lists,
+            premapped,
+        }
     }
 
     /// The number of entries in all lists. None if there are more than `limit`; no
     /// entry after that is read.
-    #[inline(always)]
     pub fn count(&self, limit: u32) -> Option<u32> {
         let mut count = 0;
         for &first in self.lists {
@@ -214,33 +412,26 @@ impl<const PREMAPPED: bool> SgLists<'_, PREMAPPED> {
     }
 }
 
-impl<const PREMAPPED: bool> Elements for SgLists<'_, PREMAPPED> {
+impl Elements for SgLists<'_> {
     #[inline(always)]
-    fn each<E: From<Unmapped>>(
+    fn each(
         &self,
-        mut write: impl FnMut(Element, bool) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let last = self.lists.last();
+        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        let lists = self.lists.len();
         for (i, first) in self.lists.iter().enumerate() {
             let device_writes = i >= self.out_lists;
-            let is_last_list = last.is_some_and(|last| core::ptr::eq(first, last));
             let mut sg = *first;
             // SAFETY: well-formed list (`new`).
             while let Some(entry) = unsafe { sg.as_ref() } {
-                let mut more = true;
-                if entry.page_link & END != 0 {
-                    unlikely();
-                    more = !is_last_list;
-                    sg = core::ptr::null();
+                sg = if entry.page_link & END != 0 {
+                    core::ptr::null()
                 } else {
                     // SAFETY: well-formed list (`new`), and this entry is not its last.
-                    sg = unsafe { following(sg) };
-                    if sg.is_null() {
-                        unlikely();
-                        more = !is_last_list;
-                    }
-                }
-                write(entry.element::<PREMAPPED>(device_writes), more)?;
+                    unsafe { following(sg) }
+                };
+                let more = !sg.is_null() || i + 1 < lists;
+                write(entry.element(device_writes, self.premapped), more)?;
             }
         }
         Ok(())

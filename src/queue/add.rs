@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Adding buffers.
 //!
-//! The fast path handles what drivers usually send: one list whose entries are
-//! contiguous in memory ([`add_array`]), or several lists ([`add_sgs`]). Everything
-//! else goes to [`add_any_list`], which adds linked lists and reports what is wrong
-//! with invalid calls. Each function checks everything before it changes anything.
+//! The fast path handles what drivers usually send: lists whose entries are contiguous
+//! in memory. If it cannot add such a buffer, or is given anything else, it changes
+//! nothing and calls [`add_any_list`] or [`add_any_lists`], which add every list, and
+//! report what is wrong with invalid calls.
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
@@ -13,16 +13,16 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::kick::{call_notify, kick_early};
 use super::{Handle, RingKind};
-use crate::abi::{Direction, SgArray, SgLists, scatterlist, virtqueue};
+use crate::abi::{Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist, virtqueue};
 use ring::memory::Memory;
-use ring::shared::POOL_ENTRIES;
-use ring::{AddError, Added, Data, Elements, Request};
+use ring::{AddError, Added, Data, Request};
 
 /// The caller of `virtqueue_add_sgs` does not pass the number of entries. The library
 /// counts at most this many, so that counting ends on a list that links to itself.
 pub(super) const MAX_COUNTED: u32 = 1 << 20;
 
-/// The function that was called.
+/// The exported function that was called, and whether the driver had mapped the
+/// elements. (One scalar, which needs one register.)
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AddCall {
     /// `virtqueue_add_outbuf`
@@ -35,21 +35,33 @@ enum AddCall {
     Sgs,
     /// `virtqueue_add_sgs`, without such a list
     InSgs,
+    OutbufPremapped,
+    InbufPremapped,
+    InbufCtxPremapped,
+    SgsPremapped,
+    InSgsPremapped,
 }
 
 impl AddCall {
     fn function(self) -> &'static str {
         match self {
-            Self::Outbuf => "virtqueue_add_outbuf",
-            Self::Inbuf => "virtqueue_add_inbuf",
-            Self::InbufCtx => "virtqueue_add_inbuf_ctx",
-            Self::Sgs | Self::InSgs => "virtqueue_add_sgs",
+            Self::Outbuf | Self::OutbufPremapped => "virtqueue_add_outbuf",
+            Self::Inbuf | Self::InbufPremapped => "virtqueue_add_inbuf",
+            Self::InbufCtx | Self::InbufCtxPremapped => "virtqueue_add_inbuf_ctx",
+            _ => "virtqueue_add_sgs",
         }
+    }
+
+    fn is_premapped(self) -> bool {
+        self as u8 >= Self::OutbufPremapped as u8
     }
 
     /// Does the device read any part of the buffer?
     fn has_out(self) -> bool {
-        matches!(self, Self::Outbuf | Self::Sgs)
+        matches!(
+            self,
+            Self::Outbuf | Self::OutbufPremapped | Self::Sgs | Self::SgsPremapped
+        )
     }
 
     /// The direction of a single list.
@@ -66,7 +78,7 @@ impl AddCall {
 /// the most frequent (`make counts`: the rows "entries 1"), and for chains of three
 /// entries that the device reads ("entries 3"). All others share their code.
 macro_rules! add_functions {
-    ($($name:ident, $premapped:ident: $call:ident $(, $ctx:ident)?;)+) => {$(
+    ($($name:ident $call:ident, $premapped:ident $premapped_call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
@@ -75,12 +87,13 @@ macro_rules! add_functions {
             $($ctx: *mut c_void,)?
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
+            let call = AddCall::$call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe {
-                match (num, TABLE, AddCall::$call) {
-                    (1, ..) => add_array::<R, false, false, false>(vq, sg, 1, data, ctx, AddCall::$call),
+                match (num, TABLE, call) {
+                    (1, ..) => add_array::<R, false, false>(vq, sg, 1, data, ctx, call),
                     (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
-                    _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, AddCall::$call),
+                    _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, call),
                 }
             }
         }
@@ -94,8 +107,9 @@ macro_rules! add_functions {
             $($ctx: *mut c_void,)?
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
+            let call = AddCall::$premapped_call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
-            unsafe { add_any_list::<R>(vq, sg, num, data, ctx, AddCall::$call) }
+            unsafe { add_premapped_list::<R>(vq, sg, num, data, ctx, call) }
         }
     )+};
     (@ctx) => { null_mut() };
@@ -103,9 +117,9 @@ macro_rules! add_functions {
 }
 
 add_functions! {
-    add_outbuf, add_outbuf_premapped: Outbuf;
-    add_inbuf, add_inbuf_premapped: Inbuf;
-    add_inbuf_ctx, add_inbuf_ctx_premapped: InbufCtx, ctx;
+    add_outbuf Outbuf, add_outbuf_premapped OutbufPremapped;
+    add_inbuf Inbuf, add_inbuf_premapped InbufPremapped;
+    add_inbuf_ctx InbufCtx, add_inbuf_ctx_premapped InbufCtxPremapped, ctx;
 }
 
 /// [`add_array`] for a chain of three that the device reads.
@@ -118,8 +132,9 @@ unsafe fn add_three_out<R: RingKind>(
     sg: *const scatterlist,
     data: *mut c_void,
 ) -> c_int {
+    let call = AddCall::Outbuf;
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, false, false, false>(vq, sg, 3, data, null_mut(), AddCall::Outbuf) }
+    unsafe { add_array::<R, false, false>(vq, sg, 3, data, null_mut(), call) }
 }
 
 /// [`add_array`] for any number of entries, in a table or in the ring.
@@ -136,39 +151,16 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe {
-        if TABLE && num > POOL_ENTRIES {
-            return add_long_table::<R>(vq, sg, num, data, ctx, call);
-        }
-        add_array::<R, TABLE, false, true>(vq, sg, num, data, ctx, call)
-    }
+    unsafe { add_array::<R, TABLE, true>(vq, sg, num, data, ctx, call) }
 }
 
-/// [`add_array`] for a table that does not fit into the queue's pool.
-///
-/// # Safety
-/// As for [`add_array`].
-#[inline(never)]
-unsafe fn add_long_table<R: RingKind>(
-    vq: *mut virtqueue,
-    sg: *const scatterlist,
-    num: c_uint,
-    data: *mut c_void,
-    ctx: *mut c_void,
-    call: AddCall,
-) -> c_int {
-    // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, true, true, true>(vq, sg, num, data, ctx, call) }
-}
-
-/// Adds a list whose entries are contiguous. In the end, any other list goes to
-/// [`add_any_list`]. `HEAP`: the table may be allocated.
+/// Adds a list whose entries are contiguous. `LONG`: `num` is not known at compile time.
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, the call is serialised, and the list is well
 /// formed.
 #[inline(always)]
-unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG: bool>(
+unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -187,112 +179,199 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const HEAP: bool, const LONG
     if let (Some(data), Some(elements)) = (NonNull::new(data), elements)
         && (ctx.is_null() || !common.indirect())
     {
-        let request = Request {
-            elements,
-            entries: num,
-            data,
-            ctx,
-        };
         // SAFETY: serialised, one driver: the reference is not used after the program's
         // functions are called, which may call the library.
         let driver = unsafe { queue.driver() };
-        let result = if TABLE {
-            driver.add_indirect::<_, HEAP>(common, &request)
-        } else {
-            driver.add_run::<_, LONG>(common, &request)
-        };
-        if let Ok(added) = result {
-            // SAFETY: serialised.
-            return unsafe { finish(&queue, added) };
-        }
-        if driver.num_free() < if TABLE { 1 } else { num } {
-            // SAFETY: live queue, this kind, serialised.
-            return unsafe { refused::<R>(vq, num, call) };
+        if TABLE {
+            let request = Request::new(num, elements, data, ctx);
+            if let Ok(added) = driver.add_to_slot(common, &request) {
+                // SAFETY: serialised.
+                return unsafe { finish(&queue, added) };
+            }
+        } else if let Some(elements) = elements.checked() {
+            let request = Request::new(num, elements, data, ctx);
+            match driver.add_run::<_, LONG>(common, &request) {
+                // SAFETY: serialised.
+                Ok(added) => return unsafe { finish(&queue, added) },
+                Err(AddError::Bug) => return failed(),
+                // SAFETY: live queue, this kind, serialised.
+                Err(AddError::NoSpace) if driver.num_free() < num => unsafe {
+                    return refused::<R>(vq, num, call);
+                },
+                Err(_) => {}
+            }
         }
     }
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe {
-        if TABLE && !HEAP {
-            add_long_table::<R>(vq, sg, num, data, ctx, call)
-        } else {
-            add_any_list::<R>(vq, sg, num, data, ctx, call)
-        }
-    }
+    unsafe { add_any_list::<R>(vq, sg, num, data, ctx, call) }
 }
 
-/// Adds a buffer made of several lists.
+/// Adds a buffer made of several lists. There is separate code for two and three lists
+/// of one entry each without a table (`make counts`: the rows "add_sgs 1+1" and
+/// "add_sgs 1+1+1").
 pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
     in_sgs: c_uint,
     data: *mut c_void,
-    ctx: *mut c_void,
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { add_lists::<R, false>(vq, sgs, out_sgs, in_sgs, data, ctx, TABLE) }
+    unsafe {
+        if !TABLE {
+            // The more frequent one first.
+            match out_sgs.wrapping_add(in_sgs) {
+                2 => return add_singles::<R, 2>(vq, sgs, out_sgs, in_sgs, data),
+                3 => return add_singles::<R, 3>(vq, sgs, out_sgs, in_sgs, data),
+                _ => {}
+            }
+        }
+        add_longer_sgs::<R, TABLE>(vq, sgs, out_sgs, in_sgs, data)
+    }
 }
 
-/// The same, on a premapped queue: the driver maps the elements.
+/// [`add_sgs`] for `N` lists of one entry each, without a table. In the end, any other
+/// lists go to [`add_longer_sgs`].
+///
+/// # Safety
+/// As for [`add_array`]; there are `N` lists.
+#[inline(never)]
+unsafe fn add_singles<R: RingKind, const N: usize>(
+    vq: *mut virtqueue,
+    sgs: *const *const scatterlist,
+    out_sgs: c_uint,
+    in_sgs: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: live queue, this kind, serialised; program's arguments.
+    unsafe {
+        if let Some(data) = NonNull::new(data)
+            && let Some(elements) = SgSingles::<N>::new(sgs, out_sgs)
+        {
+            let queue = Handle::<R>::new(vq);
+            let request = Request::new(N as u32, elements, data, null_mut());
+            match queue.driver().add_run::<_, false>(queue.common(), &request) {
+                Ok(added) => return finish(&queue, added),
+                Err(AddError::Bug) => return failed(),
+                Err(_) => {}
+            }
+        }
+        add_longer_sgs::<R, false>(vq, sgs, out_sgs, in_sgs, data)
+    }
+}
+
+/// [`add_sgs`] for lists of any length.
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
+    vq: *mut virtqueue,
+    sgs: *const *const scatterlist,
+    out_sgs: c_uint,
+    in_sgs: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: live queue, this kind, serialised; program's arguments. One driver: the
+    // reference is not used after the program's functions are called, which may call
+    // the library.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        let elements = SgRuns::<false, false>::new(sgs, out_sgs, in_sgs);
+        if let Some(data) = NonNull::new(data) {
+            let (common, driver) = (queue.common(), queue.driver());
+            if TABLE {
+                // `add_to_slot` counts the entries.
+                let request = Request::new(0, elements, data, null_mut());
+                if let Ok(added) = driver.add_to_slot(common, &request) {
+                    return finish(&queue, added);
+                }
+            } else if let Some((entries, elements)) = elements.counted(driver.num_free()) {
+                let request = Request::new(entries, elements, data, null_mut());
+                match driver.add_run::<_, true>(common, &request) {
+                    Ok(added) => return finish(&queue, added),
+                    Err(AddError::Bug) => return failed(),
+                    Err(_) => {}
+                }
+            }
+        }
+        add_any_lists::<R, false>(vq, sgs, out_sgs, in_sgs, data)
+    }
+}
+
+/// Adds a list that the driver has mapped.
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_premapped_list<R: RingKind>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    let out = call.direction() == Direction::Out;
+    // SAFETY: live queue, this kind, serialised; well-formed list.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        let elements = SgRuns::<true, false>::new(&sg, out.into(), (!out).into());
+        if let Some(data) = NonNull::new(data)
+            && (ctx.is_null() || !queue.common().indirect())
+            && let Some((entries, elements)) = elements.counted(num)
+            && entries == num
+            && let Some(added) = add_premapped(&queue, elements, num, data, ctx)
+        {
+            return finish(&queue, added);
+        }
+        add_any_list::<R>(vq, sg, num, data, ctx, call)
+    }
+}
+
+/// Adds a buffer made of several lists that the driver has mapped.
 pub unsafe fn add_sgs_premapped<R: RingKind>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
     in_sgs: c_uint,
     data: *mut c_void,
-    ctx: *mut c_void,
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
-        let table = Handle::<R>::new(vq).common().indirect();
-        add_lists::<R, true>(vq, sgs, out_sgs, in_sgs, data, ctx, table)
+        let queue = Handle::<R>::new(vq);
+        let elements = SgRuns::<true, false>::new(sgs, out_sgs, in_sgs);
+        if let Some(data) = NonNull::new(data)
+            && let Some((entries, elements)) = elements.counted(MAX_COUNTED)
+            && let Some(added) = add_premapped(&queue, elements, entries, data, null_mut())
+        {
+            return finish(&queue, added);
+        }
+        add_any_lists::<R, true>(vq, sgs, out_sgs, in_sgs, data)
     }
 }
 
+/// Adds exactly `entries` elements that the driver has mapped. None if that is not
+/// possible in this way.
+///
 /// # Safety
 /// As for [`add_array`].
 #[inline(always)]
-unsafe fn add_lists<R: RingKind, const PREMAPPED: bool>(
-    vq: *mut virtqueue,
-    sgs: *const *const scatterlist,
-    out_sgs: c_uint,
-    in_sgs: c_uint,
-    data: *mut c_void,
+unsafe fn add_premapped<R: RingKind>(
+    queue: &Handle<R>,
+    elements: SgRuns<'_, true, true>,
+    entries: u32,
+    data: Data,
     ctx: *mut c_void,
-    table: bool,
-) -> c_int {
-    let call = if out_sgs > 0 {
-        AddCall::Sgs
+) -> Option<Added> {
+    let common = queue.common();
+    let request = Request::new(entries, elements, data, ctx);
+    // SAFETY: serialised, one driver: the program's functions are not called.
+    let driver = unsafe { queue.driver() };
+    if common.indirect() && entries > 1 {
+        driver.add_to_slot(common, &request).ok()
     } else {
-        AddCall::InSgs
-    };
-    // SAFETY: live queue, this kind; well-formed lists.
-    let (queue, lists) = unsafe {
-        (
-            Handle::<R>::new(vq),
-            SgLists::<PREMAPPED>::new(sgs, out_sgs, in_sgs),
-        )
-    };
-    let most = most_entries::<R>(&queue);
-    let limit = most.min(MAX_COUNTED);
-    match (NonNull::new(data), lists.count(limit)) {
-        (Some(data), Some(entries @ 1..)) => {
-            // SAFETY: serialised.
-            unsafe { add(&queue, lists, entries, data, ctx, call, table) }
-        }
-        (None, _) => invalid(&queue, call.function(), format_args!("data is NULL")),
-        (_, Some(_)) => invalid(
-            &queue,
-            call.function(),
-            format_args!("no entries in {out_sgs} + {in_sgs} lists"),
-        ),
-        (_, None) if queue.common().indirect() => invalid(
-            &queue,
-            call.function(),
-            format_args!("more than {limit} entries"),
-        ),
-        // SAFETY: live queue, this kind, serialised.
-        (_, None) => unsafe { refused::<R>(vq, limit + 1, call) },
+        driver.add_run::<_, true>(common, &request).ok()
     }
 }
 
@@ -302,43 +381,6 @@ fn most_entries<R: RingKind>(queue: &Handle<R>) -> u32 {
         R::MAX_TABLE
     } else {
         queue.common().memory().size().into()
-    }
-}
-
-/// Adds exactly `entries` elements, and updates the program's `num_free`.
-///
-/// # Safety
-/// As for [`add_array`].
-#[inline(always)]
-unsafe fn add<R: RingKind>(
-    queue: &Handle<R>,
-    elements: impl Elements,
-    entries: u32,
-    data: Data,
-    ctx: *mut c_void,
-    call: AddCall,
-    table: bool,
-) -> c_int {
-    let request = Request {
-        elements,
-        entries,
-        data,
-        ctx,
-    };
-    // SAFETY: serialised, one driver: the reference is not used after the program's
-    // functions are called, which may call the library.
-    let driver = unsafe { queue.driver() };
-    let result = if table && entries > 1 {
-        driver.add_with_table(queue.common(), &request)
-    } else {
-        driver.add_direct(queue.common(), &request)
-    };
-    match result {
-        // SAFETY: serialised.
-        Ok(added) => unsafe { finish(queue, added) },
-        Err(AddError::Unmapped) => R::UNMAPPED,
-        // SAFETY: live queue, this kind, serialised.
-        Err(_) => unsafe { refused::<R>(queue.public(), entries, call) },
     }
 }
 
@@ -364,7 +406,6 @@ unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
 #[cold]
 #[inline(never)]
 unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) -> c_int {
-    let function = call.function();
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let common = queue.common();
@@ -375,7 +416,7 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
         let most = R::MAX_TABLE;
         return invalid(
             &queue,
-            function,
+            call,
             format_args!("{entries} entries, an indirect table has {most} at most"),
         );
     }
@@ -391,7 +432,7 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
     let was_too_small = unsafe { &(*queue.0).was_too_small };
     if entries > size && !common.indirect() && !was_too_small.swap(true, Relaxed) {
         queue.complain(
-            function,
+            call.function(),
             format_args!("{entries} entries never fit into a ring of {size}"),
         );
     }
@@ -402,9 +443,17 @@ unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) 
     -libc::ENOSPC
 }
 
+/// The return value after a bug in the ring. The buffer is not needed to tell: the fast
+/// path does not keep it in registers for this.
 #[cold]
-fn invalid<R: RingKind>(queue: &Handle<R>, function: &str, what: Arguments<'_>) -> c_int {
-    queue.complain(function, what);
+#[inline(never)]
+fn failed() -> c_int {
+    core::hint::black_box(-libc::EIO)
+}
+
+#[cold]
+fn invalid<R: RingKind>(queue: &Handle<R>, call: AddCall, what: Arguments<'_>) -> c_int {
+    queue.complain(call.function(), what);
     -libc::EINVAL
 }
 
@@ -423,16 +472,15 @@ unsafe fn add_any_list<R: RingKind>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    let function = call.function();
     let out = call.direction() == Direction::Out;
     // SAFETY: live queue, this kind; well-formed list.
     let (queue, list) = unsafe {
         (
             Handle::<R>::new(vq),
-            SgLists::<false>::new(&sg, out.into(), (!out).into()),
+            SgLists::new(&sg, out.into(), (!out).into(), call.is_premapped()),
         )
     };
-    let bad = |what: Arguments<'_>| invalid(&queue, function, what);
+    let bad = |what: Arguments<'_>| invalid(&queue, call, what);
     let Some(data) = NonNull::new(data) else {
         return bad(format_args!("data is NULL"));
     };
@@ -453,10 +501,74 @@ unsafe fn add_any_list<R: RingKind>(
         Some(length) if length < num => {
             bad(format_args!("list has {length} entries, {num} announced"))
         }
-        // SAFETY: live queue, this kind, serialised; well-formed list.
-        Some(_) => unsafe {
-            let add_sgs = (*queue.base_ops()).add_sgs;
-            add_sgs(vq, &sg, out.into(), (!out).into(), data.as_ptr(), ctx)
-        },
+        // SAFETY: live queue, this kind, serialised.
+        Some(_) => unsafe { add_counted(&queue, list, num, data, ctx, call) },
+    }
+}
+
+/// Adds a buffer made of any lists: walks linked lists, and reports invalid ones.
+///
+/// # Safety
+/// As for [`add_array`].
+#[cold]
+#[inline(never)]
+unsafe fn add_any_lists<R: RingKind, const PREMAPPED: bool>(
+    vq: *mut virtqueue,
+    sgs: *const *const scatterlist,
+    out_sgs: c_uint,
+    in_sgs: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    let call = match (out_sgs > 0, PREMAPPED) {
+        (true, false) => AddCall::Sgs,
+        (false, false) => AddCall::InSgs,
+        (true, true) => AddCall::SgsPremapped,
+        (false, true) => AddCall::InSgsPremapped,
+    };
+    // SAFETY: live queue, this kind; well-formed lists.
+    let (queue, lists) = unsafe {
+        (
+            Handle::<R>::new(vq),
+            SgLists::new(sgs, out_sgs, in_sgs, PREMAPPED),
+        )
+    };
+    let bad = |what: Arguments<'_>| invalid(&queue, call, what);
+    let limit = most_entries::<R>(&queue).min(MAX_COUNTED);
+    match (NonNull::new(data), lists.count(limit)) {
+        (Some(data), Some(entries @ 1..)) => {
+            // SAFETY: live queue, this kind, serialised.
+            unsafe { add_counted(&queue, lists, entries, data, null_mut(), call) }
+        }
+        (None, _) => bad(format_args!("data is NULL")),
+        (_, Some(_)) => bad(format_args!("no entries in {out_sgs} + {in_sgs} lists")),
+        (_, None) if queue.common().indirect() => bad(format_args!("more than {limit} entries")),
+        // SAFETY: live queue, this kind, serialised.
+        (_, None) => unsafe { refused::<R>(vq, limit + 1, call) },
+    }
+}
+
+/// Adds exactly `entries` elements, in a table if the queue has indirect descriptors.
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_counted<R: RingKind>(
+    queue: &Handle<R>,
+    elements: SgLists<'_>,
+    entries: u32,
+    data: Data,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    let request = Request::new(entries, elements, data, ctx);
+    // SAFETY: serialised, one driver: the reference is not used after the program's
+    // functions are called, which may call the library.
+    let driver = unsafe { queue.driver() };
+    match driver.add(queue.common(), &request) {
+        // SAFETY: serialised.
+        Ok(added) => unsafe { finish(queue, added) },
+        Err(AddError::Unmapped) => R::UNMAPPED,
+        // SAFETY: live queue, this kind, serialised.
+        Err(_) => unsafe { refused::<R>(queue.public(), entries, call) },
     }
 }

@@ -18,7 +18,7 @@ use super::add::MAX_COUNTED;
 use super::{Head, Ops, complain, complain_broken, try_box};
 use crate::abi::{SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::platform::{self, Text};
-use ring::{Elements, MAX_SIZE, Unmapped, UsedElement};
+use ring::{Elements, MAX_SIZE, UsedElement};
 
 /// A kick is late if a buffer has waited for it for more than this many milliseconds,
 /// as in the kernel.
@@ -158,11 +158,11 @@ impl Checks {
         let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
             // SAFETY: well-formed lists, which the caller upholds.
-            let lists = unsafe { SgLists::<false>::new(lists, out_lists, in_lists) };
+            let lists = unsafe { SgLists::new(lists, out_lists, in_lists, false) };
             let mut sum = 0u32;
             // The add refuses longer lists.
             if lists.count(most).is_some() {
-                let _ = lists.each::<Unmapped>(|element, _| {
+                let _ = lists.each(|element, _| {
                     if element.device_writes {
                         sum = sum.saturating_add(element.length);
                     }
@@ -416,7 +416,7 @@ add_functions! {
         "virtqueue_add_inbuf", (&sg, 0, 1, num);
     add_inbuf_ctx(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
         "virtqueue_add_inbuf_ctx", (&sg, 0, 1, num);
-    add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void, ctx: *mut c_void),
+    add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void),
         "virtqueue_add_sgs", (sgs, out_sgs, in_sgs, MAX_COUNTED);
 }
 

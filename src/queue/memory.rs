@@ -176,7 +176,9 @@ impl Range {
         let start = needed.next_multiple_of(16).min(self.length);
         // SAFETY: ring memory: the range is lent for the life of the queue, and nothing
         // else uses what is after `needed`.
-        Ok(unsafe { HeapTables::lent(self.at(start), self.length - start, size, self.dma_offset) })
+        let tables =
+            unsafe { HeapTables::lent(self.at(start), self.length - start, size, self.dma_offset) };
+        tables.ok_or(Refusal::NoMemory(usize::from(size) * size_of::<usize>()))
     }
 }
 

@@ -46,15 +46,8 @@ pub struct Ops {
     pub add_inbuf: unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
     pub add_inbuf_ctx:
         unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
-    /// Also takes a context, like `virtqueue_add_inbuf_ctx`.
-    pub add_sgs: unsafe fn(
-        *mut virtqueue,
-        *const *const scatterlist,
-        c_uint,
-        c_uint,
-        *mut c_void,
-        *mut c_void,
-    ) -> c_int,
+    pub add_sgs:
+        unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
     pub notify: unsafe fn(*mut virtqueue) -> bool,
     pub get_buf_ctx: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub disable_cb: unsafe fn(*mut virtqueue),

@@ -109,13 +109,15 @@ fn forged_tables(packed: bool) {
         });
         for _ in 0..3 {
             let first = pair.added;
+            // One in the pool, one in a slot that the id keeps, one that is freed.
             pair.add(3);
             pair.add(20);
-            let places = [0, 1].map(|i| {
+            pair.add(200);
+            let places = [0, 1, 2].map(|i| {
                 let at = pair.device.next_available() + i;
                 place_of(&pair, at)
             });
-            let chains = [pair.take(), pair.take()];
+            let chains = [pair.take(), pair.take(), pair.take()];
             for table in places {
                 (0..table.length())
                     .step_by(8)

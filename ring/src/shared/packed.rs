@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 
 use super::Barriers;
 use super::tables::{TableMemory, Tables};
-use crate::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError};
-use crate::{Element, Elements, Id, Packed, Ring};
+use crate::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed};
+use crate::{AddError, Element, Elements, Id, Packed, Ring};
 
 /// A descriptor in the ring (2.8.13).
 #[repr(C)]
@@ -44,22 +44,22 @@ impl PackedDescriptor for RingDescriptor {
     }
 }
 
-/// A descriptor in an indirect table (2.8.7).
-#[repr(C)]
+/// A descriptor in an indirect table (2.8.7), which may be unaligned.
+#[repr(C, packed)]
 struct TableDescriptor {
     address: u64,
     length: u32,
-    id: u16,
-    flags: u16,
+    /// Id, and the flags in the upper half, for a single store.
+    id_flags: u32,
 }
 
 impl TableDescriptor {
+    #[inline(always)]
     fn new(descriptor: Descriptor) -> Self {
         Self {
             address: descriptor.address,
             length: descriptor.length,
-            id: descriptor.tag,
-            flags: descriptor.flags,
+            id_flags: u32::from(descriptor.tag) | u32::from(descriptor.flags) << 16,
         }
     }
 }
@@ -150,17 +150,27 @@ impl<B: Barriers, T: TableMemory> Memory for PackedShared<B, T> {
         B::write();
     }
 
-    #[inline(always)]
-    fn place_table<const HEAP: bool>(
+    fn place_table(
         &self,
         id: Id,
         entries: u32,
         elements: &impl Elements,
         descriptor: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<T::Table>, TableError> {
-        let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
-        self.tables
-            .place::<_, HEAP>(id, entries, Packed::<Self>::MAX_TABLE, elements, raw)
+    ) -> Result<Placed<T::Table>, AddError> {
+        let raw = |element, i, more| TableDescriptor::new(descriptor(element, i, more));
+        let most = Packed::<Self>::MAX_TABLE;
+        self.tables.place(id, entries, most, elements, raw)
+    }
+
+    #[inline(always)]
+    fn fill_slot(
+        &self,
+        id: Id,
+        elements: &impl Elements,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
+    ) -> Result<Placed<T::Table>, AddError> {
+        let raw = |element, i, more| TableDescriptor::new(descriptor(element, i, more));
+        self.tables.fill(id, elements, raw)
     }
 }
 

@@ -7,10 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering::
 
 use super::Barriers;
 use super::tables::{TableMemory, Tables};
-use crate::memory::{
-    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
-};
-use crate::{Element, Elements, Id, Ring, Split};
+use crate::memory::{Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings};
+use crate::{AddError, Element, Elements, Id, Ring, Split};
 
 /// A descriptor in the ring (2.7.5).
 #[repr(C)]
@@ -31,8 +29,8 @@ impl SplitDescriptor for RingDescriptor {
     }
 }
 
-/// A descriptor in an indirect table (2.7.5.3).
-#[repr(C)]
+/// A descriptor in an indirect table (2.7.5.3), which may be unaligned.
+#[repr(C, packed)]
 struct TableDescriptor {
     address: u64,
     length: u32,
@@ -41,6 +39,7 @@ struct TableDescriptor {
 }
 
 impl TableDescriptor {
+    #[inline(always)]
     fn new(descriptor: Descriptor) -> Self {
         Self {
             address: descriptor.address,
@@ -194,17 +193,27 @@ impl<B: Barriers, T: TableMemory> Memory for SplitShared<B, T> {
         B::write();
     }
 
-    #[inline(always)]
-    fn place_table<const HEAP: bool>(
+    fn place_table(
         &self,
         id: Id,
         entries: u32,
         elements: &impl Elements,
         descriptor: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<T::Table>, TableError> {
-        let raw = |buffer, i, more| TableDescriptor::new(descriptor(buffer, i, more));
-        self.tables
-            .place::<_, HEAP>(id, entries, Split::<Self>::MAX_TABLE, elements, raw)
+    ) -> Result<Placed<T::Table>, AddError> {
+        let raw = |element, i, more| TableDescriptor::new(descriptor(element, i, more));
+        let most = Split::<Self>::MAX_TABLE;
+        self.tables.place(id, entries, most, elements, raw)
+    }
+
+    #[inline(always)]
+    fn fill_slot(
+        &self,
+        id: Id,
+        elements: &impl Elements,
+        descriptor: impl Fn(Element, u32, bool) -> Descriptor,
+    ) -> Result<Placed<T::Table>, AddError> {
+        let raw = |element, i, more| TableDescriptor::new(descriptor(element, i, more));
+        self.tables.fill(id, elements, raw)
     }
 }
 

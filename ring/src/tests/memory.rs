@@ -9,9 +9,9 @@ use core::cell::{Cell, RefCell};
 
 use crate::memory::{
     Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed, SplitDescriptor,
-    SplitMemory, SplitRings, TableError,
+    SplitMemory, SplitRings,
 };
-use crate::{Common, DescStates, Element, Elements, Id, Packed, Ring, Split};
+use crate::{AddError, Common, DescStates, Element, Elements, Id, Packed, Ring, Split};
 
 impl Number for Cell<u64> {
     fn new(value: u64) -> Self {
@@ -116,26 +116,25 @@ impl Side {
     fn place(
         &self,
         id: Id,
-        entries: u32,
         elements: &impl Elements,
         descriptor: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<Table>, TableError> {
+    ) -> Result<Placed<Table>, AddError> {
         if !self.room_for_tables.get() {
-            return Err(TableError::NoMemory);
+            return Err(AddError::NoMemory);
         }
         self.live_tables.set(self.live_tables.get() + 1);
         let owned = Some(Table(self.live_tables.clone()));
         let mut table = Vec::new();
         elements.each(|element, more| {
-            let i = table.len() as u32;
-            assert_eq!(more, i + 1 < entries);
-            table.push(descriptor(element, i, more));
-            Ok::<_, TableError>(())
+            table.push(descriptor(element, table.len() as u32, more));
+            Ok(())
         })?;
+        let entries = table.len() as u32;
         self.note(Step::Table);
         self.table.replace(table);
         Ok(Placed {
             address: TABLE_BASE + u64::from(id),
+            entries,
             owned,
         })
     }
@@ -315,14 +314,22 @@ macro_rules! memory {
             fn write_barrier(&self) {
                 self.side.note(Step::WriteBarrier);
             }
-            fn place_table<const HEAP: bool>(
+            fn place_table(
                 &self,
                 id: Id,
-                entries: u32,
+                _: u32,
                 elements: &impl Elements,
                 descriptor: impl Fn(Element, u32, bool) -> Descriptor,
-            ) -> Result<Placed<Table>, TableError> {
-                self.side.place(id, entries, elements, descriptor)
+            ) -> Result<Placed<Table>, AddError> {
+                self.side.place(id, elements, descriptor)
+            }
+            fn fill_slot(
+                &self,
+                id: Id,
+                elements: &impl Elements,
+                descriptor: impl Fn(Element, u32, bool) -> Descriptor,
+            ) -> Result<Placed<Table>, AddError> {
+                self.side.place(id, elements, descriptor)
             }
         }
     };

@@ -7,7 +7,7 @@ use core::num::NonZero;
 use core::ptr::{NonNull, null_mut};
 
 use super::memory::Plain;
-use crate::{AddError, Data, Element, Listed, Released, Request, Ring, Unmapped};
+use crate::{AddError, Data, Element, Listed, Released, Request, Ring};
 
 /// The `n`th data.
 pub fn data(n: usize) -> Data {
@@ -45,7 +45,7 @@ impl<R: Ring> Plain<R> {
     fn try_add(&mut self, n: usize, entries: u32, hole: Option<u32>) -> Result<(), AddError> {
         let buffers: Vec<_> = (0..entries)
             .map(|k| match hole {
-                Some(hole) if hole == k => Err(Unmapped),
+                Some(hole) if hole == k => Err(AddError::Unmapped),
                 _ => Ok(element(k)),
             })
             .collect();

@@ -12,10 +12,8 @@
 use loom::cell::Cell;
 use loom::sync::atomic::Ordering::{Acquire, Release};
 use loom::sync::atomic::fence;
-use virtio_ring_protocol::memory::{
-    Descriptor, Memory, PackedDescriptor, PackedMemory, Placed, TableError,
-};
-use virtio_ring_protocol::{Element, Elements, Packed};
+use virtio_ring_protocol::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed};
+use virtio_ring_protocol::{AddError, Element, Elements, Packed};
 
 use super::cells::{Barriers, Flag, Number, Orders, Word};
 use super::device::Device;
@@ -112,14 +110,23 @@ impl<O: Orders> Memory for PackedModel<O> {
         self.barriers.write();
     }
 
-    fn place_table<const HEAP: bool>(
+    fn place_table(
         &self,
         _: u32,
         _: u32,
         _: &impl Elements,
         _: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<()>, TableError> {
-        Err(TableError::NoMemory)
+    ) -> Result<Placed<()>, AddError> {
+        Err(AddError::NoMemory)
+    }
+
+    fn fill_slot(
+        &self,
+        _: u32,
+        _: &impl Elements,
+        _: impl Fn(Element, u32, bool) -> Descriptor,
+    ) -> Result<Placed<()>, AddError> {
+        Err(AddError::NoMemory)
     }
 }
 

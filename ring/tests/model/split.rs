@@ -7,9 +7,9 @@
 use loom::cell::Cell;
 use loom::sync::atomic::{Ordering::Release, fence};
 use virtio_ring_protocol::memory::{
-    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings, TableError,
+    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings,
 };
-use virtio_ring_protocol::{Element, Elements, Split};
+use virtio_ring_protocol::{AddError, Element, Elements, Split};
 
 use super::cells::{Barriers, Flag, Number, Orders, Word};
 use super::device::Device;
@@ -57,14 +57,23 @@ impl<O: Orders> Memory for SplitModel<O> {
         self.barriers.write();
     }
 
-    fn place_table<const HEAP: bool>(
+    fn place_table(
         &self,
         _: u32,
         _: u32,
         _: &impl Elements,
         _: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<()>, TableError> {
-        Err(TableError::NoMemory)
+    ) -> Result<Placed<()>, AddError> {
+        Err(AddError::NoMemory)
+    }
+
+    fn fill_slot(
+        &self,
+        _: u32,
+        _: &impl Elements,
+        _: impl Fn(Element, u32, bool) -> Descriptor,
+    ) -> Result<Placed<()>, AddError> {
+        Err(AddError::NoMemory)
     }
 }
 

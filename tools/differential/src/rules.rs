@@ -286,8 +286,7 @@ pub const RULES: [Rule; 35] = [
         which: C,
         what: "indirect tables",
         c: "allocated for each buffer",
-        here: "at a place of the queue's own for each descriptor, up to 16 entries; beyond that, \
-               allocated",
+        here: "in a slot that the descriptor has and keeps, up to 128 entries; beyond that, allocated",
         why: "allocating costs more than the rest of the call",
         test: Own("the comparison looks at tables, not at where they are"),
     },

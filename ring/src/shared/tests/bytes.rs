@@ -60,7 +60,7 @@ pub fn split<B: Barriers>(bytes: &Bytes) -> SplitShared<B, NoHeap> {
     // SAFETY: aligned, apart from each other, and dropped before `bytes` by
     // each test; tables for 4 chains of 4 descriptors of 16 bytes.
     unsafe {
-        let tables = Tables::lent(bytes.at(TABLES), END - TABLES, SIZE, 0);
+        let tables = Tables::lent(bytes.at(TABLES), END - TABLES, SIZE, 0).unwrap();
         SplitShared::new(areas, SIZE, tables)
     }
 }

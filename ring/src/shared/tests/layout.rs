@@ -6,10 +6,9 @@ use alloc::vec;
 use super::bytes::{AVAIL, Bytes, DESC, END, NoHeap, TABLES, USED, packed, split};
 use crate::memory::{
     Descriptor, Memory, PackedDescriptor, PackedMemory, SplitDescriptor, SplitMemory, SplitRings,
-    TableError,
 };
 use crate::shared::{Tables, Weak};
-use crate::{Element, Elements, Listed};
+use crate::{AddError, Element, Elements, Listed};
 
 const DESCRIPTOR: Descriptor = Descriptor {
     address: 0x0102_0304_0506_0708,
@@ -82,7 +81,7 @@ fn split_table_layout() {
         address: 0x0a0b,
         ..DESCRIPTOR
     };
-    let placed = memory.place_table::<true>(2, 2, &elements(2), |_, i, more| {
+    let placed = memory.place_table(2, 2, &elements(2), |_, i, more| {
         assert_eq!(more, i == 0);
         if more { DESCRIPTOR } else { second }
     });
@@ -138,28 +137,26 @@ fn lent_memory_is_not_exceeded() {
     let bytes = Bytes::new(END);
     let memory = split::<Weak>(&bytes);
     let made = |_, _, _| DESCRIPTOR;
-    assert!(memory.place_table::<true>(3, 4, &elements(4), made).is_ok());
-    assert!(
-        memory
-            .place_table::<true>(3, 5, &elements(5), made)
-            .is_err()
-    );
+    assert!(memory.place_table(3, 4, &elements(4), made).is_ok());
+    assert!(memory.place_table(3, 5, &elements(5), made).is_err());
     assert!(
         packed::<Weak>(&bytes, 4)
-            .place_table::<true>(0, 2, &elements(2), made)
+            .place_table(0, 2, &elements(2), made)
             .is_err()
     );
 }
 
-/// No place in a pool is for more than `next` can number (2.7.5). The elements run
-/// out before anything gets that long.
+/// No slot in a pool is for more than `next` can number (2.7.5).
 #[test]
 fn no_lent_table_is_longer_than_next_can_say() {
-    let bytes = Bytes::new(256);
-    // SAFETY: no more than two elements are ever written there.
-    let tables: Tables<NoHeap> = unsafe { Tables::lent(bytes.at(0), 1 << 33, 1, 0) };
-    let place =
-        |entries| tables.place::<_, true>(0, entries, 1 << 28, &elements(2), |_, _, _| [0u8; 16]);
-    assert!(place(1 << 16).is_ok());
-    assert_eq!(place((1 << 16) + 1).err(), Some(TableError::NoMemory));
+    let most = 1 << 16;
+    let bytes = Bytes::new((most + 1) * 16);
+    // SAFETY: the bytes live longer than the tables.
+    let tables = unsafe { Tables::<NoHeap>::lent(bytes.at(0), (most + 1) * 16, 1, 0) }.unwrap();
+    let place = |entries: usize| {
+        let elements = elements(entries);
+        tables.place(0, entries as u32, 1 << 28, &elements, |_, _, _| [0u8; 16])
+    };
+    assert!(place(most).is_ok());
+    assert_eq!(place(most + 1).err(), Some(AddError::NoMemory));
 }

@@ -2,6 +2,8 @@
 
 //! What each step of a case is on both rings, and what has to come of it.
 
+use std::fmt::Display;
+
 use testkit::Functions;
 use testkit::device::{DESCRIPTOR, INDIRECT, NEXT};
 use testkit::lists;
@@ -23,6 +25,14 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const E2BIG: i64 = -(libc::E2BIG as i64);
 const EBUSY: i64 = -(libc::EBUSY as i64);
 
+/// Calls a function of the queue alone, from which nothing follows but its answer.
+macro_rules! call {
+    ($bench:ident, $function:ident) => {
+        // SAFETY: a live queue.
+        $bench.plain(stringify!($function), |f, vq| unsafe { (f.$function)(vq) })
+    };
+}
+
 impl Bench<'_> {
     /// A call that nothing follows from but its answer.
     fn plain<R: Into<Returned>>(
@@ -31,6 +41,11 @@ impl Bench<'_> {
         function: impl Fn(&Functions, Vq) -> R,
     ) -> Result<(), Mismatch> {
         let [c, ours] = self.both(function);
+        self.came_to(what, c, ours)
+    }
+
+    /// Compares what a call has returned, and what else it did.
+    fn came_to(&mut self, what: impl Display, c: Returned, ours: Returned) -> Result<(), Mismatch> {
         let answers = [self.c.answer(c), self.ours.answer(ours)];
         self.check(what, answers)
     }
@@ -42,16 +57,13 @@ impl Bench<'_> {
                 entries,
                 lists,
             } => self.add(call, entries, lists),
-            // SAFETY: a live queue.
-            Step::Kick => self.plain("kick", |f, vq| unsafe { (f.virtqueue_kick)(vq) }),
-            Step::KickPrepare => {
-                // SAFETY: a live queue.
-                self.plain("kick_prepare", |f, vq| unsafe {
-                    (f.virtqueue_kick_prepare)(vq)
-                })
-            }
-            // SAFETY: a live queue.
-            Step::Notify => self.plain("notify", |f, vq| unsafe { (f.virtqueue_notify)(vq) }),
+            Step::Kick => call!(self, virtqueue_kick),
+            Step::KickPrepare => call!(self, virtqueue_kick_prepare),
+            Step::Notify => call!(self, virtqueue_notify),
+            Step::DisableCb => call!(self, virtqueue_disable_cb),
+            Step::EnableCb => call!(self, virtqueue_enable_cb),
+            Step::Break(true) => call!(self, __virtqueue_break),
+            Step::Break(false) => call!(self, __virtqueue_unbreak),
             Step::GetBuf => self.get_buf(false),
             Step::GetBufCtx => self.get_buf(true),
             Step::Use { count, nth, length } => {
@@ -64,13 +76,6 @@ impl Bench<'_> {
                     (f.vring_interrupt)(0, vq.cast())
                 })
             }
-            Step::DisableCb => {
-                // SAFETY: a live queue.
-                self.plain("disable_cb", |f, vq| unsafe {
-                    (f.virtqueue_disable_cb)(vq);
-                })
-            }
-            Step::EnableCb => self.enable_cb(),
             Step::EnableCbDelayed => self.enable_cb_delayed(),
             Step::EnableCbPrepare => self.prepare(false),
             Step::EnableCbPrepare64 => self.prepare(true),
@@ -98,12 +103,6 @@ impl Bench<'_> {
                 self.c.set_callback(wanted);
                 self.ours.set_callback(wanted);
                 Ok(())
-            }
-            // SAFETY: a live queue.
-            Step::Break(true) => self.plain("break", |f, vq| unsafe { (f.__virtqueue_break)(vq) }),
-            Step::Break(false) => {
-                // SAFETY: a live queue.
-                self.plain("unbreak", |f, vq| unsafe { (f.__virtqueue_unbreak)(vq) })
             }
             Step::BreakDevice(broken) => {
                 self.c.break_device(broken);
@@ -185,17 +184,12 @@ impl Bench<'_> {
         if c.value == 0 {
             self.added(token, ctx, entries);
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        match self.log {
-            None => self.check("add", answers),
-            Some(_) => {
-                let what = format!(
-                    "add token {token:#x}, {readable} + {} entries",
-                    entries - readable
-                );
-                self.check(&what, answers)
-            }
-        }
+        let writable = entries - readable;
+        self.came_to(
+            format_args!("add token {token:#x}, {readable} + {writable} entries"),
+            c,
+            ours,
+        )
     }
 
     /// C has a buffer more: finds it in its ring.
@@ -262,19 +256,13 @@ impl Bench<'_> {
         {
             expect("the ctx of get_buf_ctx", flight.ctx as i64, ours.ctx as i64)?;
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        self.check(if with_ctx { "get_buf_ctx" } else { "get_buf" }, answers)
+        self.came_to(if with_ctx { "get_buf_ctx" } else { "get_buf" }, c, ours)
     }
 
     /// Is there a used buffer that get_buf has not given?
     fn more_used(&self) -> bool {
         let size = self.size.into();
         is_used_at(&self.c.areas, self.packed(), size, self.position.seen())
-    }
-
-    fn enable_cb(&mut self) -> Result<(), Mismatch> {
-        // SAFETY: a live queue.
-        self.plain("enable_cb", |f, vq| unsafe { (f.virtqueue_enable_cb)(vq) })
     }
 
     fn enable_cb_delayed(&mut self) -> Result<(), Mismatch> {
@@ -286,8 +274,7 @@ impl Bench<'_> {
         self.rules.allow(Id::DelayedBroken)?;
         // True, and nothing has changed: as C's, which was not called.
         let ours = self.ours.call(call);
-        let answers = [self.c.answer(true.into()), self.ours.answer(ours)];
-        self.check("enable_cb_delayed", answers)
+        self.came_to("enable_cb_delayed", true.into(), ours)
     }
 
     fn prepare(&mut self, wide: bool) -> Result<(), Mismatch> {
@@ -327,8 +314,7 @@ impl Bench<'_> {
         };
         self.newest = (self.newest + 1) % TOKENS;
         self.tokens[self.newest] = token;
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        self.check("enable_cb_prepare", answers)
+        self.came_to("enable_cb_prepare", c, ours)
     }
 
     fn poll(&mut self, c_token: u32, token: u32) -> Result<(), Mismatch> {
@@ -352,11 +338,7 @@ impl Bench<'_> {
                 c.value = expected;
             }
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        match self.log {
-            None => self.check("poll", answers),
-            Some(_) => self.check(&format!("poll {token:#x}, C's {c_token:#x}"), answers),
-        }
+        self.came_to(format_args!("poll {token:#x}, C's {c_token:#x}"), c, ours)
     }
 
     /// C has no such call: the answer is worked out.
@@ -368,9 +350,7 @@ impl Bench<'_> {
             // SAFETY: a live queue.
             unsafe { function(vq, token) }
         });
-        let expected = (news && !self.broken).into();
-        let answers = [self.c.answer(expected), self.ours.answer(ours)];
-        self.check("poll64", answers)
+        self.came_to("poll64", (news && !self.broken).into(), ours)
     }
 
     fn notification_data(&mut self) -> Result<(), Mismatch> {
@@ -390,8 +370,7 @@ impl Bench<'_> {
         if !there {
             self.rules.allow(Id::NotThere)?;
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        self.check("notification_data", answers)
+        self.came_to("notification_data", c, ours)
     }
 
     fn reset(&mut self, fault: Fault) -> Result<(), Mismatch> {
@@ -440,10 +419,7 @@ impl Bench<'_> {
             c
         };
         let ours = self.ours.resize(to, fault);
-        match self.log {
-            None => self.was_reset("resize", c, ours),
-            Some(_) => self.was_reset(&format!("resize to {to}"), c, ours),
-        }
+        self.was_reset(&format!("resize to {to}"), c, ours)
     }
 
     /// After a reset or resize, whether it did something or not.
@@ -487,8 +463,7 @@ impl Bench<'_> {
             if token != 0 {
                 self.returned(token)?;
             }
-            let answers = [self.c.answer(c), self.ours.answer(ours)];
-            self.check("detach_unused_buf", answers)?;
+            self.came_to("detach_unused_buf", c, ours)?;
             if token == 0 {
                 break;
             }

@@ -269,19 +269,20 @@ pub enum Value {
 }
 
 impl Value {
-    fn all(queue: Queue) -> Vec<Self> {
-        let mut all = vec![
-            Self::Zero,
-            Self::AllOnes,
-            Self::OneMore,
-            Self::OneLess,
-            Self::LiveId,
-            Self::StaleLap,
-        ];
-        if queue.buffers == Buffers::Chained {
-            all.push(Self::MidChain);
-        }
-        all
+    const ALL: [(Self, &str); 7] = [
+        (Self::Zero, "zero"),
+        (Self::AllOnes, "all ones"),
+        (Self::OneMore, "one more"),
+        (Self::OneLess, "one less"),
+        (Self::LiveId, "another live id"),
+        (Self::StaleLap, "the lap before"),
+        (Self::MidChain, "a mid-chain id"),
+    ];
+
+    fn all(queue: Queue) -> impl Iterator<Item = Self> {
+        let chained = queue.buffers == Buffers::Chained;
+        let all = Self::ALL.into_iter().map(|(value, _)| value);
+        all.filter(move |&value| chained || value != Self::MidChain)
     }
 
     fn of(self, scene: &Scene, field: Field, place: Place) -> u64 {
@@ -405,14 +406,6 @@ impl Display for Which {
 
 impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Zero => "zero",
-            Self::AllOnes => "all ones",
-            Self::OneMore => "one more",
-            Self::OneLess => "one less",
-            Self::LiveId => "another live id",
-            Self::StaleLap => "the lap before",
-            Self::MidChain => "a mid-chain id",
-        })
+        f.write_str(Self::ALL[*self as usize].1)
     }
 }

@@ -5,12 +5,12 @@
 use std::fmt::Display;
 
 use testkit::Functions;
-use testkit::device::{DESCRIPTOR, INDIRECT, NEXT};
+use testkit::device::{DESCRIPTOR, INDIRECT, NEXT, is_used_at};
 use testkit::lists;
 use testkit::pattern::{self, Shape};
 
 use crate::case::{Add, Entries, Fault, Lists, NUM_MAX, Size, Step};
-use crate::device::{Device, is_used_at};
+use crate::device::Device;
 use crate::memory::Mismatch;
 use crate::ring::{Returned, Vq};
 use crate::rules::Id;
@@ -261,8 +261,8 @@ impl Bench<'_> {
 
     /// Is there a used buffer that get_buf has not given?
     fn more_used(&self) -> bool {
-        let size = self.size.into();
-        is_used_at(&self.c.areas, self.packed(), size, self.position.seen())
+        let (areas, size) = (self.c.areas.all(), self.size.into());
+        is_used_at(areas, self.packed(), size, self.position.seen())
     }
 
     fn enable_cb_delayed(&mut self) -> Result<(), Mismatch> {

@@ -99,16 +99,13 @@ static void split_ring(struct plan plan)
 }
 
 /* Three areas that don't overlap, aligned as 2.8 wants it, and all zero. */
-static void packed_ring(struct plan plan)
+static void packed_ring(struct fixture *fixture)
 {
-	struct fixture fixture;
 	dma_addr_t desc, driver, device;
 
-	plan.num = 100;
-	fixture_open(&fixture, plan);
-	desc = virtqueue_get_desc_addr(fixture.vq);
-	driver = virtqueue_get_avail_addr(fixture.vq);
-	device = virtqueue_get_used_addr(fixture.vq);
+	desc = virtqueue_get_desc_addr(fixture->vq);
+	driver = virtqueue_get_avail_addr(fixture->vq);
+	device = virtqueue_get_used_addr(fixture->vq);
 	CHECK_EQ(desc % 16, 0);
 	CHECK_EQ(driver % 4, 0);
 	CHECK_EQ(device % 4, 0);
@@ -118,26 +115,21 @@ static void packed_ring(struct plan plan)
 	CHECK(all_zero((void *)(uintptr_t)desc, 1600));
 	CHECK(all_zero((void *)(uintptr_t)driver, 4));
 	CHECK(all_zero((void *)(uintptr_t)device, 4));
-	CHECK_PTR(virtqueue_get_vring(fixture.vq), NULL);
-	fixture_close(&fixture);
+	CHECK_PTR(virtqueue_get_vring(fixture->vq), NULL);
 }
 
 /* Without a callback, the device is asked not to interrupt from the start. */
-static void no_callback(struct plan plan)
+static void no_callback(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int flags = 0;
 
-	plan.no_callback = true;
-	fixture_open(&fixture, plan);
-	if (plan.packed)
+	if (fixture->plan.packed)
 		flags = VRING_PACKED_EVENT_FLAG_DISABLE;
-	else if (!plan.event)
+	else if (!fixture->plan.event)
 		flags = VRING_AVAIL_F_NO_INTERRUPT;
-	CHECK_EQ(driver_flags(&fixture.dev), flags);
-	CHECK_EQ(driver_event(&fixture.dev), 0);
-	CHECK(fixture.vq->callback == NULL);
-	fixture_close(&fixture);
+	CHECK_EQ(driver_flags(&fixture->dev), flags);
+	CHECK_EQ(driver_event(&fixture->dev), 0);
+	CHECK(fixture->vq->callback == NULL);
 }
 
 /* Each function that creates a queue of a size. */
@@ -226,7 +218,7 @@ static void creators_work(struct plan plan)
 		fixture_init(&fixture, plan);
 		vq = make(creator, &fixture, 16, pages, length);
 		REQUIRE(vq != NULL);
-		fixture_attach(&fixture, vq, plan);
+		fixture_attach(&fixture, vq);
 		check_head(&fixture, 16);
 		carry(&fixture, 40);
 		fixture_close(&fixture);
@@ -329,7 +321,7 @@ static void new_from_parts(struct plan plan)
 	vq = __vring_new_virtqueue(7, vring, &fixture.vdev, true, false, fixture_notify,
 				   fixture_callback, "test");
 	REQUIRE(vq != NULL);
-	fixture_attach(&fixture, vq, plan);
+	fixture_attach(&fixture, vq);
 	CHECK_EQ(vq->index, 7);
 	CHECK_EQ(vq->num_free, 8);
 	CHECK_EQ(virtqueue_get_vring(vq)->num, 8);
@@ -510,16 +502,12 @@ static void zeroed_device(struct plan plan)
 }
 
 /* Buffers in flight, with tables in the ring and elsewhere, are forgotten. */
-static void delete_in_flight(struct plan plan)
+static void delete_in_flight(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(put_out(&fixture, 1, 3, token(1)), 0);
-	if (plan.indirect)
-		CHECK_EQ(put_in(&fixture, 4, 40, token(2)), 0);
-	fixture_close(&fixture);
+	CHECK_EQ(put_out(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_out(fixture, 1, 3, token(1)), 0);
+	if (fixture->plan.indirect)
+		CHECK_EQ(put_in(fixture, 4, 40, token(2)), 0);
 }
 
 int main(int argc, char **argv)
@@ -527,8 +515,8 @@ int main(int argc, char **argv)
 	static const struct test tests[] = {
 		TEST_ALL(new_queue),
 		TEST_SPLIT(split_ring),
-		TEST_PACKED(packed_ring),
-		TEST_ALL(no_callback),
+		QUEUE_TEST(packed_ring, PACKED, .num = 100),
+		QUEUE_TEST(no_callback, ALL, .no_callback = true),
 		TEST_ALL(bad_size),
 		TEST_ALL(creators_work),
 		TEST_SPLIT(new_keeps_memory),
@@ -539,7 +527,7 @@ int main(int argc, char **argv)
 		TEST_ALL(queue_list),
 		TEST_ALL(uninitialised_device),
 		TEST_ALL(zeroed_device),
-		TEST_ALL(delete_in_flight),
+		QUEUE_ALL(delete_in_flight),
 	};
 
 	return RUN_TESTS(tests, argc, argv);

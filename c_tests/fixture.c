@@ -56,12 +56,13 @@ void fixture_init(struct fixture *fixture, struct plan plan)
 	fixture->vdev.features = features;
 	fixture->vdev.config = &fixture->ops;
 	fixture->notify_result = true;
+	fixture->plan = plan;
 }
 
-void fixture_attach(struct fixture *fixture, struct virtqueue *vq, struct plan plan)
+void fixture_attach(struct fixture *fixture, struct virtqueue *vq)
 {
 	fixture->vq = vq;
-	device_attach(&fixture->dev, vq, plan.packed, plan.event);
+	device_attach(&fixture->dev, vq, fixture->plan.packed, fixture->plan.event);
 }
 
 void fixture_open(struct fixture *fixture, struct plan plan)
@@ -76,7 +77,7 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
 	REQUIRE(vq != NULL);
-	fixture_attach(fixture, vq, plan);
+	fixture_attach(fixture, vq);
 }
 
 void fixture_close(struct fixture *fixture)

@@ -18,6 +18,7 @@ struct fixture {
 	unsigned int notified;
 	unsigned int called_back;
 	bool notify_result;
+	struct plan plan;
 };
 
 /* The device alone, no queue yet. */
@@ -25,7 +26,7 @@ void fixture_init(struct fixture *fixture, struct plan plan);
 /* With a queue called "test" from vring_create_virtqueue(); must succeed. */
 void fixture_open(struct fixture *fixture, struct plan plan);
 /* Attaches the device's side to another queue, or anew. */
-void fixture_attach(struct fixture *fixture, struct virtqueue *vq, struct plan plan);
+void fixture_attach(struct fixture *fixture, struct virtqueue *vq);
 void fixture_close(struct fixture *fixture);
 
 /* The functions that a fixture's queue has. */

@@ -127,7 +127,7 @@ static void placed(struct plan plan)
 		fixture_init(&fixture, plan);
 		fixture.vq = create(&fixture, &range, 16, 64, false, false);
 		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(&fixture, fixture.vq);
 		CHECK_EQ(fixture.vq->index, 3);
 		CHECK_EQ(fixture.vq->num_free, 16);
 		CHECK_EQ(fixture.vq->num_max, 16);
@@ -156,7 +156,7 @@ static void padding(struct plan plan)
 	fixture_init(&fixture, plan);
 	fixture.vq = create(&fixture, &range, 16, 16384, false, false);
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	desc = virtqueue_get_desc_addr(fixture.vq) - (uintptr_t)range.base;
 	from = virtqueue_get_avail_addr(fixture.vq) - (uintptr_t)range.base +
 	       (plan.packed ? 4 : 6 + 2 * 16);
@@ -190,7 +190,7 @@ static void many_tables(struct plan plan)
 	fixture_init(&fixture, plan);
 	fixture.vq = create(&fixture, &range, 16, 64, false, false);
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	for (n = 0; n < 10; n++) {
 		for (i = 0; i < 16; i++)
 			CHECK_EQ(put_out(&fixture, 10 * i, 8, token(i)), 0);
@@ -244,7 +244,7 @@ static void shortest_at(struct plan plan, unsigned int shift)
 	/* Two cache lines more at most for each of three areas. */
 	CHECK(length <= ring + 3 * 128);
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	check_within(&fixture, &range, plan);
 	/* No room for tables: chains go into the ring, as far as they fit. */
 	traffic(&fixture, &range);
@@ -293,7 +293,7 @@ static void reduced(struct plan plan)
 	else
 		CHECK_SILENT();
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 128);
 	CHECK_EQ(fixture.vq->num_free, 128);
 	check_within(&fixture, &range, plan);
@@ -341,7 +341,7 @@ static void lent_size(struct plan plan)
 		else
 			CHECK_SILENT();
 		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(&fixture, fixture.vq);
 		catch_stderr();
 		error = put_in(&fixture, 0, entries, token(0));
 		if (entries <= num || (plan.indirect && !less))
@@ -400,10 +400,10 @@ static void resized(struct plan plan)
 	fixture.ops.enable_vq_after_reset = reset_op;
 	fixture.vq = create(&fixture, &range, 16, 64, false, false);
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	carry(&fixture, 5);
 	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	check_within(&fixture, &range, plan);
 	traffic(&fixture, &range);
 	fixture.vq->num_max = 32768;
@@ -411,7 +411,7 @@ static void resized(struct plan plan)
 		set_case("to %u", sizes[i]);
 		CHECK_EQ(virtqueue_resize(fixture.vq, sizes[i], NULL), 0);
 		CHECK_EQ(fixture.vq->num_free, sizes[i]);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(&fixture, fixture.vq);
 		check_within(&fixture, &range, plan);
 		traffic(&fixture, &range);
 	}
@@ -420,7 +420,7 @@ static void resized(struct plan plan)
 	CHECK_EQ(virtqueue_resize(fixture.vq, 1024, NULL), -ENOMEM);
 	CHECK_LINE("virtqueue_resize", "");
 	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 32);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	check_within(&fixture, &range, plan);
 	traffic(&fixture, &range);
 	fixture_close(&fixture);
@@ -563,7 +563,7 @@ static void other_process(struct plan plan)
 					   sizeof(shared->ring), fixture_notify,
 					   fixture_callback, "test");
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	child = fork();
 	REQUIRE(child >= 0);
 	if (child == 0)

@@ -106,25 +106,22 @@ static void taken(struct plan plan)
 }
 
 /* Calls about one queue leave the device's lock alone. */
-static void not_taken(struct plan plan)
+static void not_taken(struct fixture *fixture)
 {
-	struct fixture fixture;
 	pthread_t thread;
 
-	fixture_open(&fixture, plan);
-	thread = hold(&fixture, true);
-	carry(&fixture, 10);
-	CHECK(virtqueue_kick(fixture.vq));
-	virtqueue_disable_cb(fixture.vq);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	__virtqueue_break(fixture.vq);
-	__virtqueue_unbreak(fixture.vq);
-	CHECK(!virtqueue_is_broken(fixture.vq));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	thread = hold(fixture, true);
+	carry(fixture, 10);
+	CHECK(virtqueue_kick(fixture->vq));
+	virtqueue_disable_cb(fixture->vq);
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	__virtqueue_break(fixture->vq);
+	__virtqueue_unbreak(fixture->vq);
+	CHECK(!virtqueue_is_broken(fixture->vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
 	CHECK(!atomic_load(&let_go));
 	atomic_store(&go_on, true);
 	pthread_join(thread, NULL);
-	fixture_close(&fixture);
 }
 
 /* Holds the lock while the library's clock goes on five times, by so much. */
@@ -228,7 +225,7 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		TEST_ALL(taken),
-		TEST_ALL(not_taken),
+		QUEUE_ALL(not_taken),
 		TEST_ONCE(long_wait),
 		TEST_ALL(no_wait),
 	};

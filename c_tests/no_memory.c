@@ -189,7 +189,7 @@ static void creation(struct plan plan)
 			left = -1;
 			if (vq) {
 				CHECK_SILENT();
-				fixture_attach(&fixture, vq, plan);
+				fixture_attach(&fixture, vq);
 				carry(&fixture, 40);
 				fixture_close(&fixture);
 				CHECK_EQ(live, before);
@@ -231,7 +231,7 @@ static void reduced(struct plan plan)
 	CHECK_SILENT();
 	if (!CHECK(fixture.vq != NULL))
 		return;
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	num = virtqueue_get_vring_size(fixture.vq);
 	CHECK(num < 32768 && num >= 1024);
 	CHECK_EQ(num & (num - 1), 0);
@@ -246,31 +246,27 @@ static void reduced(struct plan plan)
  * No memory for a table is no error: the chain goes into the ring, if it fits.
  * A table of this length is in no pool of the library's.
  */
-static void table(struct plan plan)
+static void table(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 
-	if (!plan.indirect)
+	if (!fixture->plan.indirect)
 		return;
-	plan.num = 64;
-	fixture_open(&fixture, plan);
 	left = 0;
-	CHECK_EQ(put_in(&fixture, 0, 60, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 0, 60, token(0)), 0);
 	left = -1;
-	CHECK_POP(&fixture, &chain, 0, 0, 60);
+	CHECK_POP(fixture, &chain, 0, 0, 60);
 	if (!chain.indirect) {
-		CHECK_EQ(fixture.vq->num_free, 4);
+		CHECK_EQ(fixture->vq->num_free, 4);
 		left = 0;
-		CHECK_EQ(put_in(&fixture, 0, 60, token(1)), -ENOSPC);
+		CHECK_EQ(put_in(fixture, 0, 60, token(1)), -ENOSPC);
 		left = -1;
-		CHECK_EQ(fixture.vq->num_free, 4);
+		CHECK_EQ(fixture->vq->num_free, 4);
 	}
-	device_use(&fixture.dev, &chain, 1);
-	CHECK_GET(&fixture, token(0), 1);
-	CHECK_EQ(fixture.vq->num_free, 64);
-	carry(&fixture, 200);
-	fixture_close(&fixture);
+	device_use(&fixture->dev, &chain, 1);
+	CHECK_GET(fixture, token(0), 1);
+	CHECK_EQ(fixture->vq->num_free, 64);
+	carry(fixture, 200);
 }
 
 static int reset_op(struct virtqueue *vq)
@@ -321,7 +317,7 @@ static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq
 		error = virtqueue_resize(fixture.vq, 256, recycle);
 		left = -1;
 		CHECK_EQ(recycled, 1);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(&fixture, fixture.vq);
 		size = virtqueue_get_vring_size(fixture.vq);
 		if (size == 16) {
 			CHECK_EQ(error, refusal);
@@ -353,40 +349,37 @@ static void resize(struct plan plan)
 }
 
 /* Nothing that a driver does with a queue needs memory, short tables included. */
-static void traffic(struct plan plan)
+static void traffic(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 
-	fixture_open(&fixture, plan);
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
+	fixture->ops.disable_vq_and_reset = reset_op;
+	fixture->ops.enable_vq_after_reset = reset_op;
 	left = 0;
 	for (i = 1; i <= 16; i++) {
-		CHECK_EQ(put_in(&fixture, 0, i, token(0)), 0);
-		CHECK(virtqueue_kick(fixture.vq));
-		CHECK_POP(&fixture, &chain, 0, 0, i);
-		CHECK_EQ(chain.indirect, plan.indirect && i > 1);
-		device_want_kick_at(&fixture.dev, fixture.dev.avail);
-		device_use(&fixture.dev, &chain, 5);
-		CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-		virtqueue_disable_cb(fixture.vq);
-		CHECK_GET(&fixture, token(0), 5);
-		CHECK(virtqueue_enable_cb(fixture.vq));
+		CHECK_EQ(put_in(fixture, 0, i, token(0)), 0);
+		CHECK(virtqueue_kick(fixture->vq));
+		CHECK_POP(fixture, &chain, 0, 0, i);
+		CHECK_EQ(chain.indirect, fixture->plan.indirect && i > 1);
+		device_want_kick_at(&fixture->dev, fixture->dev.avail);
+		device_use(&fixture->dev, &chain, 5);
+		CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+		virtqueue_disable_cb(fixture->vq);
+		CHECK_GET(fixture, token(0), 5);
+		CHECK(virtqueue_enable_cb(fixture->vq));
 	}
-	CHECK_EQ(put_out(&fixture, 0, 16, token(0)), 0);
+	CHECK_EQ(put_out(fixture, 0, 16, token(0)), 0);
 	/* Broken: a queue in use would be told of. */
-	__virtqueue_break(fixture.vq);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
-	__virtqueue_unbreak(fixture.vq);
-	CHECK_EQ(put_out(&fixture, 0, 3, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
+	__virtqueue_break(fixture->vq);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
+	__virtqueue_unbreak(fixture->vq);
+	CHECK_EQ(put_out(fixture, 0, 3, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
 	left = -1;
-	CHECK_EQ(fixture.vq->num_free, 16);
-	fixture_attach(&fixture, fixture.vq, plan);
-	carry(&fixture, 40);
-	fixture_close(&fixture);
+	CHECK_EQ(fixture->vq->num_free, 16);
+	fixture_attach(fixture, fixture->vq);
+	carry(fixture, 40);
 }
 
 /*
@@ -421,7 +414,7 @@ static void one_after_another(struct plan plan)
 			size = error ? size : sizes[i];
 			CHECK(error == 0 || error == -ENOMEM);
 			CHECK_EQ(virtqueue_get_vring_size(fixture.vq), size);
-			fixture_attach(&fixture, fixture.vq, plan);
+			fixture_attach(&fixture, fixture.vq);
 			/* Too long for a place that a queue has of its own. */
 			CHECK_EQ(put_in(&fixture, 0, 60, token(0)), 0);
 			CHECK_EQ(put_in(&fixture, 0, 3, token(1)), 0);
@@ -452,9 +445,9 @@ int main(int argc, char **argv)
 	static const struct test tests[] = {
 		TEST_ALL(creation),
 		TEST_ALL(reduced),
-		TEST_ALL(table),
+		QUEUE_TEST(table, ALL, .num = 64),
 		TEST_ALL(resize),
-		TEST_ALL(traffic),
+		QUEUE_ALL(traffic),
 		TEST_ALL(one_after_another),
 	};
 

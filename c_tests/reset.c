@@ -106,7 +106,7 @@ static void check_new(struct fixture *fixture, struct plan plan, unsigned int nu
 {
 	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), num);
 	CHECK_EQ(fixture->vq->num_free, num);
-	fixture_attach(fixture, fixture->vq, plan);
+	fixture_attach(fixture, fixture->vq);
 	if (plan.packed) {
 		unsigned int i;
 
@@ -179,11 +179,11 @@ static void reset_without_callback(struct plan plan)
 	open(&fixture, plan);
 	fixture.vq->callback = NULL;
 	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	CHECK_EQ(driver_flags(&fixture.dev), plan.packed || !plan.event ? 1 : 0);
 	fixture.vq->callback = fixture_callback;
 	CHECK_EQ(resize(fixture.vq, 8, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	CHECK_EQ(driver_flags(&fixture.dev), 0);
 	fixture_close(&fixture);
 }
@@ -385,7 +385,7 @@ static void programs_ring(struct plan plan)
 	fixture.vq = vring_new_virtqueue(0, 16, 64, &fixture.vdev, true, false, pages,
 				     fixture_notify, fixture_callback, "test");
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	in_flight(&fixture);
 	catch_stderr();
 	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), -EPERM);
@@ -467,9 +467,7 @@ static int enable_and_fill(struct virtqueue *vq)
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
 	note('e');
-	fixture_attach(fixture, vq, (struct plan) {
-		.packed = vq->vdev->features >> VIRTIO_F_RING_PACKED & 1,
-	});
+	fixture_attach(fixture, vq);
 	CHECK_EQ(put_in(fixture, 0, 1, token(7)), 0);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "test.h"
+#include "fixture.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -94,12 +94,11 @@ static void run_each(const struct test *test)
 	unsigned int bits;
 
 	for (bits = 0; bits < 8; bits++) {
-		struct plan plan = {
-			.packed = bits & 4,
-			.event = bits & 2,
-			.indirect = bits & 1,
-		};
+		struct plan plan = test->plan;
 
+		plan.packed = bits & 4;
+		plan.event = bits & 2;
+		plan.indirect = bits & 1;
 		if (plan.packed ? test->kinds == SPLIT : test->kinds == PACKED)
 			continue;
 		snprintf(kind_name, sizeof(kind_name), "%s%s%s",
@@ -107,7 +106,15 @@ static void run_each(const struct test *test)
 			 plan.event ? " event" : "",
 			 plan.indirect ? " indirect" : "");
 		case_name[0] = '\0';
-		test->each(plan);
+		if (test->queue) {
+			struct fixture fixture;
+
+			fixture_open(&fixture, plan);
+			test->queue(&fixture);
+			fixture_close(&fixture);
+		} else {
+			test->each(plan);
+		}
 	}
 	kind_name[0] = '\0';
 }

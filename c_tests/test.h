@@ -32,18 +32,30 @@ struct plan {
 
 enum kinds { ONCE, SPLIT, PACKED, ALL };
 
+struct fixture;
+
 struct test {
 	const char *name;
 	enum kinds kinds;
 	void (*once)(void);
 	void (*each)(struct plan plan);
+	/* With a queue that is open, made as `plan` adds to the kind of ring. */
+	void (*queue)(struct fixture *fixture);
+	struct plan plan;
 };
 
 /* One entry each of a program's table of tests. */
-#define TEST_ONCE(f) { #f, ONCE, f, NULL }
-#define TEST_SPLIT(f) { #f, SPLIT, NULL, f }
-#define TEST_PACKED(f) { #f, PACKED, NULL, f }
-#define TEST_ALL(f) { #f, ALL, NULL, f }
+#define TEST_ONCE(f) { .name = #f, .kinds = ONCE, .once = f }
+#define TEST_SPLIT(f) { .name = #f, .kinds = SPLIT, .each = f }
+#define TEST_PACKED(f) { .name = #f, .kinds = PACKED, .each = f }
+#define TEST_ALL(f) { .name = #f, .kinds = ALL, .each = f }
+/* The same for tests of one queue, which the runner opens and closes. */
+#define QUEUE_SPLIT(f) { .name = #f, .kinds = SPLIT, .queue = f }
+#define QUEUE_PACKED(f) { .name = #f, .kinds = PACKED, .queue = f }
+#define QUEUE_ALL(f) { .name = #f, .kinds = ALL, .queue = f }
+/* With more of the plan: QUEUE_TEST(full, ALL, .num = 4). */
+#define QUEUE_TEST(f, k, ...) \
+	{ .name = #f, .kinds = k, .queue = f, .plan = { __VA_ARGS__ } }
 
 /*
  * Runs all tests, or those whose names are arguments; main() returns what this

@@ -78,14 +78,6 @@ static const struct {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static void use_next(struct fixture *fixture, uint32_t length)
-{
-	struct chain chain;
-
-	REQUIRE(device_pop(&fixture->dev, &chain));
-	device_use(&fixture->dev, &chain, length);
-}
-
 static void fitting(struct fixture *fixture)
 {
 	size_t i;
@@ -95,7 +87,7 @@ static void fitting(struct fixture *fixture)
 
 		set_case("%s", ways[i % WAYS].name);
 		CHECK_EQ(ways[i % WAYS].add(fixture, token(i)), 0);
-		use_next(fixture, i < 2 * WAYS ? writable : writable / 2);
+		device_use_next(&fixture->dev, i < 2 * WAYS ? writable : writable / 2);
 		CHECK_GET(fixture, token(i), i < 2 * WAYS ? writable : writable / 2);
 	}
 	CHECK_EQ(fixture->vq->num_free, 16);
@@ -149,7 +141,7 @@ static void too_long(struct plan plan)
 				fixture_open(&fixture, plan);
 				carry(&fixture, 3);
 				CHECK_EQ(ways[i].add(&fixture, token(9)), 0);
-				use_next(&fixture, writable + beyond[k]);
+				device_use_next(&fixture.dev, writable + beyond[k]);
 				check_broken(&fixture, token(9), 0,
 					     writable + beyond[k], writable,
 					     ctx);
@@ -175,7 +167,7 @@ static void reserved(struct fixture *fixture)
 
 			set_case("%s, %u", ways[i].name, length);
 			CHECK_EQ(ways[i].add(fixture, token(i)), 0);
-			use_next(fixture, length);
+			device_use_next(&fixture->dev, length);
 			CHECK_GET(fixture, token(i),
 				  length < writable ? length : writable);
 			CHECK(!virtqueue_is_broken(fixture->vq));
@@ -185,7 +177,7 @@ static void reserved(struct fixture *fixture)
 	/* With the flag it is what the device says. */
 	fixture->dev.never_says_write = false;
 	CHECK_EQ(add_in(fixture, token(0)), 0);
-	use_next(fixture, LENGTH(0) + 1);
+	device_use_next(&fixture->dev, LENGTH(0) + 1);
 	catch_stderr();
 	CHECK_PTR(virtqueue_get_buf(fixture->vq, &(unsigned int) { 0 }), NULL);
 	CHECK(strstr(caught(), "bytes are writable") != NULL);
@@ -198,7 +190,7 @@ static void then_reset(struct fixture *fixture)
 	char *line;
 
 	CHECK_EQ(add_in(fixture, token(0)), 0);
-	use_next(fixture, LENGTH(0) + 1);
+	device_use_next(&fixture->dev, LENGTH(0) + 1);
 	catch_stderr();
 	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
 	__virtqueue_unbreak(fixture->vq);
@@ -240,26 +232,18 @@ static void many(struct fixture *fixture)
 		     false);
 }
 
-static int restart(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
-}
-
 /* Ids begin anew on another size, and there may be more of them. */
 static void resized(struct fixture *fixture)
 {
 	struct chain chain;
 	unsigned int i;
 
-	fixture->ops.disable_vq_and_reset = restart;
-	fixture->ops.enable_vq_after_reset = restart;
 	fixture->vq->num_max = 32768;
 	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
 	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
 	fixture_attach(fixture, fixture->vq);
 	CHECK_EQ(put_in(fixture, 50, 1, token(1)), 0);
-	use_next(fixture, LENGTH(50));
+	device_use_next(&fixture->dev, LENGTH(50));
 	CHECK_GET(fixture, token(1), LENGTH(50));
 	CHECK_EQ(virtqueue_resize(fixture->vq, 32768, NULL), 0);
 	fixture_attach(fixture, fixture->vq);
@@ -273,7 +257,7 @@ static void resized(struct fixture *fixture)
 	}
 	/* The one that was given back last is the next that is taken. */
 	CHECK_EQ(put_in(fixture, 1, 1, token(9)), 0);
-	use_next(fixture, LENGTH(1) + 1);
+	device_use_next(&fixture->dev, LENGTH(1) + 1);
 	check_broken(fixture, token(9), 32767, LENGTH(1) + 1, LENGTH(1), false);
 }
 
@@ -309,7 +293,7 @@ static bool use_in_notify(struct virtqueue *vq)
 {
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	use_next(fixture, LENGTH(4) + too_much);
+	device_use_next(&fixture->dev, LENGTH(4) + too_much);
 	if (too_much) {
 		check_broken(fixture, token(4), 0, LENGTH(4) + 1, LENGTH(4), false);
 		return true;
@@ -324,17 +308,13 @@ static void in_early_kick(struct plan plan)
 {
 	struct fixture fixture;
 
+	plan.notify = use_in_notify;
 	for (too_much = 0; too_much < 2; too_much++) {
-		fixture_init(&fixture, plan);
-		fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true,
-						false, false, use_in_notify,
-						NULL, "test");
-		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq);
+		fixture_open(&fixture, plan);
 		carry(&fixture, 65534);
 		CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
 		if (!too_much) {
-			use_next(&fixture, LENGTH(2));
+			device_use_next(&fixture.dev, LENGTH(2));
 			CHECK_GET(&fixture, token(2), LENGTH(2));
 		}
 		fixture_close(&fixture);
@@ -346,29 +326,22 @@ static bool swap_in_notify(struct virtqueue *vq)
 {
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	use_next(fixture, LENGTH(4));
+	device_use_next(&fixture->dev, LENGTH(4));
 	CHECK_GET(fixture, token(4), LENGTH(4));
 	CHECK_EQ(put_in(fixture, 5, 1, token(5)), 0);
 	return true;
 }
 
-static void failed_adds(struct plan plan)
+static void failed_adds(struct fixture *fixture)
 {
-	unsigned int at = plan.packed ? 4 : 5;
-	struct fixture fixture;
+	unsigned int at = fixture->plan.packed ? 4 : 5;
 
-	fixture_init(&fixture, plan);
-	fixture.vq = vring_create_virtqueue(0, 1, 64, &fixture.vdev, true, false, false,
-					swap_in_notify, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq);
-	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
+	CHECK_EQ(put_in(fixture, 4, 1, token(4)), 0);
 	/* Split: notified to make room, and filled again. */
-	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -ENOSPC);
-	use_next(&fixture, LENGTH(at));
-	CHECK_GET(&fixture, token(at), LENGTH(at));
-	fixture_close(&fixture);
+	CHECK_EQ(put_out(fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -ENOSPC);
+	device_use_next(&fixture->dev, LENGTH(at));
+	CHECK_GET(fixture, token(at), LENGTH(at));
 }
 
 /* What the device says, as in C. */
@@ -379,7 +352,7 @@ static void delivered(struct fixture *fixture)
 	for (i = 0; i < 2 * WAYS; i++) {
 		fixture->dev.never_says_write = i >= WAYS;
 		CHECK_EQ(ways[i % WAYS].add(fixture, token(i)), 0);
-		use_next(fixture, 0xffffffff);
+		device_use_next(&fixture->dev, 0xffffffff);
 		CHECK_GET(fixture, token(i), 0xffffffff);
 	}
 	CHECK(!virtqueue_is_broken(fixture->vq));
@@ -387,25 +360,7 @@ static void delivered(struct fixture *fixture)
 
 static void environment(void)
 {
-	static const struct {
-		const char *value, *argument;
-	} rows[] = {
-		{ "1", "child_on" },
-		{ "0", "child_off" },
-		{ NULL, "child_off" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = rows[i].value;
-
-		set_case("VIRTIO_RING_CHECK_LEN %s", value ? value : "unset");
-		CHECK_EQ(run_again(rows[i].argument,
-				   value ? "VIRTIO_RING_CHECK_LEN" : NULL,
-				   value),
-			 0);
-		CHECK_EQ(strlen(child_stderr()), 0);
-	}
+	check_setting("VIRTIO_RING_CHECK_LEN");
 }
 
 int main(int argc, char **argv)
@@ -421,7 +376,7 @@ int main(int argc, char **argv)
 		QUEUE_ALL(resized),
 		TEST_ALL(bad_id),
 		TEST_SPLIT(in_early_kick),
-		TEST_ALL(failed_adds),
+		QUEUE_TEST(failed_adds, ALL, .num = 1, .notify = swap_in_notify),
 	};
 	static const struct test off[] = { QUEUE_ALL(delivered) };
 	const char *child = argc == 2 ? argv[1] : "";

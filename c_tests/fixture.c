@@ -35,6 +35,12 @@ void fixture_callback(struct virtqueue *vq)
 	fixture->called_back++;
 }
 
+int fixture_restart(struct virtqueue *vq)
+{
+	(void)vq;
+	return 0;
+}
+
 void fixture_forget(struct virtqueue *vq, void *buf)
 {
 	(void)vq;
@@ -55,6 +61,10 @@ void fixture_init(struct fixture *fixture, struct plan plan)
 	virtio_device_init(&fixture->vdev);
 	fixture->vdev.features = features;
 	fixture->vdev.config = &fixture->ops;
+#ifndef VIRTIO_RING_ABI_SERIES
+	fixture->ops.disable_vq_and_reset = fixture_restart;
+	fixture->ops.enable_vq_after_reset = fixture_restart;
+#endif
 	fixture->notify_result = true;
 	fixture->plan = plan;
 }
@@ -73,7 +83,7 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 	vq = vring_create_virtqueue(0, plan.num ? plan.num : 16,
 				    plan.align ? plan.align : 4096, &fixture->vdev,
 				    !plan.strong, false, plan.context,
-				    fixture_notify,
+				    plan.notify ? plan.notify : fixture_notify,
 				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
 	REQUIRE(vq != NULL);

@@ -33,6 +33,9 @@ void fixture_close(struct fixture *fixture);
 bool fixture_notify(struct virtqueue *vq);
 void fixture_callback(struct virtqueue *vq);
 
+/* The operations that a reset asks of the device: both succeed. */
+int fixture_restart(struct virtqueue *vq);
+
 /* Gets back what was in flight at a reset or resize, and forgets it. */
 void fixture_forget(struct virtqueue *vq, void *buf);
 

@@ -269,12 +269,6 @@ static void table(struct fixture *fixture)
 	carry(fixture, 200);
 }
 
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
-}
-
 static unsigned int recycled;
 
 static void recycle(struct virtqueue *vq, void *buf)
@@ -306,7 +300,6 @@ static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq
 		set_case("allocation %d fails%s", n,
 			 start == failing_op ? ", and the device" : "");
 		fixture_open(&fixture, plan);
-		fixture.ops.disable_vq_and_reset = reset_op;
 		fixture.ops.enable_vq_after_reset = start;
 		fixture.vq->num_max = 256;
 		carry(&fixture, 5);
@@ -342,7 +335,7 @@ static void resize(struct plan plan)
 
 	for (i = 0; i < 2; i++) {
 		once = i;
-		resize_and_start(plan, reset_op);
+		resize_and_start(plan, fixture_restart);
 		resize_and_start(plan, failing_op);
 	}
 	once = false;
@@ -354,8 +347,6 @@ static void traffic(struct fixture *fixture)
 	struct chain chain;
 	unsigned int i;
 
-	fixture->ops.disable_vq_and_reset = reset_op;
-	fixture->ops.enable_vq_after_reset = reset_op;
 	left = 0;
 	for (i = 1; i <= 16; i++) {
 		CHECK_EQ(put_in(fixture, 0, i, token(0)), 0);
@@ -400,8 +391,6 @@ static void one_after_another(struct plan plan)
 
 		set_case("allocation %d", n);
 		fixture_init(&fixture, plan);
-		fixture.ops.disable_vq_and_reset = reset_op;
-		fixture.ops.enable_vq_after_reset = reset_op;
 		catch_stderr();
 		left = n;
 		fixture.vq = create(&fixture, size, false);

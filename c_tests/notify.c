@@ -221,20 +221,12 @@ static bool reentrant(struct virtqueue *vq)
 	return true;
 }
 
-static void queue_in_notify(struct plan plan)
+static void queue_in_notify(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_init(&fixture, plan);
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
-					false, reentrant, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick(fixture.vq));
-	CHECK_EQ(fixture.notified, 1);
-	CHECK_EQ(fixture.vq->num_free, 15);
-	fixture_close(&fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(fixture->vq));
+	CHECK_EQ(fixture->notified, 1);
+	CHECK_EQ(fixture->vq->num_free, 15);
 }
 
 int main(int argc, char **argv)
@@ -249,7 +241,7 @@ int main(int argc, char **argv)
 		QUEUE_TEST(forced_when_full, ALL, .num = 2),
 		QUEUE_ALL(kick_at_65535),
 		QUEUE_SPLIT(kick_at_65535_fails),
-		TEST_ALL(queue_in_notify),
+		QUEUE_TEST(queue_in_notify, ALL, .notify = reentrant),
 	};
 
 	return RUN_TESTS(tests, argc, argv);

@@ -169,20 +169,12 @@ static void poll64(struct fixture *fixture)
 	}
 }
 
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
-}
-
 /* No token of before a reset says "nothing new" behind it. */
 static void tokens_of_before_reset(struct fixture *fixture)
 {
 	uint64_t tokens[3];
 	unsigned int i;
 
-	fixture->ops.disable_vq_and_reset = reset_op;
-	fixture->ops.enable_vq_after_reset = reset_op;
 	for (i = 0; i < 3; i++) {
 		carry(fixture, i);
 		tokens[i] = virtqueue_enable_cb_prepare64(fixture->vq);

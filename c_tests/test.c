@@ -277,3 +277,18 @@ int run_copy(const char *copy, const char *argument, const char *variable,
 	take_text(file, child_text, sizeof(child_text));
 	return status;
 }
+
+void check_setting(const char *variable)
+{
+	static const char *const values[] = { "1", "0", "", NULL };
+	size_t i;
+
+	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		const char *value = values[i];
+
+		set_case("%s %s", variable, value ? value : "unset");
+		CHECK_EQ(run_again(i ? "child_off" : "child_on",
+				   value ? variable : NULL, value), 0);
+		CHECK_EQ(strlen(child_stderr()), 0);
+	}
+}

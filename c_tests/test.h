@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct virtqueue;
+
 /*
  * How a queue is made. Tests that are run for several kinds of rings get one
  * with the first three filled in.
@@ -28,6 +30,7 @@ struct plan {
 	bool strong;		/* weak_barriers is false */
 	bool context;
 	bool no_callback;
+	bool (*notify)(struct virtqueue *vq);	/* NULL: fixture_notify */
 };
 
 enum kinds { ONCE, SPLIT, PACKED, ALL };
@@ -111,6 +114,20 @@ const char *caught(void);
 /* The same where a line is allowed but nobody promises one. */
 #define CHECK_LINE_IF_ANY(function, value) \
 	check_line(function, value, true, __FILE__, __LINE__)
+/* The call answers so, and says why in one such line. */
+#define CHECK_REFUSED(call, answer, function, value) \
+	do { \
+		catch_stderr(); \
+		CHECK_EQ(call, answer); \
+		CHECK_LINE(function, value); \
+	} while (0)
+/* The same where nobody promises the line. */
+#define CHECK_FAILS(call, answer, function, value) \
+	do { \
+		catch_stderr(); \
+		CHECK_EQ(call, answer); \
+		CHECK_LINE_IF_ANY(function, value); \
+	} while (0)
 
 bool check_silent(const char *file, int line);
 bool check_line(const char *function, const char *value, bool or_none,
@@ -126,6 +143,12 @@ int run_again(const char *argument, const char *variable, const char *value);
 /* The same with a copy of this program. */
 int run_copy(const char *copy, const char *argument, const char *variable,
 	     const char *value);
+/*
+ * Runs this program again as "child_on" with the variable set to 1, and as
+ * "child_off" with 0, with nothing, and without it: each says what is wrong on
+ * stdout and nothing on stderr.
+ */
+void check_setting(const char *variable);
 /* The file that this program is in: /proc/self/exe is valgrind's, under it. */
 const char *this_program(void);
 const char *child_stderr(void);

@@ -73,18 +73,10 @@ static void kept_full(struct fixture *fixture)
 	}
 }
 
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
-}
-
 /* Too late once anything was added, whatever has become of it. */
 static void check_busy(struct fixture *fixture)
 {
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), -EBUSY);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
 	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) >> 16, 0);
 }
 
@@ -109,8 +101,6 @@ static void too_late(struct plan plan)
 	CHECK_GET(&fixture, token(0), 0);
 	check_busy(&fixture);
 	set_case("reset");
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
 	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
 	check_busy(&fixture);
 	CHECK_EQ(virtqueue_resize(fixture.vq, 8, NULL), 0);
@@ -157,24 +147,18 @@ static void on_broken(struct plan plan)
 
 	fixture_open(&fixture, plan);
 	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture.vq), -EINVAL, FUNCTION, "");
 	__virtqueue_unbreak(fixture.vq);
 	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
 	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture.vq), -EINVAL, FUNCTION, "");
 	__virtqueue_unbreak(fixture.vq);
 	/* -EINVAL comes before -EBUSY. */
 	fixture_close(&fixture);
 	fixture_open(&fixture, plan);
 	carry(&fixture, 1);
 	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture.vq), -EINVAL, FUNCTION, "");
 	fixture_close(&fixture);
 }
 
@@ -185,8 +169,6 @@ static void survives_reset(struct fixture *fixture)
 	unsigned int old, n;
 
 	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
-	fixture->ops.disable_vq_and_reset = reset_op;
-	fixture->ops.enable_vq_after_reset = reset_op;
 	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 	carry(fixture, 1);
 	for (n = 0; n < 3; n++) {
@@ -209,61 +191,33 @@ static void survives_reset(struct fixture *fixture)
 	}
 }
 
-/* The rest of a program that was started with the variable set. */
-static int with_environment(const char *value)
+/* What every queue of a program does that was started with the variable. */
+static void check_counts(struct fixture *fixture, bool on)
 {
-	bool on = strcmp(value, "on") == 0;
-	int packed;
+	unsigned int old = virtqueue_enable_cb_prepare(fixture->vq);
 
-	for (packed = 0; packed < 2; packed++) {
-		struct plan plan = { .packed = packed, .num = 4 };
-		unsigned int old;
-		struct fixture fixture;
-
-		fixture_open(&fixture, plan);
-		old = virtqueue_enable_cb_prepare(fixture.vq);
-		carry(&fixture, packed ? 8 : 65536);
-		CHECK_EQ(virtqueue_poll(fixture.vq, old), on);
-		/* Every queue has it, so nobody is too late. */
-		if (on)
-			CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-		else
-			check_busy(&fixture);
-		fixture_close(&fixture);
-	}
-	return 0;
+	carry(fixture, fixture->plan.packed ? 8 : 65536);
+	CHECK_EQ(virtqueue_poll(fixture->vq, old), on);
+	/* Every queue has it, so nobody is too late. */
+	if (on)
+		CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	else
+		check_busy(fixture);
 }
 
-static void child_on(void)
+static void child_on(struct fixture *fixture)
 {
-	with_environment("on");
+	check_counts(fixture, true);
 }
 
-static void child_off(void)
+static void child_off(struct fixture *fixture)
 {
-	with_environment("off");
+	check_counts(fixture, false);
 }
 
 static void environment(void)
 {
-	static const struct {
-		const char *value, *argument;
-	} rows[] = {
-		{ "1", "child_on" },
-		{ "0", "child_off" },
-		{ NULL, "child_off" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = rows[i].value;
-
-		set_case("VIRTIO_RING_WRAP_COUNTERS %s", value ? value : "unset");
-		CHECK_EQ(run_again(rows[i].argument, value ?
-				   "VIRTIO_RING_WRAP_COUNTERS" : NULL, value),
-			 0);
-		CHECK_EQ(strlen(child_stderr()), 0);
-	}
+	check_setting("VIRTIO_RING_WRAP_COUNTERS");
 }
 
 int main(int argc, char **argv)
@@ -281,8 +235,8 @@ int main(int argc, char **argv)
 	};
 	/* What `environment` runs this program again for. */
 	static const struct test children[] = {
-		TEST_ONCE(child_on),
-		TEST_ONCE(child_off),
+		QUEUE_TEST(child_on, ALL, .num = 4),
+		QUEUE_TEST(child_off, ALL, .num = 4),
 	};
 
 	if (argc == 2 && strncmp(argv[1], "child_", 6) == 0)

@@ -392,25 +392,30 @@ static void links_to_itself(struct plan plan)
 static void bad_lists(struct fixture *fixture)
 {
 	struct scatterlist sg[2];
-	struct scatterlist *sgs[] = { list(sg, 0, 2) };
-	struct scatterlist *empty[] = { NULL, NULL };
-	int broken;
+	struct scatterlist *sgs[] = { list(sg, 0, 2) }, *empty[] = { NULL, NULL };
+	const struct {
+		struct scatterlist **sgs;
+		unsigned int out, in;
+		void *data;
+		const char *line;
+	} rows[] = {
+		{ sgs, 1, 0, NULL, "data" },
+		{ sgs, 0, 0, NULL, "data" },
+		{ sgs, 0, 0, token(0), "no entries" },
+		{ empty, 1, 1, token(0), "no entries" },
+	};
+	struct state before;
+	size_t i;
 
-	for (broken = 0; broken < 2; broken++) {
-		struct state before;
-
-		set_case(broken ? "broken" : "");
-		if (broken)
+	for (i = 0; i < 8; i++) {
+		set_case("row %zu%s", i % 4, i < 4 ? "" : ", broken");
+		if (i == 4)
 			__virtqueue_break(fixture->vq);
 		before = look(fixture);
-		CHECK_REFUSED(virtqueue_add_sgs(fixture->vq, sgs, 1, 0, NULL, 0), -EINVAL,
-			      "virtqueue_add_sgs", "data");
-		CHECK_REFUSED(virtqueue_add_sgs(fixture->vq, sgs, 0, 0, NULL, 0), -EINVAL,
-			      "virtqueue_add_sgs", "data");
-		CHECK_REFUSED(virtqueue_add_sgs(fixture->vq, sgs, 0, 0, token(0), 0),
-			      -EINVAL, "virtqueue_add_sgs", "no entries");
-		CHECK_REFUSED(virtqueue_add_sgs(fixture->vq, empty, 1, 1, token(0), 0),
-			      -EINVAL, "virtqueue_add_sgs", "no entries");
+		CHECK_REFUSED(virtqueue_add_sgs(fixture->vq, rows[i % 4].sgs,
+						rows[i % 4].out, rows[i % 4].in,
+						rows[i % 4].data, 0),
+			      -EINVAL, "virtqueue_add_sgs", rows[i % 4].line);
 		check_same(fixture, before);
 	}
 }

@@ -57,17 +57,6 @@ static void calls(struct fixture *fixture)
 	CHECK_GET(fixture, token(1), 6);
 }
 
-/* What was in flight can be taken back from a broken queue. */
-static void detach(struct fixture *fixture)
-{
-	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
-	__virtqueue_break(fixture->vq);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
-	CHECK_EQ(fixture->vq->num_free, 16);
-	CHECK(virtqueue_is_broken(fixture->vq));
-}
-
 /* All queues of this device, and of no other. */
 static void devices(struct plan plan)
 {
@@ -111,7 +100,6 @@ int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		QUEUE_ALL(calls),
-		QUEUE_ALL(detach),
 		TEST_ALL(devices),
 		TEST_SPLIT(no_queues),
 	};

@@ -261,31 +261,6 @@ static void resized(struct fixture *fixture)
 	check_broken(fixture, token(9), 32767, LENGTH(1) + 1, LENGTH(1), false);
 }
 
-/* What is wrong with an id is said of the id, whatever the length. */
-static void bad_id(struct plan plan)
-{
-	static const struct {
-		uint32_t id;
-		const char *line;
-	} rows[] = {
-		{ 16, "test:id 16 out of range\n" },
-		{ 65535, "test:id 65535 out of range\n" },
-		{ 3, "test:id 3 is not a head!\n" },
-	};
-	struct fixture fixture;
-	unsigned int i, len;
-
-	for (i = 0; i < 3; i++) {
-		fixture_open(&fixture, plan);
-		CHECK_EQ(add_in(&fixture, token(0)), 0);
-		device_use_id(&fixture.dev, rows[i].id, 0xffffffff);
-		catch_stderr();
-		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
-		CHECK(strstr(caught(), rows[i].line) != NULL);
-		fixture_close(&fixture);
-	}
-}
-
 /* Add calls notify, which uses the queue: what was added counts already. */
 static unsigned int too_much;
 
@@ -374,7 +349,6 @@ int main(int argc, char **argv)
 		QUEUE_ALL(then_reset),
 		QUEUE_TEST(many, ALL, .context = true),
 		QUEUE_ALL(resized),
-		TEST_ALL(bad_id),
 		TEST_SPLIT(in_early_kick),
 		QUEUE_TEST(failed_adds, ALL, .num = 1, .notify = swap_in_notify),
 	};

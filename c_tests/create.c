@@ -132,40 +132,6 @@ static void no_callback(struct fixture *fixture)
 	CHECK(fixture->vq->callback == NULL);
 }
 
-/* Each function that creates a queue of a size. */
-enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW };
-static const char *const creators[] = {
-	"vring_create_virtqueue", "vring_create_virtqueue_dma",
-	"vring_create_virtqueue_in", "vring_new_virtqueue",
-};
-
-static struct virtqueue *make(enum creator creator, struct fixture *fixture,
-			      unsigned int num, void *pages, size_t length)
-{
-	struct virtio_device *vdev = &fixture->vdev;
-
-	switch (creator) {
-	case CREATE:
-		return vring_create_virtqueue(0, num, 64, vdev, true, false,
-					      false, fixture_notify, fixture_callback,
-					      "test");
-	case CREATE_DMA:
-		return vring_create_virtqueue_dma(0, num, 64, vdev, true,
-						  false, false, fixture_notify,
-						  fixture_callback, "test", NULL);
-	case CREATE_IN:
-		return vring_create_virtqueue_in(0, num, 64, vdev, true, false,
-						 false, pages, length,
-						 fixture_notify, fixture_callback,
-						 "test");
-	case NEW:
-		return vring_new_virtqueue(0, num, 64, vdev, true, false,
-					   pages, fixture_notify, fixture_callback,
-					   "test");
-	}
-	return NULL;
-}
-
 static void bad_size(struct plan plan)
 {
 	static const unsigned int sizes[] = {
@@ -189,7 +155,7 @@ static void bad_size(struct plan plan)
 
 			set_case("%s, size %u", creators[creator], sizes[i]);
 			catch_stderr();
-			vq = make(creator, &fixture, sizes[i], pages, length);
+			vq = create_with(creator, &fixture, sizes[i], pages, length);
 			snprintf(value, sizeof(value), "%u", sizes[i]);
 			CHECK_LINE(creators[creator], value);
 			CHECK_PTR(vq, NULL);
@@ -216,7 +182,7 @@ static void creators_work(struct plan plan)
 		/* vring_new_virtqueue() does not clear what it is given. */
 		memset(pages, 0, length);
 		fixture_init(&fixture, plan);
-		vq = make(creator, &fixture, 16, pages, length);
+		vq = create_with(creator, &fixture, 16, pages, length);
 		REQUIRE(vq != NULL);
 		fixture_attach(&fixture, vq);
 		check_head(&fixture, 16);
@@ -242,11 +208,11 @@ static void new_keeps_memory(struct plan plan)
 	memset(pages, 0xa5, PAGE);
 	memcpy(before, pages, length);
 	fixture_init(&fixture, plan);
-	vq = make(NEW, &fixture, 16, pages, length);
+	vq = create_with(NEW, &fixture, 16, pages, length);
 	REQUIRE(vq != NULL);
 	CHECK(memcmp(before, pages, length) == 0);
 	fixture_init(&second, plan);
-	second.vq = make(NEW, &second, 16, pages, length);
+	second.vq = create_with(NEW, &second, 16, pages, length);
 	REQUIRE(second.vq != NULL);
 	CHECK(memcmp(before, pages, length) == 0);
 	CHECK_PTR(virtqueue_get_vring(vq)->desc, pages);
@@ -345,18 +311,14 @@ static void new_from_parts(struct plan plan)
 static void new_packed(struct plan plan)
 {
 	static char pages[PAGE] __attribute__((aligned(PAGE)));
-	struct vring vring;
 	struct fixture fixture;
 
 	fixture_init(&fixture, plan);
 	catch_stderr();
-	CHECK_PTR(make(NEW, &fixture, 16, pages, sizeof(pages)), NULL);
+	CHECK_PTR(create_with(NEW, &fixture, 16, pages, sizeof(pages)), NULL);
 	CHECK_LINE("vring_new_virtqueue", "packed");
-	vring_init(&vring, 16, pages, 64);
 	catch_stderr();
-	CHECK_PTR(__vring_new_virtqueue(0, vring, &fixture.vdev, true, false,
-					fixture_notify, fixture_callback, "test"),
-		  NULL);
+	CHECK_PTR(create_with(NEW_PARTS, &fixture, 16, pages, sizeof(pages)), NULL);
 	CHECK_LINE("__vring_new_virtqueue", "packed");
 	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 }
@@ -369,7 +331,7 @@ static void addresses_of_programs_ring(struct plan plan)
 
 	memset(pages, 0, sizeof(pages));
 	fixture_init(&fixture, plan);
-	fixture.vq = make(NEW, &fixture, 16, pages, sizeof(pages));
+	fixture.vq = create_with(NEW, &fixture, 16, pages, sizeof(pages));
 	REQUIRE(fixture.vq != NULL);
 	CHECK_REFUSED(virtqueue_get_desc_addr(fixture.vq), 0,
 		      "virtqueue_get_desc_addr", "");
@@ -478,7 +440,7 @@ static void zeroed_device(struct plan plan)
 		for (creator = CREATE; creator <= NEW; creator++) {
 			set_case("%s, row %d", creators[creator], row);
 			catch_stderr();
-			CHECK_PTR(make(creator, &fixture, 16, pages, 1 << 20),
+			CHECK_PTR(create_with(creator, &fixture, 16, pages, 1 << 20),
 				  NULL);
 			CHECK_LINE(creators[creator], "virtio_device_init()");
 		}

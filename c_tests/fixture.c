@@ -90,6 +90,42 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 	fixture_attach(fixture, vq);
 }
 
+const char *const creators[CREATORS] = {
+	"vring_create_virtqueue", "vring_create_virtqueue_dma",
+	"vring_create_virtqueue_in", "vring_new_virtqueue", "__vring_new_virtqueue",
+};
+
+struct virtqueue *create_with(enum creator creator, struct fixture *fixture,
+			      unsigned int num, void *pages, size_t length)
+{
+	struct virtio_device *vdev = &fixture->vdev;
+	struct vring vring;
+
+	switch (creator) {
+	case CREATE:
+		return vring_create_virtqueue(0, num, 64, vdev, true, false, false,
+					      fixture_notify, fixture_callback, "test");
+	case CREATE_DMA:
+		return vring_create_virtqueue_dma(0, num, 64, vdev, true, false, false,
+						  fixture_notify, fixture_callback,
+						  "test", NULL);
+	case CREATE_IN:
+		return vring_create_virtqueue_in(0, num, 64, vdev, true, false, false,
+						 pages, length, fixture_notify,
+						 fixture_callback, "test");
+	case NEW:
+		return vring_new_virtqueue(0, num, 64, vdev, true, false, pages,
+					   fixture_notify, fixture_callback, "test");
+	case NEW_PARTS:
+		vring_init(&vring, num, pages, 64);
+		return __vring_new_virtqueue(0, vring, vdev, true, false, fixture_notify,
+					     fixture_callback, "test");
+	case CREATORS:
+		break;
+	}
+	return NULL;
+}
+
 void fixture_close(struct fixture *fixture)
 {
 	vring_del_virtqueue(fixture->vq);

@@ -29,6 +29,15 @@ void fixture_open(struct fixture *fixture, struct plan plan);
 void fixture_attach(struct fixture *fixture, struct virtqueue *vq);
 void fixture_close(struct fixture *fixture);
 
+/*
+ * Each function that makes a queue, the last two for split rings alone. `pages` is
+ * the memory for those that are given theirs; nothing here clears it.
+ */
+enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW, NEW_PARTS, CREATORS };
+extern const char *const creators[CREATORS];
+struct virtqueue *create_with(enum creator creator, struct fixture *fixture,
+			      unsigned int num, void *pages, size_t length);
+
 /* The functions that a fixture's queue has. */
 bool fixture_notify(struct virtqueue *vq);
 void fixture_callback(struct virtqueue *vq);

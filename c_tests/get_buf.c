@@ -45,17 +45,6 @@ static void nothing(struct fixture *fixture)
 	CHECK_PTR(ctx, fixture);
 }
 
-/* Lengths are the device's word, whatever it says. */
-static void any_length(struct fixture *fixture)
-{
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	device_use_next(&fixture->dev, 0xffffffff);
-	CHECK_GET(fixture, token(0), 0xffffffff);
-	CHECK_EQ(put_out(fixture, 0, 1, token(1)), 0);
-	device_use_next(&fixture->dev, 0);
-	CHECK_GET(fixture, token(1), 0);
-}
-
 /* Contexts come back with their buffers where there are no tables. */
 static void contexts(struct plan plan)
 {
@@ -195,31 +184,15 @@ static void used_twice(struct fixture *fixture)
 	check_bad(fixture, chain.id, "is not a head!");
 }
 
-/* Indices run over 2^16, packed laps over many wraps. */
-static void wraps(struct plan plan)
-{
-	struct fixture fixture;
-
-	plan.num = plan.packed ? 3 : 4;
-	fixture_open(&fixture, plan);
-	carry(&fixture, 65536 + 100);
-	CHECK_EQ(fixture.vq->num_free, plan.num);
-	if (!plan.packed)
-		CHECK_EQ(fixture.dev.split.avail->idx, 100);
-	fixture_close(&fixture);
-}
-
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
 		QUEUE_ALL(in_devices_order),
 		QUEUE_ALL(nothing),
-		QUEUE_ALL(any_length),
 		TEST_ALL(contexts),
 		QUEUE_TEST(same_token, ALL, .num = 256),
 		TEST_ALL(bad_ids),
 		QUEUE_ALL(used_twice),
-		TEST_ALL(wraps),
 	};
 
 	return RUN_TESTS(tests, argc, argv);

@@ -67,6 +67,23 @@ static struct virtqueue *create(struct fixture *fixture, const struct range *ran
 					 fixture_callback, "test");
 }
 
+/* A range, and a queue of 16 in it; must succeed. */
+static void open_in(struct fixture *fixture, struct range *range, size_t length,
+		    unsigned int shift, unsigned int align, struct plan plan)
+{
+	make_range(range, length, shift);
+	fixture_init(fixture, plan);
+	fixture->vq = create(fixture, range, 16, align, false, false);
+	REQUIRE(fixture->vq != NULL);
+	fixture_attach(fixture, fixture->vq);
+}
+
+static void close_in(struct fixture *fixture, struct range *range)
+{
+	fixture_close(fixture);
+	free_range(range);
+}
+
 static void check_within(struct fixture *fixture, const struct range *range,
 			 struct plan plan)
 {
@@ -123,11 +140,7 @@ static void placed(struct plan plan)
 
 	for (i = 0; i < sizeof(shifts) / sizeof(shifts[0]); i++) {
 		set_case("base is %u bytes into a page", shifts[i]);
-		make_range(&range, 65536, shifts[i]);
-		fixture_init(&fixture, plan);
-		fixture.vq = create(&fixture, &range, 16, 64, false, false);
-		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq);
+		open_in(&fixture, &range, 65536, shifts[i], 64, plan);
 		CHECK_EQ(fixture.vq->index, 3);
 		CHECK_EQ(fixture.vq->num_free, 16);
 		CHECK_EQ(fixture.vq->num_max, 16);
@@ -137,8 +150,7 @@ static void placed(struct plan plan)
 		CHECK_EQ(driver_event(&fixture.dev), 0);
 		CHECK_GET(&fixture, NULL, 0);
 		traffic(&fixture, &range);
-		fixture_close(&fixture);
-		free_range(&range);
+		close_in(&fixture, &range);
 	}
 }
 
@@ -152,11 +164,7 @@ static void padding(struct plan plan)
 	struct fixture fixture;
 	size_t i, desc, from, to;
 
-	make_range(&range, 65536, 0);
-	fixture_init(&fixture, plan);
-	fixture.vq = create(&fixture, &range, 16, 16384, false, false);
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq);
+	open_in(&fixture, &range, 65536, 0, 16384, plan);
 	desc = virtqueue_get_desc_addr(fixture.vq) - (uintptr_t)range.base;
 	from = virtqueue_get_avail_addr(fixture.vq) - (uintptr_t)range.base +
 	       (plan.packed ? 4 : 6 + 2 * 16);
@@ -172,8 +180,7 @@ static void padding(struct plan plan)
 	for (i = to; i < to + (plan.packed ? 4 : 6 + 8 * 16); i++)
 		if (!CHECK_EQ(range.base[i], 0))
 			break;
-	fixture_close(&fixture);
-	free_range(&range);
+	close_in(&fixture, &range);
 }
 
 /* All chains in flight at a time, each with a table of its own. */
@@ -186,11 +193,7 @@ static void many_tables(struct plan plan)
 
 	if (!plan.indirect)
 		return;
-	make_range(&range, 65536, 0);
-	fixture_init(&fixture, plan);
-	fixture.vq = create(&fixture, &range, 16, 64, false, false);
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq);
+	open_in(&fixture, &range, 65536, 0, 64, plan);
 	for (n = 0; n < 10; n++) {
 		for (i = 0; i < 16; i++)
 			CHECK_EQ(put_out(&fixture, 10 * i, 8, token(i)), 0);
@@ -205,8 +208,7 @@ static void many_tables(struct plan plan)
 		for (i = 0; i < 16; i++)
 			CHECK_GET(&fixture, token((i * 7 + n) % 16), 0);
 	}
-	fixture_close(&fixture);
-	free_range(&range);
+	close_in(&fixture, &range);
 }
 
 /*
@@ -248,8 +250,7 @@ static void shortest_at(struct plan plan, unsigned int shift)
 	check_within(&fixture, &range, plan);
 	/* No room for tables: chains go into the ring, as far as they fit. */
 	traffic(&fixture, &range);
-	fixture_close(&fixture);
-	free_range(&range);
+	close_in(&fixture, &range);
 }
 
 static void shortest(struct plan plan)
@@ -298,8 +299,7 @@ static void reduced(struct plan plan)
 	CHECK_EQ(fixture.vq->num_free, 128);
 	check_within(&fixture, &range, plan);
 	carry(&fixture, 300);
-	fixture_close(&fixture);
-	free_range(&range);
+	close_in(&fixture, &range);
 }
 
 /* As many bytes as vring_lent_size() says have room for each chain's table. */
@@ -362,8 +362,7 @@ static void lent_size(struct plan plan)
 			CHECK_POP(&fixture, &chain, 0, 0, entries);
 			CHECK(!chain.indirect);
 		}
-		fixture_close(&fixture);
-		free_range(&range);
+		close_in(&fixture, &range);
 	}
 	set_case("what can't be");
 	CHECK_EQ(vring_lent_size(0, 64, plan.packed, 0), 0);
@@ -388,11 +387,7 @@ static void resized(struct plan plan)
 	struct fixture fixture;
 	size_t i;
 
-	make_range(&range, 8192, 24);
-	fixture_init(&fixture, plan);
-	fixture.vq = create(&fixture, &range, 16, 64, false, false);
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq);
+	open_in(&fixture, &range, 8192, 24, 64, plan);
 	carry(&fixture, 5);
 	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
 	fixture_attach(&fixture, fixture.vq);
@@ -414,8 +409,7 @@ static void resized(struct plan plan)
 	fixture_attach(&fixture, fixture.vq);
 	check_within(&fixture, &range, plan);
 	traffic(&fixture, &range);
-	fixture_close(&fixture);
-	free_range(&range);
+	close_in(&fixture, &range);
 }
 
 /* Addresses for the device are the device's; ours are where we are. */
@@ -483,8 +477,7 @@ static void dma_address(struct plan plan)
 		check_dma(&fixture, &range, plan, way);
 		CHECK_EQ(virtqueue_resize(fixture.vq, 8, fixture_forget), 0);
 		check_dma(&fixture, &range, plan, way);
-		fixture_close(&fixture);
-		free_range(&range);
+		close_in(&fixture, &range);
 	}
 	set_case("aligned otherwise");
 	make_range(&range, 8192, 0);

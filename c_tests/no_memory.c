@@ -113,69 +113,18 @@ static struct virtqueue *create(struct fixture *fixture, unsigned int num,
 				      fixture_callback, "test");
 }
 
-static struct virtqueue *create_own(struct fixture *fixture)
-{
-	return create(fixture, 16, false);
-}
-
-static struct virtqueue *create_dma(struct fixture *fixture)
-{
-	return vring_create_virtqueue_dma(0, 16, 4096, &fixture->vdev, true, false,
-					  false, fixture_notify, fixture_callback,
-					  "test", NULL);
-}
-
 /* A page for each kind of ring, and room for tables. */
 static char pages[1 << 16] __attribute__((aligned(4096)));
 
-static struct virtqueue *create_in(struct fixture *fixture)
-{
-	return vring_create_virtqueue_in(0, 16, 64, &fixture->vdev, true, false,
-					 false, pages, sizeof(pages),
-					 fixture_notify, fixture_callback, "test");
-}
-
-static struct virtqueue *create_new(struct fixture *fixture)
-{
-	memset(pages, 0, sizeof(pages));
-	return vring_new_virtqueue(0, 16, 4096, &fixture->vdev, true, false, pages,
-				   fixture_notify, fixture_callback, "test");
-}
-
-static struct virtqueue *create_parts(struct fixture *fixture)
-{
-	struct vring vring;
-
-	memset(pages, 0, sizeof(pages));
-	vring_init(&vring, 16, pages, 4096);
-	return __vring_new_virtqueue(0, vring, &fixture->vdev, true, false,
-				     fixture_notify, fixture_callback, "test");
-}
-
-static const struct {
-	const char *function;
-	struct virtqueue *(*create)(struct fixture *fixture);
-	bool split_only;
-} creators[] = {
-	{ "vring_create_virtqueue", create_own, false },
-	{ "vring_create_virtqueue_dma", create_dma, false },
-	{ "vring_create_virtqueue_in", create_in, false },
-	{ "vring_new_virtqueue", create_new, true },
-	{ "__vring_new_virtqueue", create_parts, true },
-};
-#define CREATORS (sizeof(creators) / sizeof(creators[0]))
-
 static void creation(struct plan plan)
 {
-	size_t i;
+	unsigned int i, end = plan.packed ? NEW : CREATORS;
 
-	for (i = 0; i < 2 * CREATORS; i++) {
-		const char *function = creators[i / 2].function;
+	for (i = 0; i < 2 * end; i++) {
+		const char *function = creators[i / 2];
 		int n, before = live;
 		struct fixture fixture;
 
-		if (plan.packed && creators[i / 2].split_only)
-			continue;
 		once = i % 2;
 		fixture_init(&fixture, plan);
 		for (n = 0; n < 20; n++) {
@@ -183,9 +132,11 @@ static void creation(struct plan plan)
 
 			set_case("%s, allocation %d%s fails", function, n,
 				 once ? " alone" : " and so on");
+			memset(pages, 0, sizeof(pages));
 			catch_stderr();
 			left = n;
-			vq = creators[i / 2].create(&fixture);
+			vq = create_with(i / 2, &fixture, 16, pages,
+					 sizeof(pages));
 			left = -1;
 			if (vq) {
 				CHECK_SILENT();

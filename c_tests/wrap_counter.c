@@ -11,19 +11,6 @@
 
 static const char FUNCTION[] = "virtqueue_use_wrap_counter";
 
-static void off_by_default(struct fixture *fixture)
-{
-	unsigned int period;
-	unsigned int old;
-
-	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
-	old = virtqueue_enable_cb_prepare(fixture->vq);
-	CHECK_EQ(old >> 16, 0);
-	carry(fixture, period);
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq), old);
-	CHECK(!virtqueue_poll(fixture->vq, old));
-}
-
 /* Counting: the same token does not come again, and poll knows. */
 static void counting(struct fixture *fixture)
 {
@@ -223,7 +210,6 @@ static void environment(void)
 int main(int argc, char **argv)
 {
 	static const struct test tests[] = {
-		QUEUE_TEST(off_by_default, ALL, .num = 4),
 		QUEUE_TEST(counting, ALL, .num = 4),
 		QUEUE_TEST(kept_full, ALL, .num = 4),
 		TEST_ALL(too_late),

@@ -333,21 +333,16 @@ static void strong_barriers(struct plan plan)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(one_element),
-		TEST_ALL(direct_chain),
-		QUEUE_ALL(indirect_table),
-		QUEUE_ALL(chained_list),
-		QUEUE_ALL(empty_list),
-		QUEUE_TEST(full, ALL, .num = 4),
-		QUEUE_TEST(long_chain, ALL, .num = 4),
-		QUEUE_ALL(order_of_ids),
-		QUEUE_TEST(order_of_chains_ids, ALL, .context = true),
-		QUEUE_ALL(odd_addresses),
-		TEST_ALL(strong_barriers),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(one_element),
+	TEST_ALL(direct_chain),
+	QUEUE_ALL(indirect_table),
+	QUEUE_ALL(chained_list),
+	QUEUE_ALL(empty_list),
+	QUEUE_TEST(full, ALL, .num = 4),
+	QUEUE_TEST(long_chain, ALL, .num = 4),
+	QUEUE_ALL(order_of_ids),
+	QUEUE_TEST(order_of_chains_ids, ALL, .context = true),
+	QUEUE_ALL(odd_addresses),
+	TEST_ALL(strong_barriers)
+)

@@ -476,22 +476,17 @@ static void names(struct plan plan)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(one_fault),
-		QUEUE_ALL(order_of_checks),
-		QUEUE_TEST(bad_before_full, ALL, .num = 2),
-		TEST_ALL(never_fits),
-		QUEUE_TEST(fits_later, ALL, .num = 8),
-		TEST_SPLIT(longest_table),
-		QUEUE_PACKED(longest_packed_table),
-		TEST_ALL(no_end),
-		TEST_ALL(links_to_itself),
-		QUEUE_ALL(bad_lists),
-		QUEUE_ALL(context),
-		TEST_SPLIT(names),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(one_fault),
+	QUEUE_ALL(order_of_checks),
+	QUEUE_TEST(bad_before_full, ALL, .num = 2),
+	TEST_ALL(never_fits),
+	QUEUE_TEST(fits_later, ALL, .num = 8),
+	TEST_SPLIT(longest_table),
+	QUEUE_PACKED(longest_packed_table),
+	TEST_ALL(no_end),
+	TEST_ALL(links_to_itself),
+	QUEUE_ALL(bad_lists),
+	QUEUE_ALL(context),
+	TEST_SPLIT(names)
+)

@@ -96,13 +96,8 @@ static void no_queues(struct plan plan)
 	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(calls),
-		TEST_ALL(devices),
-		TEST_SPLIT(no_queues),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(calls),
+	TEST_ALL(devices),
+	TEST_SPLIT(no_queues)
+)

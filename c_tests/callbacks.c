@@ -23,6 +23,18 @@ static void check_published(const struct fixture *fixture, unsigned int flags,
 	CHECK_EQ(driver_event(&fixture->dev), event);
 }
 
+/* Callbacks are on, and turning them off is published. */
+static void check_disable_writes(struct fixture *fixture)
+{
+	mark(fixture);
+	virtqueue_disable_cb(fixture->vq);
+	if (fixture->plan.packed || !fixture->plan.event)
+		/* VRING_AVAIL_F_NO_INTERRUPT and VRING_PACKED_EVENT_FLAG_DISABLE. */
+		check_published(fixture, 1, MARK);
+	else
+		check_published(fixture, MARK, 0);
+}
+
 static void use_one(struct fixture *fixture)
 {
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
@@ -76,14 +88,7 @@ static void interrupt(struct fixture *fixture)
 
 static void disable(struct fixture *fixture)
 {
-	mark(fixture);
-	virtqueue_disable_cb(fixture->vq);
-	if (fixture->plan.packed)
-		check_published(fixture, VRING_PACKED_EVENT_FLAG_DISABLE, MARK);
-	else if (fixture->plan.event)
-		check_published(fixture, MARK, 0);
-	else
-		check_published(fixture, VRING_AVAIL_F_NO_INTERRUPT, MARK);
+	check_disable_writes(fixture);
 	/* Once is enough. */
 	mark(fixture);
 	virtqueue_disable_cb(fixture->vq);
@@ -182,12 +187,7 @@ static void event_triggered(struct fixture *fixture)
 	virtqueue_enable_cb_prepare(fixture->vq);
 	CHECK_EQ(driver_event(&fixture->dev),
 		 fixture->plan.packed && !fixture->plan.event ? MARK : position(fixture, 1));
-	mark(fixture);
-	virtqueue_disable_cb(fixture->vq);
-	if (fixture->plan.packed || !fixture->plan.event)
-		check_published(fixture, 1, MARK);
-	else
-		check_published(fixture, MARK, 0);
+	check_disable_writes(fixture);
 }
 
 /* The delayed enable publishes an event, too. */
@@ -197,12 +197,7 @@ static void delayed_rearms(struct fixture *fixture)
 	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
 	CHECK_GET(fixture, token(0), 0);
 	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
-	mark(fixture);
-	virtqueue_disable_cb(fixture->vq);
-	if (fixture->plan.packed || !fixture->plan.event)
-		check_published(fixture, 1, MARK);
-	else
-		check_published(fixture, MARK, 0);
+	check_disable_writes(fixture);
 }
 
 /* Three quarters of what is in flight, rounded down. */
@@ -299,20 +294,15 @@ static void device_agrees(struct fixture *fixture)
 		CHECK_EQ(device_use_next(&fixture->dev, 0), i == 6 || !fixture->plan.event);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(interrupt),
-		QUEUE_ALL(disable),
-		QUEUE_TEST(disabled_from_the_start, ALL, .no_callback = true),
-		QUEUE_ALL(enable),
-		QUEUE_ALL(taking_moves_event),
-		QUEUE_ALL(event_triggered),
-		QUEUE_ALL(delayed_rearms),
-		TEST_ALL(delayed),
-		QUEUE_TEST(delayed_chains, ALL, .context = true),
-		QUEUE_ALL(device_agrees),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(interrupt),
+	QUEUE_ALL(disable),
+	QUEUE_TEST(disabled_from_the_start, ALL, .no_callback = true),
+	QUEUE_ALL(enable),
+	QUEUE_ALL(taking_moves_event),
+	QUEUE_ALL(event_triggered),
+	QUEUE_ALL(delayed_rearms),
+	TEST_ALL(delayed),
+	QUEUE_TEST(delayed_chains, ALL, .context = true),
+	QUEUE_ALL(device_agrees)
+)

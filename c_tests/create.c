@@ -469,25 +469,20 @@ static void delete_in_flight(struct fixture *fixture)
 		CHECK_EQ(put_in(fixture, 4, 40, token(2)), 0);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(new_queue),
-		TEST_SPLIT(split_ring),
-		QUEUE_TEST(packed_ring, PACKED, .num = 100),
-		QUEUE_TEST(no_callback, ALL, .no_callback = true),
-		TEST_ALL(bad_size),
-		TEST_ALL(creators_work),
-		TEST_SPLIT(new_keeps_memory),
-		TEST_SPLIT(new_is_vring_init),
-		TEST_SPLIT(new_from_parts),
-		TEST_PACKED(new_packed),
-		TEST_SPLIT(addresses_of_programs_ring),
-		TEST_ALL(queue_list),
-		TEST_ALL(uninitialised_device),
-		TEST_ALL(zeroed_device),
-		QUEUE_ALL(delete_in_flight),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(new_queue),
+	TEST_SPLIT(split_ring),
+	QUEUE_TEST(packed_ring, PACKED, .num = 100),
+	QUEUE_TEST(no_callback, ALL, .no_callback = true),
+	TEST_ALL(bad_size),
+	TEST_ALL(creators_work),
+	TEST_SPLIT(new_keeps_memory),
+	TEST_SPLIT(new_is_vring_init),
+	TEST_SPLIT(new_from_parts),
+	TEST_PACKED(new_packed),
+	TEST_SPLIT(addresses_of_programs_ring),
+	TEST_ALL(queue_list),
+	TEST_ALL(uninitialised_device),
+	TEST_ALL(zeroed_device),
+	QUEUE_ALL(delete_in_flight)
+)

@@ -100,6 +100,17 @@ static void prepare(struct fixture *fixture)
 	started = false;
 }
 
+/* While a reset gives a buffer back, another thread does something. */
+static void reset_meets(struct fixture *fixture,
+			void (*recycle)(struct virtqueue *vq, void *buf),
+			void *(*thread)(void *vq))
+{
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	other = thread;
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
+	CHECK(started);
+}
+
 static void *call_serialised(void *vq)
 {
 	size_t i;
@@ -158,10 +169,7 @@ static void *call_all_silently(void *vq)
 static void concurrent(struct fixture *fixture)
 {
 	prepare(fixture);
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	other = call_serialised;
-	CHECK_EQ(virtqueue_reset(fixture->vq, meet_in_recycle, NULL), 0);
-	CHECK(started);
+	reset_meets(fixture, meet_in_recycle, call_serialised);
 
 	/* It has left, so all is well. */
 	call_all_silently(fixture->vq);
@@ -170,10 +178,7 @@ static void concurrent(struct fixture *fixture)
 static void beside_what_is_allowed(struct fixture *fixture)
 {
 	prepare(fixture);
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	other = call_unserialised;
-	CHECK_EQ(virtqueue_reset(fixture->vq, meet_in_recycle, NULL), 0);
-	CHECK(started);
+	reset_meets(fixture, meet_in_recycle, call_unserialised);
 }
 
 static void *call_unserialised_and_get(void *vq)
@@ -224,10 +229,7 @@ static void nested(struct fixture *fixture)
 	CHECK_SILENT();
 
 	/* They have not ended the stay of the call that they are in. */
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	other = call_serialised;
-	CHECK_EQ(virtqueue_reset(fixture->vq, recycle_call_and_meet, NULL), 0);
-	CHECK(started);
+	reset_meets(fixture, recycle_call_and_meet, call_serialised);
 }
 
 /* The device is told late, or in time. */
@@ -573,6 +575,6 @@ int main(int argc, char **argv)
 	if (strcmp(child, "child_off") == 0)
 		return RUN_TESTS(off, 1, argv);
 	if (strcmp(child, "child_delete") == 0)
-		return RUN_TESTS(delete, 1, argv);
+		return RUN_TESTS(delete, argc, argv);
 	return RUN_TESTS(tests, argc, argv);
 }

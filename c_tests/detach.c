@@ -97,15 +97,10 @@ static void notification_data(struct fixture *fixture)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(lowest_id_first),
-		QUEUE_ALL(used_but_not_taken),
-		QUEUE_ALL(available_index),
-		QUEUE_ALL(tables),
-		QUEUE_TEST(notification_data, ALL, .num = 4),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(lowest_id_first),
+	QUEUE_ALL(used_but_not_taken),
+	QUEUE_ALL(available_index),
+	QUEUE_ALL(tables),
+	QUEUE_TEST(notification_data, ALL, .num = 4)
+)

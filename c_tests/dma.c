@@ -137,13 +137,8 @@ static void premapped(struct fixture *fixture)
 	check_premapped(fixture, true);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(helpers),
-		TEST_ALL(dma_dev),
-		QUEUE_ALL(premapped),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(helpers),
+	TEST_ALL(dma_dev),
+	QUEUE_ALL(premapped)
+)

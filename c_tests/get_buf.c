@@ -184,16 +184,11 @@ static void used_twice(struct fixture *fixture)
 	check_bad(fixture, chain.id, "is not a head!");
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(in_devices_order),
-		QUEUE_ALL(nothing),
-		TEST_ALL(contexts),
-		QUEUE_TEST(same_token, ALL, .num = 256),
-		TEST_ALL(bad_ids),
-		QUEUE_ALL(used_twice),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(in_devices_order),
+	QUEUE_ALL(nothing),
+	TEST_ALL(contexts),
+	QUEUE_TEST(same_token, ALL, .num = 256),
+	TEST_ALL(bad_ids),
+	QUEUE_ALL(used_twice)
+)

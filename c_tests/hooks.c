@@ -178,15 +178,10 @@ static void with_lent_memory(struct plan plan)
 	__kfree_ignore_end = NULL;
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(in_the_fake),
-		TEST_ALL(freed),
-		TEST_ALL(edges),
-		QUEUE_TEST(full, ALL, .num = 1),
-		TEST_ALL(with_lent_memory),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(in_the_fake),
+	TEST_ALL(freed),
+	TEST_ALL(edges),
+	QUEUE_TEST(full, ALL, .num = 1),
+	TEST_ALL(with_lent_memory)
+)

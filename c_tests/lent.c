@@ -573,20 +573,15 @@ static void other_process(struct plan plan)
 	munmap(shared, sizeof(*shared));
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(placed),
-		TEST_ALL(padding),
-		TEST_ALL(many_tables),
-		TEST_ALL(shortest),
-		TEST_ALL(no_memory_at_all),
-		TEST_ALL(reduced),
-		TEST_ALL(lent_size),
-		TEST_ALL(dma_address),
-		TEST_ALL(resized),
-		TEST_ALL(other_process),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(placed),
+	TEST_ALL(padding),
+	TEST_ALL(many_tables),
+	TEST_ALL(shortest),
+	TEST_ALL(no_memory_at_all),
+	TEST_ALL(reduced),
+	TEST_ALL(lent_size),
+	TEST_ALL(dma_address),
+	TEST_ALL(resized),
+	TEST_ALL(other_process)
+)

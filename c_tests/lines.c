@@ -184,14 +184,9 @@ static void long_names(struct plan plan)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(flood),
-		TEST_ALL(breaking),
-		TEST_SPLIT(threads),
-		TEST_SPLIT(long_names),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(flood),
+	TEST_ALL(breaking),
+	TEST_SPLIT(threads),
+	TEST_SPLIT(long_names)
+)

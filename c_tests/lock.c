@@ -195,14 +195,9 @@ static void no_wait(struct plan plan)
 	CHECK_EQ(clock_reads(), reads);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(taken),
-		QUEUE_ALL(not_taken),
-		TEST_ONCE(long_wait),
-		TEST_ALL(no_wait),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(taken),
+	QUEUE_ALL(not_taken),
+	TEST_ONCE(long_wait),
+	TEST_ALL(no_wait)
+)

@@ -380,16 +380,11 @@ static void one_after_another(struct plan plan)
 	CHECK(n > (plan.indirect ? 15 : 12) && n < 60);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(creation),
-		TEST_ALL(reduced),
-		QUEUE_TEST(table, ALL, .num = 64),
-		TEST_ALL(resize),
-		QUEUE_ALL(traffic),
-		TEST_ALL(one_after_another),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(creation),
+	TEST_ALL(reduced),
+	QUEUE_TEST(table, ALL, .num = 64),
+	TEST_ALL(resize),
+	QUEUE_ALL(traffic),
+	TEST_ALL(one_after_another)
+)

@@ -229,20 +229,15 @@ static void queue_in_notify(struct fixture *fixture)
 	CHECK_EQ(fixture->vq->num_free, 15);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(flags),
-		QUEUE_PACKED(reserved_flags),
-		QUEUE_TEST(split_event, SPLIT, .num = 32),
-		QUEUE_TEST(packed_event, PACKED, .num = 8, .context = true),
-		QUEUE_ALL(failing),
-		TEST_ALL(unwanted_on_broken),
-		QUEUE_TEST(forced_when_full, ALL, .num = 2),
-		QUEUE_ALL(kick_at_65535),
-		QUEUE_SPLIT(kick_at_65535_fails),
-		QUEUE_TEST(queue_in_notify, ALL, .notify = reentrant),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(flags),
+	QUEUE_PACKED(reserved_flags),
+	QUEUE_TEST(split_event, SPLIT, .num = 32),
+	QUEUE_TEST(packed_event, PACKED, .num = 8, .context = true),
+	QUEUE_ALL(failing),
+	TEST_ALL(unwanted_on_broken),
+	QUEUE_TEST(forced_when_full, ALL, .num = 2),
+	QUEUE_ALL(kick_at_65535),
+	QUEUE_SPLIT(kick_at_65535_fails),
+	QUEUE_TEST(queue_in_notify, ALL, .notify = reentrant)
+)

@@ -162,15 +162,10 @@ static void kick_at_the_wrap(struct fixture *fixture)
 	CHECK(virtqueue_kick_prepare(fixture->vq));
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_TEST(chain_over_the_end, PACKED, .num = 7, .context = true),
-		TEST_PACKED(whole_ring),
-		TEST_PACKED(odd_sizes),
-		QUEUE_TEST(event_at_the_wrap, PACKED, .num = 7),
-		QUEUE_TEST(kick_at_the_wrap, PACKED, .num = 7),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_TEST(chain_over_the_end, PACKED, .num = 7, .context = true),
+	TEST_PACKED(whole_ring),
+	TEST_PACKED(odd_sizes),
+	QUEUE_TEST(event_at_the_wrap, PACKED, .num = 7),
+	QUEUE_TEST(kick_at_the_wrap, PACKED, .num = 7)
+)

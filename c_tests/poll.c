@@ -234,19 +234,14 @@ static void poll_beside_drain(struct fixture *fixture)
 	pthread_join(thread, NULL);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_TEST(tokens, ALL, .num = 8),
-		QUEUE_TEST(tokens_of_chains, ALL, .num = 8, .context = true),
-		QUEUE_ALL(poll),
-		QUEUE_ALL(broken),
-		QUEUE_TEST(fooled, ALL, .num = 8),
-		QUEUE_TEST(token_out_of_range, ALL, .num = 8),
-		QUEUE_TEST(poll64, ALL, .num = 4),
-		QUEUE_ALL(tokens_of_before_reset),
-		QUEUE_TEST(poll_beside_drain, ALL, .num = 1),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_TEST(tokens, ALL, .num = 8),
+	QUEUE_TEST(tokens_of_chains, ALL, .num = 8, .context = true),
+	QUEUE_ALL(poll),
+	QUEUE_ALL(broken),
+	QUEUE_TEST(fooled, ALL, .num = 8),
+	QUEUE_TEST(token_out_of_range, ALL, .num = 8),
+	QUEUE_TEST(poll64, ALL, .num = 4),
+	QUEUE_ALL(tokens_of_before_reset),
+	QUEUE_TEST(poll_beside_drain, ALL, .num = 1)
+)

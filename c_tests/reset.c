@@ -151,6 +151,16 @@ static void check_recycled(void)
 	recycled_count = 0;
 }
 
+/* What in_flight() left comes back: the queue goes on where it was. */
+static void check_goes_on(struct fixture *fixture)
+{
+	CHECK_GET(fixture, token(0), 0);
+	device_use_next(&fixture->dev, 3);
+	device_use_next(&fixture->dev, 4);
+	CHECK_GET(fixture, token(1), 3);
+	CHECK_GET(fixture, token(2), 4);
+}
+
 static void reset(struct fixture *fixture)
 {
 	prepare(fixture);
@@ -322,11 +332,7 @@ static void no_recycle(struct fixture *fixture)
 	CHECK_EQ(resize_with(fixture->vq, 16, NULL, NULL), 0);
 	check_log("");
 	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), 16);
-	CHECK_GET(fixture, token(0), 0);
-	device_use_next(&fixture->dev, 3);
-	device_use_next(&fixture->dev, 4);
-	CHECK_GET(fixture, token(1), 3);
-	CHECK_GET(fixture, token(2), 4);
+	check_goes_on(fixture);
 	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, finished), 0);
 	check_log("dfe");
 	CHECK_EQ(resize_with(fixture->vq, 8, NULL, NULL), 0);
@@ -382,11 +388,7 @@ static void disable_fails(struct fixture *fixture)
 	CHECK_EQ(recycled_count, 0);
 	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), 16);
 	/* The device has them still, and goes on where it was. */
-	CHECK_GET(fixture, token(0), 0);
-	device_use_next(&fixture->dev, 3);
-	device_use_next(&fixture->dev, 4);
-	CHECK_GET(fixture, token(1), 3);
-	CHECK_GET(fixture, token(2), 4);
+	check_goes_on(fixture);
 	carry(fixture, 40);
 }
 
@@ -436,23 +438,18 @@ static void queue_in_enable(struct fixture *fixture)
 	CHECK_GET(fixture, token(7), 2);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(reset),
-		QUEUE_ALL(reset_without_callback),
-		QUEUE_ALL(reset_broken),
-		QUEUE_ALL(resized),
-		QUEUE_ALL(num_max),
-		QUEUE_ALL(odd_size),
-		QUEUE_ALL(above_all),
-		QUEUE_ALL(refused),
-		QUEUE_ALL(no_recycle),
-		QUEUE_SPLIT(programs_ring),
-		QUEUE_ALL(disable_fails),
-		QUEUE_ALL(enable_fails),
-		QUEUE_ALL(queue_in_enable),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(reset),
+	QUEUE_ALL(reset_without_callback),
+	QUEUE_ALL(reset_broken),
+	QUEUE_ALL(resized),
+	QUEUE_ALL(num_max),
+	QUEUE_ALL(odd_size),
+	QUEUE_ALL(above_all),
+	QUEUE_ALL(refused),
+	QUEUE_ALL(no_recycle),
+	QUEUE_SPLIT(programs_ring),
+	QUEUE_ALL(disable_fails),
+	QUEUE_ALL(enable_fails),
+	QUEUE_ALL(queue_in_enable)
+)

@@ -197,17 +197,12 @@ static void no_reset(struct fixture *fixture)
 	CHECK_GET(fixture, token(0), 0);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_ALL(layout),
-		TEST_ALL(parent),
-		TEST_ALL(statuses),
-		QUEUE_ALL(no_status),
-		QUEUE_ALL(broken),
-		QUEUE_ALL(twice),
-		QUEUE_ALL(no_reset),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(layout),
+	TEST_ALL(parent),
+	TEST_ALL(statuses),
+	QUEUE_ALL(no_status),
+	QUEUE_ALL(broken),
+	QUEUE_ALL(twice),
+	QUEUE_ALL(no_reset)
+)

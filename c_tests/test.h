@@ -61,12 +61,21 @@ struct test {
 	{ .name = #f, .kinds = k, .queue = f, .plan = { __VA_ARGS__ } }
 
 /*
- * Runs all tests, or those whose names are arguments; main() returns what this
- * returns.
+ * Runs all tests but those called child_..., or those whose names are arguments;
+ * main() returns what this returns.
  */
 int run_tests(const struct test *tests, size_t count, int argc, char **argv);
 #define RUN_TESTS(tests, argc, argv) \
 	run_tests(tests, sizeof(tests) / sizeof((tests)[0]), argc, argv)
+
+/* The program of these tests, and nothing else. */
+#define TEST_PROGRAM(...) \
+	int main(int argc, char **argv) \
+	{ \
+		static const struct test tests[] = { __VA_ARGS__ }; \
+\
+		return RUN_TESTS(tests, argc, argv); \
+	}
 
 /* All of these answer whether the check was good. */
 #define CHECK(condition) \

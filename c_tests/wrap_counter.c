@@ -207,25 +207,16 @@ static void environment(void)
 	check_setting("VIRTIO_RING_WRAP_COUNTERS");
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		QUEUE_TEST(counting, ALL, .num = 4),
-		QUEUE_TEST(kept_full, ALL, .num = 4),
-		TEST_ALL(too_late),
-		QUEUE_TEST(not_too_late, ALL, .context = true),
-		QUEUE_ALL(twice),
-		TEST_ALL(on_broken),
-		QUEUE_TEST(survives_reset, ALL, .num = 4),
-		TEST_ONCE(environment),
-	};
-	/* What `environment` runs this program again for. */
-	static const struct test children[] = {
-		QUEUE_TEST(child_on, ALL, .num = 4),
-		QUEUE_TEST(child_off, ALL, .num = 4),
-	};
-
-	if (argc == 2 && strncmp(argv[1], "child_", 6) == 0)
-		return RUN_TESTS(children, argc, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_TEST(counting, ALL, .num = 4),
+	QUEUE_TEST(kept_full, ALL, .num = 4),
+	TEST_ALL(too_late),
+	QUEUE_TEST(not_too_late, ALL, .context = true),
+	QUEUE_ALL(twice),
+	TEST_ALL(on_broken),
+	QUEUE_TEST(survives_reset, ALL, .num = 4),
+	TEST_ONCE(environment),
+	/* What the others run this program again for. */
+	QUEUE_TEST(child_on, ALL, .num = 4),
+	QUEUE_TEST(child_off, ALL, .num = 4)
+)

@@ -120,7 +120,8 @@ static void indirect_table(struct fixture *fixture)
 	CHECK_EQ(put_out(fixture, 6, 1, token(0)), 0);
 	CHECK_EQ(put_lists(fixture, token(1)), 0);
 	CHECK_EQ(fixture->vq->num_free, 14);
-	addr = fixture->plan.packed ? fixture->dev.desc[1].addr : fixture->dev.split.desc[1].addr;
+	addr = fixture->plan.packed ? fixture->dev.desc[1].addr
+				    : fixture->dev.split.desc[1].addr;
 	if (fixture->plan.packed)
 		check_packed_desc(fixture, 1, addr, 6 * 16,
 				  VRING_DESC_F_INDIRECT | P_AVAIL, 1);

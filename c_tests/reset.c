@@ -184,7 +184,8 @@ static void reset_without_callback(struct fixture *fixture)
 	fixture->vq->callback = NULL;
 	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
 	fixture_attach(fixture, fixture->vq);
-	CHECK_EQ(driver_flags(&fixture->dev), fixture->plan.packed || !fixture->plan.event ? 1 : 0);
+	CHECK_EQ(driver_flags(&fixture->dev),
+		 fixture->plan.packed || !fixture->plan.event ? 1 : 0);
 	fixture->vq->callback = fixture_callback;
 	CHECK_EQ(resize(fixture->vq, 8, NULL), 0);
 	fixture_attach(fixture, fixture->vq);

@@ -247,7 +247,7 @@ mod truth {
     //! get_buf against poll, with an add again in the same slot.
 
     use super::scenes::{
-        taken_and_added_again, taken_and_chained_over, taken_and_used_again, taken_over_the_end,
+        taken_and_added_again, taken_and_filled, taken_and_used_again, taken_over_the_end,
     };
     use super::*;
 
@@ -255,7 +255,9 @@ mod truth {
         for token in TRUE_TOKENS {
             for before in laps() {
                 check(move || taken_and_added_again::<D>(before, token));
-                check(move || taken_and_chained_over::<D>(before, token));
+                for batch in [false, true] {
+                    check(move || taken_and_filled::<D>(before, token, batch));
+                }
                 check(move || taken_over_the_end::<D>(before, token));
             }
             busy(move || taken_and_used_again::<D>(token));
@@ -314,35 +316,35 @@ mod wrap {
 
     #[test]
     fn holds_on_packed() {
-        busy(|| around::<PackedModel<Real>>(1, 3, false));
-        busy(|| around::<PackedModel<Real>>(2, 3, true));
+        busy(|| around::<PackedModel<Real>>(1, 3, false, 1));
+        busy(|| around::<PackedModel<Real>>(2, 3, true, 2));
         if long() {
-            busy(|| around::<PackedModel<Real>>(3, 4, true));
+            busy(|| around::<PackedModel<Real>>(3, 4, true, 2));
         }
     }
 
     #[test]
     fn holds_on_split() {
-        busy(|| around::<SplitModel<Real>>(1, 2, false));
-        busy(|| around::<SplitModel<Real>>(2, 3, true));
+        busy(|| around::<SplitModel<Real>>(1, 2, false, 1));
+        busy(|| around::<SplitModel<Real>>(2, 3, true, 2));
     }
 
     #[test]
     #[should_panic(expected = "Causality violation")]
     fn fails_on_packed_without_write_barrier() {
-        busy(|| around::<PackedModel<NoWrite>>(1, 2, false));
+        busy(|| around::<PackedModel<NoWrite>>(1, 2, false, 1));
     }
 
     #[test]
     #[should_panic(expected = "Causality violation")]
     fn fails_on_packed_without_read_barrier() {
-        busy(|| around::<PackedModel<NoRead>>(1, 2, false));
+        busy(|| around::<PackedModel<NoRead>>(1, 2, false, 1));
     }
 
     #[test]
     #[should_panic(expected = "Causality violation")]
     fn fails_on_split_without_read_barrier() {
-        busy(|| around::<SplitModel<NoRead>>(1, 2, false));
+        busy(|| around::<SplitModel<NoRead>>(1, 2, false, 1));
     }
 }
 

@@ -65,7 +65,28 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
 }
 
 fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    assert!(ring.add_run::<_, false>(common, &request(n, 1)).is_ok());
+    assert!(
+        ring.add_run::<_, false>(common, &request(n, 1), None)
+            .is_ok()
+    );
+}
+
+/// Adds buffers from `n` on, up to `most`, as one batch. Returns how many.
+fn add_batch<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, most: u16) -> u16 {
+    let mut numbers = n..n + most;
+    let mut batch = D::Ring::begin_batch(common);
+    let added = ring.add_ones(common, &mut batch, u32::from(most), || {
+        let request = request(numbers.next()?, 1);
+        let mut only = None;
+        let each = request.elements.each(|element, _| {
+            only = Some(element);
+            Ok(())
+        });
+        each.ok()?;
+        Some((only?, request.data))
+    });
+    ring.publish_batch(common, batch);
+    added as u16
 }
 
 /// Takes the next used buffer, if there is one, and finds `n` in it.
@@ -243,9 +264,9 @@ pub fn taken_and_added_again<D: Device>(before: u16, token: Token) {
     assert!(told, "a used buffer was missed");
 }
 
-/// The same on a ring of two: the next buffer is a chain whose second
-/// descriptor is in that slot.
-pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
+/// The same on a ring of two, with both slots filled at once: by a chain, whose second
+/// descriptor may be in that slot, or by a batch of two buffers.
+pub fn taken_and_filled<D: Device>(before: u16, token: Token, batch: bool) {
     let event_idx = false;
     let (common, mut ring) = queue::<D>(2, event_idx);
     count_wraps(&common, token);
@@ -258,7 +279,11 @@ pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
         let common = common.clone();
         move || {
             assert!(get(&mut ring, &common, before));
-            assert!(ring.add(&common, &request(before + 1, 2)).is_ok());
+            if batch {
+                assert_eq!(add_batch(&mut ring, &common, before + 1, 2), 2);
+            } else {
+                assert!(ring.add(&common, &request(before + 1, 2)).is_ok());
+            }
         }
     });
     let told = poll(&common, held);
@@ -330,20 +355,22 @@ pub fn taken_and_used_again<D: Device>(token: Token) {
 /// Around the end of the ring: `count` buffers go through it, the driver
 /// adding whenever there is room and both sides taking what they see. Each
 /// must see the other's entries complete, in order, in every lap.
-pub fn around<D: Device>(size: u16, count: u16, event_idx: bool) {
+pub fn around<D: Device>(size: u16, count: u16, event_idx: bool, batch: u16) {
     let (common, mut ring) = queue::<D>(size, event_idx);
     let driver = thread::spawn({
         let common = common.clone();
         move || {
             let (mut added, mut taken) = (0, 0);
             while taken < count {
-                while added < count && ring.num_free() > 0 {
-                    add(&mut ring, &common, added);
-                    added += 1;
-                }
-                if get(&mut ring, &common, taken) {
+                let most = batch.min(count - added);
+                added += add_batch(&mut ring, &common, added, most);
+                let (got, bad) = ring.get_bufs(&common, batch.into(), |data, length, _| {
+                    assert_eq!(data.addr().get(), usize::from(taken) + 1, "wrong buffer");
+                    assert_eq!(length, u32::from(taken) + 1, "wrong length");
                     taken += 1;
-                } else {
+                });
+                assert!(bad.is_none());
+                if got == 0 {
                     thread::yield_now();
                 }
             }

@@ -5,7 +5,8 @@
 use std::fmt::Display;
 
 use testkit::Functions;
-use testkit::device::{DESCRIPTOR, INDIRECT, NEXT, is_used_at};
+use testkit::abi::{virtqueue_buf, virtqueue_used_buf};
+use testkit::device::{DESCRIPTOR, Element, INDIRECT, NEXT, is_used_at};
 use testkit::lists;
 use testkit::pattern::{self, Shape};
 
@@ -113,6 +114,12 @@ impl Bench<'_> {
             Step::Reset(fault) => self.reset(fault),
             Step::Resize { to, fault } => self.resize(to, fault),
             Step::Detach { count } => self.detach(count),
+            Step::AddBufs {
+                count,
+                entries,
+                readable,
+            } => self.add_bufs(count, entries, readable),
+            Step::GetBufs { count } => self.get_bufs(count),
         }
     }
 
@@ -190,6 +197,91 @@ impl Bench<'_> {
             c,
             ours,
         )
+    }
+
+    /// Buffers of one entry, but for every fourth, which has `entries`.
+    fn add_bufs(&mut self, count: u8, entries: u8, readable: u8) -> Result<(), Mismatch> {
+        let shape = |i| {
+            let entries = if i % 4 == 3 {
+                u32::from(entries).max(1)
+            } else {
+                1
+            };
+            let readable = (entries * u32::from(readable) + 128) >> 8;
+            Shape { entries, readable }
+        };
+        let token = |serial: u64| (serial << 4 | 8) as usize;
+        let mut parts: Vec<virtqueue_buf> = Vec::new();
+        for i in 0..count {
+            let serial = self.serial + 1 + u64::from(i);
+            pattern::fill(serial, shape(i), &mut self.elements);
+            let last = self.elements.len() - 1;
+            let part = |(k, element): (usize, &Element)| virtqueue_buf {
+                addr: element.address,
+                len: element.length,
+                flags: u32::from(k < last) | u32::from(element.writable) << 1,
+                data: std::ptr::without_provenance_mut(token(serial)),
+            };
+            parts.extend(self.elements.iter().enumerate().map(part));
+        }
+        let ours = self.ours.call(|f, vq| {
+            let function = f.virtqueue_add_bufs.expect("ours has it");
+            // SAFETY: a live queue, parts that live through the call.
+            unsafe { function(vq, parts.as_ptr(), parts.len() as u32, 0) }
+        });
+        let (mut added, mut error) = (0, 0);
+        for i in 0..count {
+            self.serial += 1;
+            if error != 0 {
+                continue;
+            }
+            let Shape { entries, readable } = shape(i);
+            pattern::fill(self.serial, shape(i), &mut self.elements);
+            let whole = lists::Style::Whole;
+            let (outs, ins) = self.lists.build(&self.elements, readable as usize, whole);
+            let heads = self.lists.heads();
+            let token = token(self.serial);
+            let data = std::ptr::without_provenance_mut(token);
+            let c = self.c.call(|f, vq| {
+                // SAFETY: a live queue, lists that live through the call.
+                unsafe { (f.virtqueue_add_sgs)(vq, heads, outs, ins, data, 0) }
+            });
+            error = c.value;
+            if error == 0 {
+                self.added(token, 0, entries);
+                added += i64::from(entries);
+            }
+        }
+        let c = if added > 0 { added } else { error };
+        self.came_to("add_bufs", c.into(), ours)
+    }
+
+    fn get_bufs(&mut self, count: u8) -> Result<(), Mismatch> {
+        let mut tokens = Vec::new();
+        while tokens.len() < count.into() {
+            let c = self.c.get_buf(false);
+            if c.token == 0 {
+                break;
+            }
+            let buffer = self.returned(c.token)?;
+            self.position.advance(buffer.descriptors.into());
+            tokens.push((c.token, buffer.ctx, c.length));
+        }
+        let mut room: Vec<virtqueue_used_buf> = Vec::with_capacity(count.into());
+        let ours = self.ours.call(|f, vq| {
+            let function = f.virtqueue_get_bufs.expect("ours has it");
+            // SAFETY: a live queue, and room for `count`.
+            i64::from(unsafe { function(vq, room.as_mut_ptr(), count.into()) })
+        });
+        // SAFETY: the function wrote as many.
+        unsafe { room.set_len(ours.value as usize) };
+        let got = room
+            .iter()
+            .map(|buf| (buf.data.addr(), buf.ctx.addr(), buf.len));
+        if !got.eq(tokens.iter().copied()) {
+            return Err(Mismatch(format!("get_bufs: C's buffers are {tokens:x?}")));
+        }
+        self.came_to("get_bufs", (tokens.len() as i64).into(), ours)
     }
 
     /// C has a buffer more: finds it in its ring.

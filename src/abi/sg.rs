@@ -86,6 +86,7 @@ unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
 
 /// A list that is expected to have a certain number of entries, contiguous in memory.
 /// `CHECKED`: [`SgArray::checked`] has verified that.
+#[derive(Clone, Copy)]
 pub struct SgArray<const CHECKED: bool> {
     first: *const scatterlist,
     /// The number of entries less one.
@@ -250,6 +251,7 @@ impl<const N: usize> Elements for SgSingles<N> {
 /// Several lists, none of which is empty or has links: first those that the device
 /// reads, then those that it writes. `PREMAPPED`: use the device's addresses that the
 /// driver supplied. `COUNTED`: [`SgRuns::counted`] has verified the lists.
+#[derive(Clone, Copy)]
 pub struct SgRuns<'a, const PREMAPPED: bool, const COUNTED: bool> {
     lists: &'a [*const scatterlist],
     out_lists: usize,

@@ -17,7 +17,7 @@ use crate::abi::{
     AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist, virtqueue,
 };
 use ring::memory::Memory;
-use ring::{AddError, Added, Common, Data, Request};
+use ring::{AddError, Added, Common, Data, Elements, Request};
 
 /// The caller of `virtqueue_add_sgs` does not pass the number of entries. The library
 /// counts at most this many, so that counting ends on a list that links to itself.
@@ -82,8 +82,9 @@ impl AddCall {
 }
 
 /// The functions for one list. There is separate code for lists of one entry, which are
-/// the most frequent (`make counts`: the rows "entries 1"), and for chains of three
-/// entries that the device reads ("entries 3"). All others share their code.
+/// the most frequent (`make counts`: the rows "entries 1"), and for chains of two and
+/// three entries that the device reads ("net-out entries 2", "entries 3"). All others
+/// share their code.
 macro_rules! add_functions {
     ($($name:ident $call:ident, $premapped:ident $premapped_call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
@@ -97,9 +98,14 @@ macro_rules! add_functions {
             let call = AddCall::$call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe {
+                if num == 1 {
+                    return add_array::<R, false, false>(vq, sg, 1, data, ctx, call);
+                }
+                // This keeps the test for 1 the first.
+                unlikely();
                 match (num, TABLE, call) {
-                    (1, ..) => add_array::<R, false, false>(vq, sg, 1, data, ctx, call),
-                    (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
+                    (3, false, AddCall::Outbuf) => add_few_out::<R, 3>(vq, sg, num, data),
+                    (_, false, AddCall::Outbuf) => add_longer_out::<R>(vq, sg, num, data),
                     _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, call),
                 }
             }
@@ -129,19 +135,45 @@ add_functions! {
     add_inbuf_ctx InbufCtx, add_inbuf_ctx_premapped InbufCtxPremapped, ctx;
 }
 
-/// [`add_array`] for a chain of three that the device reads.
+/// Tells the compiler that the branch that calls this is rarely taken.
+#[cold]
+fn unlikely() {}
+
+/// [`add_array`] for a chain of `NUM` that the device reads.
 ///
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_three_out<R: RingKind>(
+unsafe fn add_few_out<R: RingKind, const NUM: c_uint>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
+    _num: c_uint,
     data: *mut c_void,
 ) -> c_int {
     let call = AddCall::Outbuf;
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, false, false>(vq, sg, 3, data, null_mut(), call) }
+    unsafe { add_array::<R, false, false>(vq, sg, NUM, data, null_mut(), call) }
+}
+
+/// [`add_longer`] without a table, for what the device reads. (A function of its own,
+/// so that chains of three need not be told from those of two.)
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_longer_out<R: RingKind>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: live queue, this kind, serialised; well-formed list.
+    unsafe {
+        match num {
+            2 => add_few_out::<R, 2>(vq, sg, num, data),
+            _ => add_longer::<R, false>(vq, sg, num, data, null_mut(), AddCall::Outbuf),
+        }
+    }
 }
 
 /// [`add_array`] for any number of entries, in a table or in the ring.
@@ -204,6 +236,10 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
                 // SAFETY: live queue, this kind, serialised.
                 Err(AddError::NoSpace) if driver.num_free() < num => unsafe {
                     return refused::<R>(vq, num, call);
+                },
+                // SAFETY: live queue, this kind, serialised.
+                Err(AddError::NoSpace) if LONG => unsafe {
+                    return add_around::<R, _>(vq, &Request::new(num, elements, data, ctx));
                 },
                 Err(_) => {}
             }
@@ -270,6 +306,26 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
     }
 }
 
+/// Adds a chain for which there is room, but which wraps around the end of a packed
+/// ring.
+///
+/// # Safety
+/// As for [`add_array`].
+#[cold]
+#[inline(never)]
+unsafe fn add_around<R: RingKind, E: Elements>(vq: *mut virtqueue, request: &Request<E>) -> c_int {
+    // SAFETY: live queue, this kind, serialised. One driver: the reference is not used
+    // after the program's functions are called, which may call the library.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        match queue.driver().add_direct(queue.common(), request) {
+            Ok(added) => finish(&queue, added),
+            Err(AddError::Unmapped) => R::UNMAPPED,
+            Err(_) => failed(),
+        }
+    }
+}
+
 /// [`add_sgs`] for lists of any length.
 ///
 /// # Safety
@@ -301,6 +357,10 @@ unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
                 match driver.add_run::<_, true>(common, &request, None) {
                     Ok(added) => return finish(&queue, added),
                     Err(AddError::Bug) => return failed(),
+                    Err(AddError::NoSpace) => {
+                        let request = Request::new(entries, elements, data, null_mut());
+                        return add_around::<R, _>(vq, &request);
+                    }
                     Err(_) => {}
                 }
             }

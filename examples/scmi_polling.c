@@ -28,13 +28,10 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <time.h>
 
 #include <linux/virtio_ring.h>
 
-#include "vhost_user.h"
+#include "program.h"
 
 #define VIRTIO_SCMI_F_P2A_CHANNELS 0
 #define COMMAND_QUEUE 0
@@ -78,20 +75,6 @@ static struct {
 	atomic_ulong by_interrupt, taken_by_others;
 	struct message messages[MAX_CLIENTS];
 } scmi;
-
-static void fail(const char *what)
-{
-	fprintf(stderr, "scmi_polling: %s\n", what);
-	exit(1);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static uint64_t take_token(void)
 {
@@ -167,12 +150,12 @@ static void send_command(struct message *message, unsigned int words)
 /* Steps 2 to 4. */
 static void wait_polling(struct message *message)
 {
-	double end = now() + 20;
+	double end = now() + PATIENCE;
 
 	while (!atomic_load(&message->done)) {
 		if (!poll_token(message->token)) {
 			if (now() > end)
-				fail("a poller has waited for 20 seconds");
+				fail("a poller has waited too long");
 			sched_yield();
 			continue;
 		}
@@ -189,9 +172,9 @@ static void wait_interrupt(struct message *message)
 	struct timespec end;
 
 	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += 20;
+	end.tv_sec += PATIENCE;
 	if (sem_timedwait(&message->interrupted, &end))
-		fail("an interrupt did not come for 20 seconds");
+		fail("an interrupt did not come");
 	atomic_fetch_add(&scmi.by_interrupt, 1);
 }
 
@@ -278,7 +261,7 @@ static void leave(unsigned int count)
 	const struct vring *ring = virtqueue_get_vring(scmi.commands);
 	const uint16_t *used = &ring->used->idx;
 	uint16_t end = (uint16_t)(__atomic_load_n(used, __ATOMIC_ACQUIRE) + count);
-	double limit = now() + 20;
+	double limit = now() + PATIENCE;
 	unsigned int i;
 
 	for (i = 0; i < count; i++)
@@ -319,8 +302,8 @@ static void away(void)
 
 	for (i = 0; i < MAX_CLIENTS; i++)
 		scmi.messages[i].wire->request[0] = PROTOCOL_BASE << 10;
-	for (i = 0; i < 4; i++)
-		printf("%s%s", fooled(replies[i]) ? "fooled" : "told", i == 3 ? "\n" : "\t");
+	for (i = 0; i < LENGTH(replies); i++)
+		printf("%s%s", fooled(replies[i]) ? "fooled" : "told", i + 1 == LENGTH(replies) ? "\n" : "\t");
 }
 
 /* Takes notifications off the event queue; each is the one after the last. */
@@ -329,7 +312,7 @@ static void notifications(unsigned int wanted)
 	uint32_t (*buffers)[16] = vhost_user_alloc(&scmi.vu, EVENTS * sizeof(*buffers), 64);
 	struct scatterlist sg;
 	unsigned int i, length, taken = 0, last = 0;
-	double end = now() + 60;
+	double end = now() + 3 * PATIENCE;
 	uint32_t *event;
 
 	if (!buffers)
@@ -368,48 +351,31 @@ static void notifications(unsigned int wanted)
 	}
 }
 
-static unsigned int option(int argc, char **argv, const char *name, unsigned int value)
-{
-	size_t length = strlen(name);
-
-	for (int i = 2; i < argc; i++)
-		if (!strncmp(argv[i], name, length) && argv[i][length] == '=')
-			value = (unsigned int)strtoul(argv[i] + length + 1, NULL, 10);
-	return value;
-}
-
 int main(int argc, char **argv)
 {
 	unsigned int threads = option(argc, argv, "threads", 4);
 	unsigned int commands = option(argc, argv, "commands", 100000);
 	unsigned int events = option(argc, argv, "notifications", 0);
-	uint64_t wanted = 1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_SCMI_F_P2A_CHANNELS;
+	uint64_t wanted = wanted_features(argc, argv) | 1ull << VIRTIO_SCMI_F_P2A_CHANNELS;
+	const char *tokens = text_option(argc, argv, "tokens", "plain");
 	static const char *const kinds[] = { "plain", "counted", "wide" };
 	pthread_t clients[MAX_CLIENTS], irq;
-	struct rusage usage;
 	double start, seconds, busy;
 	unsigned int i;
 	int error;
 
 	if (argc < 2 || !threads || threads > MAX_CLIENTS)
 		fail("usage: scmi_polling SOCKET [name=value]...");
-	for (int j = 2; j < argc; j++)
-		for (i = 0; i < 3; i++)
-			if (!strncmp(argv[j], "tokens=", 7) && !strcmp(argv[j] + 7, kinds[i]))
-				scmi.tokens = (enum tokens)i;
-	if (option(argc, argv, "event_index", 1))
-		wanted |= 1ull << VIRTIO_RING_F_EVENT_IDX;
-	if (option(argc, argv, "indirect", 1))
-		wanted |= 1ull << VIRTIO_RING_F_INDIRECT_DESC;
+	while (strcmp(tokens, kinds[scmi.tokens]))
+		if (++scmi.tokens == LENGTH(kinds))
+			fail("tokens are plain, counted or wide");
 
 	pthread_mutex_init(&scmi.lock, NULL);
 	error = vhost_user_init(&scmi.vu, 4 << 20);
 	if (!error)
 		error = vhost_user_connect(&scmi.vu, argv[1], wanted);
-	if (error) {
-		fprintf(stderr, "scmi_polling: %s: %s\n", argv[1], strerror(-error));
-		return 1;
-	}
+	if (error)
+		fail_with(argv[1], error);
 	scmi.commands = vhost_user_queue(&scmi.vu, COMMAND_QUEUE, QUEUE_SIZE, 4, interrupted,
 					 "commands");
 	scmi.events = vhost_user_queue(&scmi.vu, EVENT_QUEUE, QUEUE_SIZE, 4, NULL, "events");
@@ -430,22 +396,21 @@ int main(int argc, char **argv)
 	scmi.each = (commands + threads - 1) / threads;
 	enable_sensor(&scmi.messages[0], false);
 	start = now();
+	busy = processor();
 	pthread_create(&irq, NULL, interrupts, NULL);
 	for (i = 0; i < threads; i++)
 		pthread_create(&clients[i], NULL, client, &scmi.messages[i]);
 	for (i = 0; i < threads; i++)
 		pthread_join(clients[i], NULL);
 	seconds = now() - start;
-	getrusage(RUSAGE_SELF, &usage);
-	busy = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	busy = processor() - busy;
 	if (events)
 		notifications(events);
 	atomic_store(&scmi.stop, true);
 	pthread_join(irq, NULL);
 
-	printf("split%s%s, tokens %s\t", scmi.vu.vdev.features >> 28 & 1 ? ", indirect" : "",
-	       scmi.vu.vdev.features >> 29 & 1 ? ", event index" : "", kinds[scmi.tokens]);
+	print_features(&scmi.vu);
+	printf(", tokens %s\t", kinds[scmi.tokens]);
 	printf("%u commands of %u threads, %lu by interrupt, %lu taken by another thread, "
 	       "%u notifications\t", scmi.each * threads, threads,
 	       atomic_load(&scmi.by_interrupt), atomic_load(&scmi.taken_by_others), events);

@@ -11,6 +11,10 @@
 
 #include "vhost_user.h"
 
+#ifndef VIRTIO_F_IN_ORDER
+#define VIRTIO_F_IN_ORDER 35
+#endif
+
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Longest wait for a device, in seconds. */
@@ -82,7 +86,8 @@ static inline uint64_t wanted_features(int argc, char **argv)
 /* The first column of what a program prints. */
 static inline void print_features(const struct vhost_user *vu)
 {
-	printf("%s%s%s", has_feature(vu, VIRTIO_F_RING_PACKED) ? "packed" : "split",
+	printf("%s%s%s%s", has_feature(vu, VIRTIO_F_RING_PACKED) ? "packed" : "split",
+	       has_feature(vu, VIRTIO_F_IN_ORDER) ? ", in order" : "",
 	       has_feature(vu, VIRTIO_RING_F_INDIRECT_DESC) ? ", indirect" : "",
 	       has_feature(vu, VIRTIO_RING_F_EVENT_IDX) ? ", event index" : "");
 }

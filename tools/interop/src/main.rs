@@ -62,7 +62,7 @@ fn interop(options: Options) -> Result<bool> {
         .collect();
     let programs = Programs::build(folder.path(), rows.iter().any(|row| row.ring == Ring::C))?;
 
-    let mut table = Vec::new();
+    let mut table: Vec<(String, Vec<String>)> = Vec::new();
     let mut away = Vec::new();
     let mut failed = false;
     for row in &rows {
@@ -73,31 +73,27 @@ fn interop(options: Options) -> Result<bool> {
                 .unwrap_or_else(|error| Outcome::Failed(format!("{error:#}"))),
         };
         let mut cells = vec![row.kind.name().to_owned(), row.ring.name().to_owned()];
-        match outcome {
+        let (columns, verified) = match outcome {
             Outcome::Carried(columns) if row.is_away() => {
-                away.push([&[row.ring.name().to_owned(), row.tokens()], &columns[..]].concat());
+                cells[0] = row.tokens();
+                cells.extend(columns);
+                away.push(cells);
                 continue;
             }
-            Outcome::Carried(columns) => {
-                cells.extend(columns);
-                cells.push("yes".to_owned());
-            }
+            Outcome::Carried(columns) => (columns, "yes"),
             Outcome::Skipped(reason) => {
                 eprintln!("interop: not run: {reason}");
-                cells.extend([
-                    row.args.to_owned(),
-                    reason,
-                    String::new(),
-                    "not run".to_owned(),
-                ]);
+                (vec![row.args.to_owned(), reason, String::new()], "not run")
             }
             Outcome::Failed(reason) => {
                 failed = true;
                 eprintln!("interop: FAILED: {reason}");
-                cells.extend([row.args.to_owned(), reason, String::new(), "NO".to_owned()]);
+                (vec![row.args.to_owned(), reason, String::new()], "NO")
             }
-        }
-        table.push(cells);
+        };
+        cells.extend(columns);
+        cells.push(verified.to_owned());
+        table.push((row.name(), cells));
     }
     println!("{}\n{}\n", report::machine(), report::compilers());
     let head = [
@@ -110,10 +106,10 @@ fn interop(options: Options) -> Result<bool> {
     ];
     println!(
         "{}\n",
-        report::table(head.map(str::to_owned).to_vec(), table, 6)
+        report::table(head.map(str::to_owned).to_vec(), medians(table), 6)
     );
     if !away.is_empty() {
-        let head = ["ring", "tokens", "65,535", "65,536", "65,537", "131,072"];
+        let head = ["tokens", "ring", "65,535", "65,536", "65,537", "131,072"];
         println!("What a poller is told that was away for so many replies of the SCMI device:\n");
         println!(
             "{}\n",
@@ -126,6 +122,32 @@ fn interop(options: Options) -> Result<bool> {
         start.elapsed().as_secs()
     );
     Ok(!failed)
+}
+
+/// One row for each name: where there are several, what failed, else the one in the
+/// middle of the rates.
+fn medians(table: Vec<(String, Vec<String>)>) -> Vec<Vec<String>> {
+    let mut groups: Vec<(String, Vec<Vec<String>>)> = Vec::new();
+    for (name, cells) in table {
+        match groups.iter_mut().find(|group| group.0 == name) {
+            Some(group) => group.1.push(cells),
+            None => groups.push((name, vec![cells])),
+        }
+    }
+    let middle = |mut rows: Vec<Vec<String>>| {
+        rows.sort_by_key(|cells| rate(&cells[4]));
+        let failed = rows.iter().position(|cells| cells[5] != "yes");
+        rows.swap_remove(failed.unwrap_or(rows.len() / 2))
+    };
+    groups.into_iter().map(|group| middle(group.1)).collect()
+}
+
+/// The number at the beginning.
+fn rate(text: &str) -> u64 {
+    text.split('/')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Starts the device, lets the program run over it, and looks at what is left.
@@ -221,4 +243,34 @@ fn lines_of(child: &mut Child) -> Result<Receiver<String>> {
         }
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(rate: &str, verified: &str) -> (String, Vec<String>) {
+        let cells = ["", "", "", "", rate, verified];
+        ("row".to_owned(), cells.map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn the_middle_of_three_is_shown() {
+        let rows = medians(vec![
+            cells("900/s", "yes"),
+            cells("1000/s", "yes"),
+            cells("20/s", "yes"),
+        ]);
+        assert_eq!(rows, [cells("900/s", "yes").1]);
+    }
+
+    #[test]
+    fn a_failure_is_shown_whatever_came_after_it() {
+        let rows = medians(vec![
+            cells("", "NO"),
+            cells("1000/s", "yes"),
+            cells("20/s", "yes"),
+        ]);
+        assert_eq!(rows, [cells("", "NO").1]);
+    }
 }

@@ -98,24 +98,22 @@ pub fn all() -> Vec<Row> {
         "threads=4 commands=300000",
     ));
 
+    rows.push(short(row(Kind::Raw, "blk", "")));
     let options = [
-        ("", "queues=4 depth=64"),
-        ("poll=1 indirect=0", "poll=1 queues=2 depth=8 event_index=0"),
+        (Kind::Qcow2, "queues=4 depth=64"),
+        (Kind::Raw, "poll=1 indirect=0"),
+        (Kind::Qcow2, "poll=1 queues=2 depth=8 event_index=0"),
         (
+            Kind::Raw,
             "ring=64 queues=4 depth=64 indirect=0 event_index=0",
-            "ring=4 depth=16",
         ),
-        ("depth=1 ring=1024 event_index=0", "depth=1 poll=1"),
-        (
-            "resize=1 queues=2 depth=64 passes=10",
-            "resize=1 poll=1 indirect=0 ring=128",
-        ),
+        (Kind::Qcow2, "ring=4 depth=16"),
+        (Kind::Raw, "depth=1 ring=1024 event_index=0"),
+        (Kind::Qcow2, "depth=1 poll=1"),
+        (Kind::Raw, "resize=1 queues=2 depth=64 passes=10"),
+        (Kind::Qcow2, "resize=1 poll=1 indirect=0 ring=128"),
     ];
-    for (raw, qcow2) in options {
-        rows.push(row(Kind::Raw, "blk", raw));
-        rows.push(row(Kind::Qcow2, "blk", qcow2));
-    }
-    rows[11].short = true;
+    rows.extend(options.map(|(kind, args)| row(kind, "blk", args)));
     rows.extend([
         short(dies(10, row(Kind::Qcow2, "blk", "depth=16"))),
         dies(60, row(Kind::Raw, "blk", "queues=2")),
@@ -126,7 +124,7 @@ pub fn all() -> Vec<Row> {
         dies(60, row(Kind::Qcow2, "blk", "queues=4 depth=64")),
         dies(60, row(Kind::Qcow2, "blk", "ring=64 event_index=0")),
     ]);
-    rows.extend(side_by_side(Kind::Raw, "blk", "seconds=5 depth=32"));
+    rows.extend(side_by_side(Kind::Raw, "blk", "seconds=2 depth=32"));
 
     rows.extend(
         [
@@ -147,12 +145,12 @@ pub fn all() -> Vec<Row> {
     rows.extend(side_by_side(
         Kind::Dpdk,
         "net",
-        "size=60 poll=1 packets=5000000",
+        "size=60 poll=1 packets=3000000",
     ));
     rows.extend(side_by_side(
         Kind::Dpdk,
         "net",
-        "packed=1 size=60 poll=1 packets=5000000",
+        "packed=1 size=60 poll=1 packets=3000000",
     ));
 
     rows.push(row(Kind::Rng, "rng", ""));

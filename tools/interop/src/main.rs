@@ -82,7 +82,6 @@ fn interop(options: Options) -> Result<bool> {
             }
             Outcome::Carried(columns) => (columns, "yes"),
             Outcome::Skipped(reason) => {
-                eprintln!("interop: not run: {reason}");
                 (vec![row.args.to_owned(), reason, String::new()], "not run")
             }
             Outcome::Failed(reason) => {

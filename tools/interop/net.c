@@ -272,14 +272,8 @@ int main(int argc, char **argv)
 	net.buffers_each = net.mergeable ? (HEADER + LONGEST + SMALL - 1) / SMALL : 1;
 	if (net.size && net.mergeable)
 		net.buffers_each = (HEADER + net.size + SMALL - 1) / SMALL;
-	/*
-	 * DPDK 22.11 drops packets when receive buffers are chains in a packed ring itself
-	 * and not mergeable; with C's ring, too.
-	 */
-	net.receive_entries = net.entries;
-	if (has_feature(&net.vu, VIRTIO_F_RING_PACKED) && !net.mergeable &&
-	    !has_feature(&net.vu, VIRTIO_RING_F_INDIRECT_DESC))
-		net.receive_entries = 1;
+	/* DPDK 22.11 mixes up receive buffers of several entries in packed rings, C's, too. */
+	net.receive_entries = has_feature(&net.vu, VIRTIO_F_RING_PACKED) ? 1 : net.entries;
 	net.receive = vhost_user_queue(&net.vu, RECEIVE, net.ring, MAX_ENTRIES, interrupted,
 				       "receive");
 	net.transmit = vhost_user_queue(&net.vu, TRANSMIT, net.ring, MAX_ENTRIES, interrupted,

@@ -18,7 +18,8 @@ pub struct Row {
 
 impl Row {
     pub fn name(&self) -> String {
-        format!("{}, {}: {}", self.kind.name(), self.ring.name(), self.args)
+        let (kind, ring) = (self.kind.name(), self.ring.name());
+        format!("{kind}, {ring}: {} deaths={}", self.args, self.deaths)
     }
 
     /// Is this one of the poller that was away?

@@ -283,26 +283,17 @@ static void child_main(void)
 	fprintf(stderr, "main runs\n");
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ONCE(as_linked),
-		TEST_ONCE(environment),
-		TEST_ONCE(unknown),
-		TEST_ONCE(long_value),
-		TEST_ONCE(setuid_program),
-	};
+TEST_PROGRAM(
+	TEST_ONCE(as_linked),
+	TEST_ONCE(environment),
+	TEST_ONCE(unknown),
+	TEST_ONCE(long_value),
+	TEST_ONCE(setuid_program),
 	/* What the others run this program again for. */
-	static const struct test children[] = {
-		TEST_ONCE(child_linked),
-		TEST_ONCE(child_6_1),
-		TEST_ONCE(child_6_12),
-		TEST_ONCE(child_series),
-		TEST_ONCE(child_main),
-		TEST_ONCE(child_secure),
-	};
-
-	if (argc == 2 && strncmp(argv[1], "child_", 6) == 0)
-		return RUN_TESTS(children, argc, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+	TEST_ONCE(child_linked),
+	TEST_ONCE(child_6_1),
+	TEST_ONCE(child_6_12),
+	TEST_ONCE(child_series),
+	TEST_ONCE(child_main),
+	TEST_ONCE(child_secure)
+)

@@ -40,31 +40,27 @@ static uint64_t address(unsigned int i)
 }
 
 /* One element is always a descriptor of its own, indirect or not. */
-static void one_element(struct plan plan)
+static void one_element(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
-	CHECK_EQ(fixture.vq->num_free, 14);
-	CHECK_EQ(fixture.notified, 0);
-	if (plan.packed) {
-		check_packed_desc(&fixture, 0, address(0), LENGTH(0), P_AVAIL, 0);
-		check_packed_desc(&fixture, 1, address(1), LENGTH(1),
+	CHECK_EQ(put_out(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
+	CHECK_EQ(fixture->vq->num_free, 14);
+	CHECK_EQ(fixture->notified, 0);
+	if (fixture->plan.packed) {
+		check_packed_desc(fixture, 0, address(0), LENGTH(0), P_AVAIL, 0);
+		check_packed_desc(fixture, 1, address(1), LENGTH(1),
 				  P_AVAIL | VRING_DESC_F_WRITE, 1);
-		CHECK_EQ(fixture.dev.desc[2].flags, 0);
+		CHECK_EQ(fixture->dev.desc[2].flags, 0);
 	} else {
 		/* `next` shows the free list even where no chain goes on. */
-		check_split_desc(&fixture, 0, address(0), LENGTH(0), 0, 1);
-		check_split_desc(&fixture, 1, address(1), LENGTH(1),
+		check_split_desc(fixture, 0, address(0), LENGTH(0), 0, 1);
+		check_split_desc(fixture, 1, address(1), LENGTH(1),
 				 VRING_DESC_F_WRITE, 2);
-		CHECK_EQ(fixture.dev.split.avail->flags, 0);
-		CHECK_EQ(fixture.dev.split.avail->idx, 2);
-		CHECK_EQ(fixture.dev.split.avail->ring[0], 0);
-		CHECK_EQ(fixture.dev.split.avail->ring[1], 1);
+		CHECK_EQ(fixture->dev.split.avail->flags, 0);
+		CHECK_EQ(fixture->dev.split.avail->idx, 2);
+		CHECK_EQ(fixture->dev.split.avail->ring[0], 0);
+		CHECK_EQ(fixture->dev.split.avail->ring[1], 1);
 	}
-	fixture_close(&fixture);
 }
 
 /* Two readable lists of 1 and 2 entries, two writable ones of 2 and 1. */
@@ -80,11 +76,11 @@ static int put_lists(struct fixture *fixture, void *data)
 
 static void direct_chain(struct plan plan)
 {
+	struct fixture fixture;
 	static const unsigned int writes[] = {
 		0, 0, 0, VRING_DESC_F_WRITE, VRING_DESC_F_WRITE,
 		VRING_DESC_F_WRITE,
 	};
-	struct fixture fixture;
 	unsigned int i;
 
 	/* With contexts there are no tables, whatever the device can do. */
@@ -113,36 +109,35 @@ static void direct_chain(struct plan plan)
 	fixture_close(&fixture);
 }
 
-static void indirect_table(struct plan plan)
+static void indirect_table(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 	uint64_t addr;
 
-	if (!plan.indirect)
+	if (!fixture->plan.indirect)
 		return;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_out(&fixture, 6, 1, token(0)), 0);
-	CHECK_EQ(put_lists(&fixture, token(1)), 0);
-	CHECK_EQ(fixture.vq->num_free, 14);
-	addr = plan.packed ? fixture.dev.desc[1].addr : fixture.dev.split.desc[1].addr;
-	if (plan.packed)
-		check_packed_desc(&fixture, 1, addr, 6 * 16,
+	CHECK_EQ(put_out(fixture, 6, 1, token(0)), 0);
+	CHECK_EQ(put_lists(fixture, token(1)), 0);
+	CHECK_EQ(fixture->vq->num_free, 14);
+	addr = fixture->plan.packed ? fixture->dev.desc[1].addr
+				    : fixture->dev.split.desc[1].addr;
+	if (fixture->plan.packed)
+		check_packed_desc(fixture, 1, addr, 6 * 16,
 				  VRING_DESC_F_INDIRECT | P_AVAIL, 1);
 	else
-		check_split_desc(&fixture, 1, addr, 6 * 16, VRING_DESC_F_INDIRECT,
+		check_split_desc(fixture, 1, addr, 6 * 16, VRING_DESC_F_INDIRECT,
 				 2);
-	CHECK_POP(&fixture, &chain, 6, 1, 0);
+	CHECK_POP(fixture, &chain, 6, 1, 0);
 	CHECK(!chain.indirect);
-	CHECK_POP(&fixture, &chain, 0, 3, 3);
+	CHECK_POP(fixture, &chain, 0, 3, 3);
 	CHECK(chain.indirect);
 	CHECK_EQ(chain.slots, 1);
 	for (i = 0; i < 6; i++) {
 		unsigned int write = i < 3 ? 0 : VRING_DESC_F_WRITE;
 
 		set_case("element %u", i);
-		if (plan.packed) {
+		if (fixture->plan.packed) {
 			/*
 			 * The flags that say whose a descriptor is are reserved
 			 * in a table, as is the id (2.8.7).
@@ -159,184 +154,159 @@ static void indirect_table(struct plan plan)
 			CHECK_EQ(desc[i].next, i + 1);
 		}
 	}
-	fixture_close(&fixture);
 }
 
 /* A list of entries that goes on elsewhere counts without its links. */
-static void chained_list(struct plan plan)
+static void chained_list(struct fixture *fixture)
 {
 	struct scatterlist first[3], second[2], third[1];
 	struct scatterlist *sgs[] = { first };
-	struct fixture fixture;
 	struct chain chain;
 
-	fixture_open(&fixture, plan);
 	list(first, 0, 3);
 	list(second, 2, 2);
 	list(third, 3, 1);
 	sg_chain(first, 3, second);
 	sg_chain(second, 2, third);
-	CHECK_EQ(virtqueue_add_outbuf(fixture.vq, first, 4, token(0), 0), 0);
-	CHECK_EQ(virtqueue_add_inbuf(fixture.vq, first, 4, token(1), 0), 0);
-	CHECK_EQ(virtqueue_add_sgs(fixture.vq, sgs, 1, 0, token(2), 0), 0);
-	CHECK_POP(&fixture, &chain, 0, 4, 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 4);
-	CHECK_POP(&fixture, &chain, 0, 4, 0);
-	fixture_close(&fixture);
+	CHECK_EQ(virtqueue_add_outbuf(fixture->vq, first, 4, token(0), 0), 0);
+	CHECK_EQ(virtqueue_add_inbuf(fixture->vq, first, 4, token(1), 0), 0);
+	CHECK_EQ(virtqueue_add_sgs(fixture->vq, sgs, 1, 0, token(2), 0), 0);
+	CHECK_POP(fixture, &chain, 0, 4, 0);
+	CHECK_POP(fixture, &chain, 0, 0, 4);
+	CHECK_POP(fixture, &chain, 0, 4, 0);
 }
 
 /* Empty lists among others add nothing. */
-static void empty_list(struct plan plan)
+static void empty_list(struct fixture *fixture)
 {
 	struct scatterlist a[1], b[1];
 	struct scatterlist *sgs[] = { NULL, list(a, 0, 1), NULL, list(b, 1, 1) };
-	struct fixture fixture;
 	struct chain chain;
 
-	fixture_open(&fixture, plan);
-	CHECK_EQ(virtqueue_add_sgs(fixture.vq, sgs, 2, 2, token(0), 0), 0);
-	CHECK_POP(&fixture, &chain, 0, 1, 1);
-	fixture_close(&fixture);
+	CHECK_EQ(virtqueue_add_sgs(fixture->vq, sgs, 2, 2, token(0), 0), 0);
+	CHECK_POP(fixture, &chain, 0, 1, 1);
 }
 
 /* Up to the last descriptor, and not one further. */
-static void full(struct plan plan)
+static void full(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int i;
 
-	plan.num = 4;
-	fixture_open(&fixture, plan);
 	for (i = 0; i < 4; i++) {
-		CHECK_EQ(fixture.vq->num_free, 4 - i);
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+		CHECK_EQ(fixture->vq->num_free, 4 - i);
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
 	}
-	CHECK_EQ(fixture.vq->num_free, 0);
-	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), -ENOSPC);
-	CHECK_EQ(put_in(&fixture, 4, 2, token(4)), -ENOSPC);
-	CHECK_EQ(fixture.vq->num_free, 0);
-	if (!plan.packed) {
+	CHECK_EQ(fixture->vq->num_free, 0);
+	CHECK_EQ(put_in(fixture, 4, 1, token(4)), -ENOSPC);
+	CHECK_EQ(put_in(fixture, 4, 2, token(4)), -ENOSPC);
+	CHECK_EQ(fixture->vq->num_free, 0);
+	if (!fixture->plan.packed) {
 		/* The end of the free list shows as 0. */
-		CHECK_EQ(fixture.dev.split.desc[3].next, 0);
-		CHECK_EQ(fixture.dev.split.avail->idx, 4);
+		CHECK_EQ(fixture->dev.split.desc[3].next, 0);
+		CHECK_EQ(fixture->dev.split.avail->idx, 4);
 	}
 	/* One comes back, one fits. */
-	device_use_next(&fixture.dev, 0);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
-	CHECK_EQ(put_in(&fixture, 5, 1, token(5)), -ENOSPC);
-	fixture_close(&fixture);
+	device_use_next(&fixture->dev, 0);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK_EQ(put_in(fixture, 4, 1, token(4)), 0);
+	CHECK_EQ(put_in(fixture, 5, 1, token(5)), -ENOSPC);
 }
 
 /*
  * A chain that is longer than what is free: direct, no; in a table, it takes
  * one descriptor, even if it is longer than the ring.
  */
-static void long_chain(struct plan plan)
+static void long_chain(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 
-	plan.num = 4;
-	fixture_open(&fixture, plan);
-	if (plan.indirect) {
-		CHECK_EQ(put_in(&fixture, 0, 20, token(0)), 0);
-		CHECK_EQ(fixture.vq->num_free, 3);
-		CHECK_POP(&fixture, &chain, 0, 0, 20);
-		device_use(&fixture.dev, &chain, 200);
-		CHECK_GET(&fixture, token(0), 200);
+	if (fixture->plan.indirect) {
+		CHECK_EQ(put_in(fixture, 0, 20, token(0)), 0);
+		CHECK_EQ(fixture->vq->num_free, 3);
+		CHECK_POP(fixture, &chain, 0, 0, 20);
+		device_use(&fixture->dev, &chain, 200);
+		CHECK_GET(fixture, token(0), 200);
 	} else {
 		catch_stderr();
-		CHECK_EQ(put_in(&fixture, 0, 20, token(0)), -ENOSPC);
-		CHECK_EQ(put_in(&fixture, 0, 5, token(0)), -ENOSPC);
+		CHECK_EQ(put_in(fixture, 0, 20, token(0)), -ENOSPC);
+		CHECK_EQ(put_in(fixture, 0, 5, token(0)), -ENOSPC);
 		/* One line for a queue. */
 		CHECK_LINE("virtqueue_add_inbuf",
 			   "20 entries never fit into a ring of 4");
-		CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
-		CHECK_EQ(fixture.vq->num_free, 0);
-		CHECK_POP(&fixture, &chain, 0, 0, 4);
+		CHECK_EQ(put_in(fixture, 0, 4, token(0)), 0);
+		CHECK_EQ(fixture->vq->num_free, 0);
+		CHECK_POP(fixture, &chain, 0, 0, 4);
 	}
-	CHECK(!device_pop(&fixture.dev, &chain));
-	fixture_close(&fixture);
+	CHECK(!device_pop(&fixture->dev, &chain));
 }
 
 /* Ids are taken from a stack: the last that came back is the next to go. */
-static void order_of_ids(struct plan plan)
+static void order_of_ids(struct fixture *fixture)
 {
 	static const unsigned int expected[] = { 2, 0, 3, 4 };
-	struct fixture fixture;
 	struct chain chain[3], next;
 	unsigned int i;
 
-	fixture_open(&fixture, plan);
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
-		CHECK_POP(&fixture, &chain[i], i, 0, 1);
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
+		CHECK_POP(fixture, &chain[i], i, 0, 1);
 		CHECK_EQ(chain[i].id, i);
 	}
-	device_use(&fixture.dev, &chain[0], 0);
-	device_use(&fixture.dev, &chain[2], 0);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK_GET(&fixture, token(2), 0);
+	device_use(&fixture->dev, &chain[0], 0);
+	device_use(&fixture->dev, &chain[2], 0);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK_GET(fixture, token(2), 0);
 	for (i = 0; i < 4; i++) {
 		set_case("add %u", i);
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
-		CHECK_POP(&fixture, &next, i, 0, 1);
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
+		CHECK_POP(fixture, &next, i, 0, 1);
 		CHECK_EQ(next.id, expected[i]);
 	}
-	fixture_close(&fixture);
 }
 
 /* A chain's ids come back as they were: in its order, on top. */
-static void order_of_chains_ids(struct plan plan)
+static void order_of_chains_ids(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain a, b, c;
 
-	plan.context = true;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);	/* ids 0, 1, 2 */
-	CHECK_EQ(put_in(&fixture, 3, 2, token(1)), 0);	/* ids 3, 4 */
-	CHECK_POP(&fixture, &a, 0, 0, 3);
-	CHECK_POP(&fixture, &b, 3, 0, 2);
+	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);	/* ids 0, 1, 2 */
+	CHECK_EQ(put_in(fixture, 3, 2, token(1)), 0);	/* ids 3, 4 */
+	CHECK_POP(fixture, &a, 0, 0, 3);
+	CHECK_POP(fixture, &b, 3, 0, 2);
 	CHECK_EQ(a.id, 0);
 	CHECK_EQ(b.id, 3);
-	device_use(&fixture.dev, &b, 0);
-	device_use(&fixture.dev, &a, 0);
-	CHECK_GET(&fixture, token(1), 0);
-	CHECK_EQ(fixture.vq->num_free, 13);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK_EQ(fixture.vq->num_free, 16);
+	device_use(&fixture->dev, &b, 0);
+	device_use(&fixture->dev, &a, 0);
+	CHECK_GET(fixture, token(1), 0);
+	CHECK_EQ(fixture->vq->num_free, 13);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK_EQ(fixture->vq->num_free, 16);
 	/* On the stack: 0, 1, 2, 3, 4, 5. */
-	CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
-	CHECK_EQ(put_in(&fixture, 4, 1, token(1)), 0);
-	CHECK_POP(&fixture, &a, 0, 0, 4);
+	CHECK_EQ(put_in(fixture, 0, 4, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 4, 1, token(1)), 0);
+	CHECK_POP(fixture, &a, 0, 0, 4);
 	CHECK_EQ(a.id, 0);
-	CHECK_POP(&fixture, &c, 4, 0, 1);
+	CHECK_POP(fixture, &c, 4, 0, 1);
 	CHECK_EQ(c.id, 4);
-	fixture_close(&fixture);
 }
 
 /* Addresses in the middle of a page, and an entry of no bytes. */
-static void odd_addresses(struct plan plan)
+static void odd_addresses(struct fixture *fixture)
 {
 	char *memory = buffer(100);
 	struct scatterlist sg[2];
-	struct fixture fixture;
 	struct chain chain;
 
-	fixture_open(&fixture, plan);
 	sg_init_table(sg, 2);
 	sg_set_buf(&sg[0], memory + 3, 1021);
 	sg_set_buf(&sg[1], memory + 777, 0);
-	CHECK_EQ(virtqueue_add_outbuf(fixture.vq, sg, 2, token(0), ~0u), 0);
-	CHECK(device_pop(&fixture.dev, &chain));
+	CHECK_EQ(virtqueue_add_outbuf(fixture->vq, sg, 2, token(0), ~0u), 0);
+	CHECK(device_pop(&fixture->dev, &chain));
 	CHECK_EQ(chain.parts, 2);
 	CHECK_EQ(chain.part[0].addr, (uintptr_t)memory + 3);
 	CHECK_EQ(chain.part[0].len, 1021);
 	CHECK_EQ(chain.part[1].addr, (uintptr_t)memory + 777);
 	CHECK_EQ(chain.part[1].len, 0);
-	fixture_close(&fixture);
 }
 
 /* Strong barriers change nothing in the ring. C's userspace build has none. */
@@ -364,21 +334,16 @@ static void strong_barriers(struct plan plan)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(one_element),
-		TEST_ALL(direct_chain),
-		TEST_ALL(indirect_table),
-		TEST_ALL(chained_list),
-		TEST_ALL(empty_list),
-		TEST_ALL(full),
-		TEST_ALL(long_chain),
-		TEST_ALL(order_of_ids),
-		TEST_ALL(order_of_chains_ids),
-		TEST_ALL(odd_addresses),
-		TEST_ALL(strong_barriers),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(one_element),
+	TEST_ALL(direct_chain),
+	QUEUE_ALL(indirect_table),
+	QUEUE_ALL(chained_list),
+	QUEUE_ALL(empty_list),
+	QUEUE_TEST(full, ALL, .num = 4),
+	QUEUE_TEST(long_chain, ALL, .num = 4),
+	QUEUE_ALL(order_of_ids),
+	QUEUE_TEST(order_of_chains_ids, ALL, .context = true),
+	QUEUE_ALL(odd_addresses),
+	TEST_ALL(strong_barriers)
+)

@@ -23,10 +23,28 @@ static void check_published(const struct fixture *fixture, unsigned int flags,
 	CHECK_EQ(driver_event(&fixture->dev), event);
 }
 
+/* Callbacks are on, and turning them off is published. */
+static void check_disable_writes(struct fixture *fixture)
+{
+	mark(fixture);
+	virtqueue_disable_cb(fixture->vq);
+	if (fixture->plan.packed || !fixture->plan.event)
+		/* VRING_AVAIL_F_NO_INTERRUPT and VRING_PACKED_EVENT_FLAG_DISABLE. */
+		check_published(fixture, 1, MARK);
+	else
+		check_published(fixture, MARK, 0);
+}
+
 static void use_one(struct fixture *fixture)
 {
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 	device_use_next(&fixture->dev, 0);
+}
+
+/* Split rings always publish an event, packed ones with the feature. */
+static bool asks_event(const struct fixture *fixture)
+{
+	return !fixture->plan.packed || fixture->plan.event;
 }
 
 /* The used position as a token says it. */
@@ -43,139 +61,112 @@ static void other_callback(struct virtqueue *vq)
 	other_called = true;
 }
 
-static void interrupt(struct plan plan)
+static void interrupt(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
-	CHECK_EQ(fixture.called_back, 0);
-	device_use_next(&fixture.dev, 0);
-	CHECK_EQ(vring_interrupt(17, fixture.vq), 1);
-	CHECK_EQ(fixture.called_back, 1);
-	CHECK_EQ(vring_interrupt(17, fixture.vq), 1);
-	CHECK_EQ(fixture.called_back, 2);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 0);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 0);
+	CHECK_EQ(fixture->called_back, 0);
+	device_use_next(&fixture->dev, 0);
+	CHECK_EQ(vring_interrupt(17, fixture->vq), 1);
+	CHECK_EQ(fixture->called_back, 1);
+	CHECK_EQ(vring_interrupt(17, fixture->vq), 1);
+	CHECK_EQ(fixture->called_back, 2);
 	/* The callback is looked up at each interrupt. */
-	fixture.vq->callback = other_callback;
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
+	fixture->vq->callback = other_callback;
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
 	CHECK(other_called);
 	other_called = false;
-	fixture.vq->callback = NULL;
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-	CHECK_EQ(fixture.called_back, 2);
-	fixture.vq->callback = fixture_callback;
+	fixture->vq->callback = NULL;
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	CHECK_EQ(fixture->called_back, 2);
+	fixture->vq->callback = fixture_callback;
 	/* A broken queue's interrupts are handled, and nobody is called. */
-	__virtqueue_break(fixture.vq);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-	__virtqueue_unbreak(fixture.vq);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
-	__virtqueue_break(fixture.vq);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 0);
-	CHECK_EQ(fixture.called_back, 2);
-	fixture_close(&fixture);
+	__virtqueue_break(fixture->vq);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	__virtqueue_unbreak(fixture->vq);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 0);
+	__virtqueue_break(fixture->vq);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 0);
+	CHECK_EQ(fixture->called_back, 2);
 }
 
-static void disable(struct plan plan)
+static void disable(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	mark(&fixture);
-	virtqueue_disable_cb(fixture.vq);
-	if (plan.packed)
-		check_published(&fixture, VRING_PACKED_EVENT_FLAG_DISABLE, MARK);
-	else if (plan.event)
-		check_published(&fixture, MARK, 0);
-	else
-		check_published(&fixture, VRING_AVAIL_F_NO_INTERRUPT, MARK);
+	check_disable_writes(fixture);
 	/* Once is enough. */
-	mark(&fixture);
-	virtqueue_disable_cb(fixture.vq);
-	check_published(&fixture, MARK, MARK);
-	fixture_close(&fixture);
+	mark(fixture);
+	virtqueue_disable_cb(fixture->vq);
+	check_published(fixture, MARK, MARK);
 }
 
 /* Without a callback at creation, it is disabled to begin with. */
-static void disabled_from_the_start(struct plan plan)
+static void disabled_from_the_start(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	plan.no_callback = true;
-	fixture_open(&fixture, plan);
-	mark(&fixture);
-	virtqueue_disable_cb(fixture.vq);
-	use_one(&fixture);
-	CHECK_GET(&fixture, token(0), 0);
-	check_published(&fixture, MARK, MARK);
-	fixture_close(&fixture);
+	mark(fixture);
+	virtqueue_disable_cb(fixture->vq);
+	use_one(fixture);
+	CHECK_GET(fixture, token(0), 0);
+	check_published(fixture, MARK, MARK);
 }
 
-static void enable(struct plan plan)
+static void enable(struct fixture *fixture)
 {
-	unsigned int on = plan.packed && plan.event
+	unsigned int on = fixture->plan.packed && fixture->plan.event
 				  ? VRING_PACKED_EVENT_FLAG_DESC : 0;
-	struct fixture fixture;
 
-	fixture_open(&fixture, plan);
 	/*
 	 * It is on already, and said again: what a disable_cb on another thread
 	 * wrote may have come late.
 	 */
-	mark(&fixture);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	check_published(&fixture, !plan.packed && plan.event ? MARK : 0,
-			plan.packed && !plan.event ? MARK : position(&fixture, 0));
+	mark(fixture);
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	check_published(fixture, !fixture->plan.packed && fixture->plan.event ? MARK : 0,
+			!asks_event(fixture) ? MARK : position(fixture, 0));
 
-	carry(&fixture, 3);
-	virtqueue_disable_cb(fixture.vq);
-	mark(&fixture);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	if (plan.packed)
-		check_published(&fixture, on, plan.event ? position(&fixture, 3) : MARK);
+	carry(fixture, 3);
+	virtqueue_disable_cb(fixture->vq);
+	mark(fixture);
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	if (fixture->plan.packed)
+		check_published(fixture, on, fixture->plan.event ? position(fixture, 3) : MARK);
 	else
-		check_published(&fixture, plan.event ? MARK : 0, 3);
+		check_published(fixture, fixture->plan.event ? MARK : 0, 3);
 
 	/* Something to do already: enabled, and false. */
-	virtqueue_disable_cb(fixture.vq);
-	use_one(&fixture);
-	CHECK(!virtqueue_enable_cb(fixture.vq));
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	fixture_close(&fixture);
+	virtqueue_disable_cb(fixture->vq);
+	use_one(fixture);
+	CHECK(!virtqueue_enable_cb(fixture->vq));
+	CHECK_GET(fixture, token(0), 0);
+	CHECK(virtqueue_enable_cb(fixture->vq));
 }
 
 /* Each buffer that is taken moves the event on, while callbacks are on. */
-static void taking_moves_event(struct plan plan)
+static void taking_moves_event(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	mark(&fixture);
-	use_one(&fixture);
-	CHECK_GET(&fixture, token(0), 0);
+	mark(fixture);
+	use_one(fixture);
+	CHECK_GET(fixture, token(0), 0);
 	/* Packed: only once the driver has asked for an event. */
-	check_published(&fixture, MARK, plan.packed ? MARK : 1);
+	check_published(fixture, MARK, fixture->plan.packed ? MARK : 1);
 
-	virtqueue_disable_cb(fixture.vq);
-	mark(&fixture);
-	use_one(&fixture);
-	CHECK_GET(&fixture, token(0), 0);
-	check_published(&fixture, MARK, MARK);
+	virtqueue_disable_cb(fixture->vq);
+	mark(fixture);
+	use_one(fixture);
+	CHECK_GET(fixture, token(0), 0);
+	check_published(fixture, MARK, MARK);
 
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	mark(&fixture);
-	use_one(&fixture);
-	CHECK_GET(&fixture, token(0), 0);
-	check_published(&fixture, MARK,
-			plan.packed && !plan.event ? MARK : position(&fixture, 3));
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	mark(fixture);
+	use_one(fixture);
+	CHECK_GET(fixture, token(0), 0);
+	check_published(fixture, MARK,
+			!asks_event(fixture) ? MARK : position(fixture, 3));
 	/* Nothing there, nothing written. */
-	mark(&fixture);
-	CHECK_GET(&fixture, NULL, 0);
-	check_published(&fixture, MARK, MARK);
-	fixture_close(&fixture);
+	mark(fixture);
+	CHECK_GET(fixture, NULL, 0);
+	check_published(fixture, MARK, MARK);
 }
 
 /*
@@ -183,54 +174,36 @@ static void taking_moves_event(struct plan plan)
  * follow until a new one is published. So nothing needs to be written to turn
  * callbacks off.
  */
-static void event_triggered(struct plan plan)
+static void event_triggered(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	use_one(&fixture);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-	mark(&fixture);
-	virtqueue_disable_cb(fixture.vq);
-	if (plan.event)
-		check_published(&fixture, MARK, MARK);
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	use_one(fixture);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	mark(fixture);
+	virtqueue_disable_cb(fixture->vq);
+	if (fixture->plan.event)
+		check_published(fixture, MARK, MARK);
 	else
-		check_published(&fixture, 1, MARK);
+		check_published(fixture, 1, MARK);
 	/* Off is off: the event is not published again by taking. */
-	mark(&fixture);
-	CHECK_GET(&fixture, token(0), 0);
-	check_published(&fixture, MARK, MARK);
+	mark(fixture);
+	CHECK_GET(fixture, token(0), 0);
+	check_published(fixture, MARK, MARK);
 	/* Enabling publishes one, and from then on disabling has to write. */
-	virtqueue_enable_cb_prepare(fixture.vq);
-	CHECK_EQ(driver_event(&fixture.dev),
-		 plan.packed && !plan.event ? MARK : position(&fixture, 1));
-	mark(&fixture);
-	virtqueue_disable_cb(fixture.vq);
-	if (plan.packed || !plan.event)
-		check_published(&fixture, 1, MARK);
-	else
-		check_published(&fixture, MARK, 0);
-	fixture_close(&fixture);
+	virtqueue_enable_cb_prepare(fixture->vq);
+	CHECK_EQ(driver_event(&fixture->dev),
+		 !asks_event(fixture) ? MARK : position(fixture, 1));
+	check_disable_writes(fixture);
 }
 
 /* The delayed enable publishes an event, too. */
-static void delayed_rearms(struct plan plan)
+static void delayed_rearms(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	use_one(&fixture);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
-	mark(&fixture);
-	virtqueue_disable_cb(fixture.vq);
-	if (plan.packed || !plan.event)
-		check_published(&fixture, 1, MARK);
-	else
-		check_published(&fixture, MARK, 0);
-	fixture_close(&fixture);
+	use_one(fixture);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
+	check_disable_writes(fixture);
 }
 
 /* Three quarters of what is in flight, rounded down. */
@@ -279,76 +252,63 @@ static void delayed(struct plan plan)
 }
 
 /* In flight: the split ring counts buffers, the packed one descriptors. */
-static void delayed_chains(struct plan plan)
+static void delayed_chains(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	plan.context = true;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
-	CHECK_EQ(put_in(&fixture, 4, 8, token(1)), 0);
-	mark(&fixture);
-	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
-	if (plan.packed)
-		CHECK_EQ(driver_event(&fixture.dev), plan.event ? 9 | WRAP : MARK);
+	CHECK_EQ(put_in(fixture, 0, 4, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 4, 8, token(1)), 0);
+	mark(fixture);
+	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
+	if (fixture->plan.packed)
+		CHECK_EQ(driver_event(&fixture->dev), fixture->plan.event ? 9 | WRAP : MARK);
 	else
-		CHECK_EQ(driver_event(&fixture.dev), 1);
-	fixture_close(&fixture);
+		CHECK_EQ(driver_event(&fixture->dev), 1);
 }
 
 /*
  * The two sides together: with what the driver has published, the device
  * interrupts when it should.
  */
-static void device_agrees(struct plan plan)
+static void device_agrees(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int i;
 
-	fixture_open(&fixture, plan);
-	virtqueue_disable_cb(fixture.vq);
+	virtqueue_disable_cb(fixture->vq);
 	/*
 	 * Off is reliable for the packed ring and by flag. Split's event index
 	 * 0 says "never for most of a lap": the first buffer of all is used at
 	 * it.
 	 */
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
-		CHECK_EQ(device_use_next(&fixture.dev, 0),
-			 i == 0 && plan.event && !plan.packed);
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
+		CHECK_EQ(device_use_next(&fixture->dev, 0),
+			 i == 0 && fixture->plan.event && !fixture->plan.packed);
 	}
 	for (i = 0; i < 3; i++)
-		CHECK_GET(&fixture, token(i), 0);
-	CHECK(virtqueue_enable_cb(fixture.vq));
+		CHECK_GET(fixture, token(i), 0);
+	CHECK(virtqueue_enable_cb(fixture->vq));
 	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
 		/* With an event it is the next buffer only, else each. */
-		CHECK_EQ(device_use_next(&fixture.dev, 0), i == 0 || !plan.event);
+		CHECK_EQ(device_use_next(&fixture->dev, 0), i == 0 || !fixture->plan.event);
 	}
 	for (i = 0; i < 3; i++)
-		CHECK_GET(&fixture, token(i), 0);
+		CHECK_GET(fixture, token(i), 0);
 	for (i = 0; i < 8; i++)
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
-	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
+	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
 	for (i = 0; i < 8; i++)
-		CHECK_EQ(device_use_next(&fixture.dev, 0), i == 6 || !plan.event);
-	fixture_close(&fixture);
+		CHECK_EQ(device_use_next(&fixture->dev, 0), i == 6 || !fixture->plan.event);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(interrupt),
-		TEST_ALL(disable),
-		TEST_ALL(disabled_from_the_start),
-		TEST_ALL(enable),
-		TEST_ALL(taking_moves_event),
-		TEST_ALL(event_triggered),
-		TEST_ALL(delayed_rearms),
-		TEST_ALL(delayed),
-		TEST_ALL(delayed_chains),
-		TEST_ALL(device_agrees),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(interrupt),
+	QUEUE_ALL(disable),
+	QUEUE_TEST(disabled_from_the_start, ALL, .no_callback = true),
+	QUEUE_ALL(enable),
+	QUEUE_ALL(taking_moves_event),
+	QUEUE_ALL(event_triggered),
+	QUEUE_ALL(delayed_rearms),
+	TEST_ALL(delayed),
+	QUEUE_TEST(delayed_chains, ALL, .context = true),
+	QUEUE_ALL(device_agrees)
+)

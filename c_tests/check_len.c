@@ -78,30 +78,19 @@ static const struct {
 };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
 
-static void use_next(struct fixture *fixture, uint32_t length)
+static void fitting(struct fixture *fixture)
 {
-	struct chain chain;
-
-	REQUIRE(device_pop(&fixture->dev, &chain));
-	device_use(&fixture->dev, &chain, length);
-}
-
-static void fitting(struct plan plan)
-{
-	struct fixture fixture;
 	size_t i;
 
-	fixture_open(&fixture, plan);
 	for (i = 0; i < 5 * WAYS; i++) {
 		uint32_t writable = ways[i % WAYS].writable;
 
 		set_case("%s", ways[i % WAYS].name);
-		CHECK_EQ(ways[i % WAYS].add(&fixture, token(i)), 0);
-		use_next(&fixture, i < 2 * WAYS ? writable : writable / 2);
-		CHECK_GET(&fixture, token(i), i < 2 * WAYS ? writable : writable / 2);
+		CHECK_EQ(ways[i % WAYS].add(fixture, token(i)), 0);
+		device_use_next(&fixture->dev, i < 2 * WAYS ? writable : writable / 2);
+		CHECK_GET(fixture, token(i), i < 2 * WAYS ? writable : writable / 2);
 	}
-	CHECK_EQ(fixture.vq->num_free, 16);
-	fixture_close(&fixture);
+	CHECK_EQ(fixture->vq->num_free, 16);
 }
 
 /* The buffer is as it was: in flight, until it is detached, once. */
@@ -152,7 +141,7 @@ static void too_long(struct plan plan)
 				fixture_open(&fixture, plan);
 				carry(&fixture, 3);
 				CHECK_EQ(ways[i].add(&fixture, token(9)), 0);
-				use_next(&fixture, writable + beyond[k]);
+				device_use_next(&fixture.dev, writable + beyond[k]);
 				check_broken(&fixture, token(9), 0,
 					     writable + beyond[k], writable,
 					     ctx);
@@ -163,14 +152,12 @@ static void too_long(struct plan plan)
 }
 
 /* Without WRITE a packed used descriptor's length says nothing: never a fault. */
-static void reserved(struct plan plan)
+static void reserved(struct fixture *fixture)
 {
 	static const uint32_t lengths[] = { 0, 1, 64, 0xffffffff };
-	struct fixture fixture;
 	size_t i, k;
 
-	fixture_open(&fixture, plan);
-	fixture.dev.never_says_write = true;
+	fixture->dev.never_says_write = true;
 	catch_stderr();
 	for (i = 0; i < WAYS; i++) {
 		uint32_t writable = ways[i].writable;
@@ -179,143 +166,99 @@ static void reserved(struct plan plan)
 			uint32_t length = lengths[k];
 
 			set_case("%s, %u", ways[i].name, length);
-			CHECK_EQ(ways[i].add(&fixture, token(i)), 0);
-			use_next(&fixture, length);
-			CHECK_GET(&fixture, token(i),
+			CHECK_EQ(ways[i].add(fixture, token(i)), 0);
+			device_use_next(&fixture->dev, length);
+			CHECK_GET(fixture, token(i),
 				  length < writable ? length : writable);
-			CHECK(!virtqueue_is_broken(fixture.vq));
+			CHECK(!virtqueue_is_broken(fixture->vq));
 		}
 	}
 	CHECK_SILENT();
 	/* With the flag it is what the device says. */
-	fixture.dev.never_says_write = false;
-	CHECK_EQ(add_in(&fixture, token(0)), 0);
-	use_next(&fixture, LENGTH(0) + 1);
+	fixture->dev.never_says_write = false;
+	CHECK_EQ(add_in(fixture, token(0)), 0);
+	device_use_next(&fixture->dev, LENGTH(0) + 1);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(fixture.vq, &(unsigned int) { 0 }), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &(unsigned int) { 0 }), NULL);
 	CHECK(strstr(caught(), "bytes are writable") != NULL);
-	fixture_close(&fixture);
 }
 
 /* The entry is there until the queue is reset; after that all is well. */
-static void then_reset(struct plan plan)
+static void then_reset(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int len;
 	char *line;
 
-	fixture_open(&fixture, plan);
-	CHECK_EQ(add_in(&fixture, token(0)), 0);
-	use_next(&fixture, LENGTH(0) + 1);
+	CHECK_EQ(add_in(fixture, token(0)), 0);
+	device_use_next(&fixture->dev, LENGTH(0) + 1);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
-	__virtqueue_unbreak(fixture.vq);
-	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	__virtqueue_unbreak(fixture->vq);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
 	line = strchr(caught(), '\n');
 	CHECK(line && strcmp(line + 1, "") != 0);
-	__virtqueue_unbreak(fixture.vq);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
-	fixture_close(&fixture);
+	__virtqueue_unbreak(fixture->vq);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
 }
 
 /* Each id has its own length, whatever the order; tokens may be the same. */
-static void many(struct plan plan)
+static void many(struct fixture *fixture)
 {
 	struct chain chain[16];
-	struct fixture fixture;
 	unsigned int i, lap;
 
-	plan.context = true;
-	fixture_open(&fixture, plan);
 	for (lap = 0; lap < 20; lap++) {
 		for (i = 0; i < 16; i++) {
 			unsigned int n = (i * 7 + lap) % 16;
 
-			CHECK_EQ(put_in(&fixture, n, 1, token(0)), 0);
-			CHECK_POP(&fixture, &chain[n], n, 0, 1);
+			CHECK_EQ(put_in(fixture, n, 1, token(0)), 0);
+			CHECK_POP(fixture, &chain[n], n, 0, 1);
 		}
 		for (i = 0; i < 16; i++) {
 			unsigned int n = (i * 5 + 3 * lap) % 16;
 
-			device_use(&fixture.dev, &chain[n], LENGTH(n));
-			CHECK_GET(&fixture, token(0), LENGTH(n));
+			device_use(&fixture->dev, &chain[n], LENGTH(n));
+			CHECK_GET(fixture, token(0), LENGTH(n));
 		}
 	}
-	CHECK_EQ(put_in(&fixture, 3, 1, token(0)), 0);
-	CHECK_EQ(put_in(&fixture, 2, 1, token(0)), 0);
-	CHECK_POP(&fixture, &chain[0], 3, 0, 1);
-	CHECK_POP(&fixture, &chain[1], 2, 0, 1);
-	device_use(&fixture.dev, &chain[1], LENGTH(2));
-	CHECK_GET(&fixture, token(0), LENGTH(2));
-	device_use(&fixture.dev, &chain[0], LENGTH(3) + 1);
-	check_broken(&fixture, token(0), chain[0].id, LENGTH(3) + 1, LENGTH(3),
+	CHECK_EQ(put_in(fixture, 3, 1, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 2, 1, token(0)), 0);
+	CHECK_POP(fixture, &chain[0], 3, 0, 1);
+	CHECK_POP(fixture, &chain[1], 2, 0, 1);
+	device_use(&fixture->dev, &chain[1], LENGTH(2));
+	CHECK_GET(fixture, token(0), LENGTH(2));
+	device_use(&fixture->dev, &chain[0], LENGTH(3) + 1);
+	check_broken(fixture, token(0), chain[0].id, LENGTH(3) + 1, LENGTH(3),
 		     false);
-	fixture_close(&fixture);
-}
-
-static int restart(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
 }
 
 /* Ids begin anew on another size, and there may be more of them. */
-static void resized(struct plan plan)
+static void resized(struct fixture *fixture)
 {
 	struct chain chain;
-	struct fixture fixture;
 	unsigned int i;
 
-	fixture_open(&fixture, plan);
-	fixture.ops.disable_vq_and_reset = restart;
-	fixture.ops.enable_vq_after_reset = restart;
-	fixture.vq->num_max = 32768;
-	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
-	CHECK_EQ(put_in(&fixture, 50, 1, token(1)), 0);
-	use_next(&fixture, LENGTH(50));
-	CHECK_GET(&fixture, token(1), LENGTH(50));
-	CHECK_EQ(virtqueue_resize(fixture.vq, 32768, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture->vq->num_max = 32768;
+	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+	CHECK_EQ(put_in(fixture, 50, 1, token(1)), 0);
+	device_use_next(&fixture->dev, LENGTH(50));
+	CHECK_GET(fixture, token(1), LENGTH(50));
+	CHECK_EQ(virtqueue_resize(fixture->vq, 32768, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
 	for (i = 0; i < 32768; i++)
-		CHECK_EQ(put_in(&fixture, i % 100, 1, token(1)), 0);
+		CHECK_EQ(put_in(fixture, i % 100, 1, token(1)), 0);
 	for (i = 0; i < 32768; i++) {
-		CHECK(device_pop(&fixture.dev, &chain));
+		CHECK(device_pop(&fixture->dev, &chain));
 		CHECK_EQ(chain.id, i);
-		device_use(&fixture.dev, &chain, LENGTH(i % 100));
-		CHECK_GET(&fixture, token(1), LENGTH(i % 100));
+		device_use(&fixture->dev, &chain, LENGTH(i % 100));
+		CHECK_GET(fixture, token(1), LENGTH(i % 100));
 	}
 	/* The one that was given back last is the next that is taken. */
-	CHECK_EQ(put_in(&fixture, 1, 1, token(9)), 0);
-	use_next(&fixture, LENGTH(1) + 1);
-	check_broken(&fixture, token(9), 32767, LENGTH(1) + 1, LENGTH(1), false);
-	fixture_close(&fixture);
-}
-
-/* What is wrong with an id is said of the id, whatever the length. */
-static void bad_id(struct plan plan)
-{
-	static const struct {
-		uint32_t id;
-		const char *line;
-	} rows[] = {
-		{ 16, "test:id 16 out of range\n" },
-		{ 65535, "test:id 65535 out of range\n" },
-		{ 3, "test:id 3 is not a head!\n" },
-	};
-	struct fixture fixture;
-	unsigned int i, len;
-
-	for (i = 0; i < 3; i++) {
-		fixture_open(&fixture, plan);
-		CHECK_EQ(add_in(&fixture, token(0)), 0);
-		device_use_id(&fixture.dev, rows[i].id, 0xffffffff);
-		catch_stderr();
-		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
-		CHECK(strstr(caught(), rows[i].line) != NULL);
-		fixture_close(&fixture);
-	}
+	CHECK_EQ(put_in(fixture, 1, 1, token(9)), 0);
+	device_use_next(&fixture->dev, LENGTH(1) + 1);
+	check_broken(fixture, token(9), 32767, LENGTH(1) + 1, LENGTH(1), false);
 }
 
 /* Add calls notify, which uses the queue: what was added counts already. */
@@ -325,7 +268,7 @@ static bool use_in_notify(struct virtqueue *vq)
 {
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	use_next(fixture, LENGTH(4) + too_much);
+	device_use_next(&fixture->dev, LENGTH(4) + too_much);
 	if (too_much) {
 		check_broken(fixture, token(4), 0, LENGTH(4) + 1, LENGTH(4), false);
 		return true;
@@ -340,17 +283,13 @@ static void in_early_kick(struct plan plan)
 {
 	struct fixture fixture;
 
+	plan.notify = use_in_notify;
 	for (too_much = 0; too_much < 2; too_much++) {
-		fixture_init(&fixture, plan);
-		fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true,
-						false, false, use_in_notify,
-						NULL, "test");
-		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_open(&fixture, plan);
 		carry(&fixture, 65534);
 		CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
 		if (!too_much) {
-			use_next(&fixture, LENGTH(2));
+			device_use_next(&fixture.dev, LENGTH(2));
 			CHECK_GET(&fixture, token(2), LENGTH(2));
 		}
 		fixture_close(&fixture);
@@ -362,69 +301,41 @@ static bool swap_in_notify(struct virtqueue *vq)
 {
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	use_next(fixture, LENGTH(4));
+	device_use_next(&fixture->dev, LENGTH(4));
 	CHECK_GET(fixture, token(4), LENGTH(4));
 	CHECK_EQ(put_in(fixture, 5, 1, token(5)), 0);
 	return true;
 }
 
-static void failed_adds(struct plan plan)
+static void failed_adds(struct fixture *fixture)
 {
-	unsigned int at = plan.packed ? 4 : 5;
-	struct fixture fixture;
+	unsigned int at = fixture->plan.packed ? 4 : 5;
 
-	fixture_init(&fixture, plan);
-	fixture.vq = vring_create_virtqueue(0, 1, 64, &fixture.vdev, true, false, false,
-					swap_in_notify, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
-	CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
+	CHECK_EQ(put_in(fixture, 4, 1, token(4)), 0);
 	/* Split: notified to make room, and filled again. */
-	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -ENOSPC);
-	use_next(&fixture, LENGTH(at));
-	CHECK_GET(&fixture, token(at), LENGTH(at));
-	fixture_close(&fixture);
+	CHECK_EQ(put_out(fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -ENOSPC);
+	device_use_next(&fixture->dev, LENGTH(at));
+	CHECK_GET(fixture, token(at), LENGTH(at));
 }
 
 /* What the device says, as in C. */
-static void delivered(struct plan plan)
+static void delivered(struct fixture *fixture)
 {
-	struct fixture fixture;
 	size_t i;
 
-	fixture_open(&fixture, plan);
 	for (i = 0; i < 2 * WAYS; i++) {
-		fixture.dev.never_says_write = i >= WAYS;
-		CHECK_EQ(ways[i % WAYS].add(&fixture, token(i)), 0);
-		use_next(&fixture, 0xffffffff);
-		CHECK_GET(&fixture, token(i), 0xffffffff);
+		fixture->dev.never_says_write = i >= WAYS;
+		CHECK_EQ(ways[i % WAYS].add(fixture, token(i)), 0);
+		device_use_next(&fixture->dev, 0xffffffff);
+		CHECK_GET(fixture, token(i), 0xffffffff);
 	}
-	CHECK(!virtqueue_is_broken(fixture.vq));
-	fixture_close(&fixture);
+	CHECK(!virtqueue_is_broken(fixture->vq));
 }
 
 static void environment(void)
 {
-	static const struct {
-		const char *value, *argument;
-	} rows[] = {
-		{ "1", "child_on" },
-		{ "0", "child_off" },
-		{ NULL, "child_off" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = rows[i].value;
-
-		set_case("VIRTIO_RING_CHECK_LEN %s", value ? value : "unset");
-		CHECK_EQ(run_again(rows[i].argument,
-				   value ? "VIRTIO_RING_CHECK_LEN" : NULL,
-				   value),
-			 0);
-		CHECK_EQ(strlen(child_stderr()), 0);
-	}
+	check_setting("VIRTIO_RING_CHECK_LEN");
 }
 
 int main(int argc, char **argv)
@@ -432,17 +343,16 @@ int main(int argc, char **argv)
 	static const struct test tests[] = { TEST_ONCE(environment) };
 	/* What `environment` runs this program again for. */
 	static const struct test on[] = {
-		TEST_ALL(fitting),
+		QUEUE_ALL(fitting),
 		TEST_ALL(too_long),
-		TEST_PACKED(reserved),
-		TEST_ALL(then_reset),
-		TEST_ALL(many),
-		TEST_ALL(resized),
-		TEST_ALL(bad_id),
+		QUEUE_PACKED(reserved),
+		QUEUE_ALL(then_reset),
+		QUEUE_TEST(many, ALL, .context = true),
+		QUEUE_ALL(resized),
 		TEST_SPLIT(in_early_kick),
-		TEST_ALL(failed_adds),
+		QUEUE_TEST(failed_adds, ALL, .num = 1, .notify = swap_in_notify),
 	};
-	static const struct test off[] = { TEST_ALL(delivered) };
+	static const struct test off[] = { QUEUE_ALL(delivered) };
 	const char *child = argc == 2 ? argv[1] : "";
 
 	if (strcmp(child, "child_on") == 0)

@@ -99,16 +99,13 @@ static void split_ring(struct plan plan)
 }
 
 /* Three areas that don't overlap, aligned as 2.8 wants it, and all zero. */
-static void packed_ring(struct plan plan)
+static void packed_ring(struct fixture *fixture)
 {
-	struct fixture fixture;
 	dma_addr_t desc, driver, device;
 
-	plan.num = 100;
-	fixture_open(&fixture, plan);
-	desc = virtqueue_get_desc_addr(fixture.vq);
-	driver = virtqueue_get_avail_addr(fixture.vq);
-	device = virtqueue_get_used_addr(fixture.vq);
+	desc = virtqueue_get_desc_addr(fixture->vq);
+	driver = virtqueue_get_avail_addr(fixture->vq);
+	device = virtqueue_get_used_addr(fixture->vq);
 	CHECK_EQ(desc % 16, 0);
 	CHECK_EQ(driver % 4, 0);
 	CHECK_EQ(device % 4, 0);
@@ -118,60 +115,21 @@ static void packed_ring(struct plan plan)
 	CHECK(all_zero((void *)(uintptr_t)desc, 1600));
 	CHECK(all_zero((void *)(uintptr_t)driver, 4));
 	CHECK(all_zero((void *)(uintptr_t)device, 4));
-	CHECK_PTR(virtqueue_get_vring(fixture.vq), NULL);
-	fixture_close(&fixture);
+	CHECK_PTR(virtqueue_get_vring(fixture->vq), NULL);
 }
 
 /* Without a callback, the device is asked not to interrupt from the start. */
-static void no_callback(struct plan plan)
+static void no_callback(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int flags = 0;
 
-	plan.no_callback = true;
-	fixture_open(&fixture, plan);
-	if (plan.packed)
+	if (fixture->plan.packed)
 		flags = VRING_PACKED_EVENT_FLAG_DISABLE;
-	else if (!plan.event)
+	else if (!fixture->plan.event)
 		flags = VRING_AVAIL_F_NO_INTERRUPT;
-	CHECK_EQ(driver_flags(&fixture.dev), flags);
-	CHECK_EQ(driver_event(&fixture.dev), 0);
-	CHECK(fixture.vq->callback == NULL);
-	fixture_close(&fixture);
-}
-
-/* Each function that creates a queue of a size. */
-enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW };
-static const char *const creators[] = {
-	"vring_create_virtqueue", "vring_create_virtqueue_dma",
-	"vring_create_virtqueue_in", "vring_new_virtqueue",
-};
-
-static struct virtqueue *make(enum creator creator, struct fixture *fixture,
-			      unsigned int num, void *pages, size_t length)
-{
-	struct virtio_device *vdev = &fixture->vdev;
-
-	switch (creator) {
-	case CREATE:
-		return vring_create_virtqueue(0, num, 64, vdev, true, false,
-					      false, fixture_notify, fixture_callback,
-					      "test");
-	case CREATE_DMA:
-		return vring_create_virtqueue_dma(0, num, 64, vdev, true,
-						  false, false, fixture_notify,
-						  fixture_callback, "test", NULL);
-	case CREATE_IN:
-		return vring_create_virtqueue_in(0, num, 64, vdev, true, false,
-						 false, pages, length,
-						 fixture_notify, fixture_callback,
-						 "test");
-	case NEW:
-		return vring_new_virtqueue(0, num, 64, vdev, true, false,
-					   pages, fixture_notify, fixture_callback,
-					   "test");
-	}
-	return NULL;
+	CHECK_EQ(driver_flags(&fixture->dev), flags);
+	CHECK_EQ(driver_event(&fixture->dev), 0);
+	CHECK(fixture->vq->callback == NULL);
 }
 
 static void bad_size(struct plan plan)
@@ -197,7 +155,7 @@ static void bad_size(struct plan plan)
 
 			set_case("%s, size %u", creators[creator], sizes[i]);
 			catch_stderr();
-			vq = make(creator, &fixture, sizes[i], pages, length);
+			vq = create_with(creator, &fixture, sizes[i], pages, length);
 			snprintf(value, sizeof(value), "%u", sizes[i]);
 			CHECK_LINE(creators[creator], value);
 			CHECK_PTR(vq, NULL);
@@ -224,9 +182,9 @@ static void creators_work(struct plan plan)
 		/* vring_new_virtqueue() does not clear what it is given. */
 		memset(pages, 0, length);
 		fixture_init(&fixture, plan);
-		vq = make(creator, &fixture, 16, pages, length);
+		vq = create_with(creator, &fixture, 16, pages, length);
 		REQUIRE(vq != NULL);
-		fixture_attach(&fixture, vq, plan);
+		fixture_attach(&fixture, vq);
 		check_head(&fixture, 16);
 		carry(&fixture, 40);
 		fixture_close(&fixture);
@@ -250,11 +208,11 @@ static void new_keeps_memory(struct plan plan)
 	memset(pages, 0xa5, PAGE);
 	memcpy(before, pages, length);
 	fixture_init(&fixture, plan);
-	vq = make(NEW, &fixture, 16, pages, length);
+	vq = create_with(NEW, &fixture, 16, pages, length);
 	REQUIRE(vq != NULL);
 	CHECK(memcmp(before, pages, length) == 0);
 	fixture_init(&second, plan);
-	second.vq = make(NEW, &second, 16, pages, length);
+	second.vq = create_with(NEW, &second, 16, pages, length);
 	REQUIRE(second.vq != NULL);
 	CHECK(memcmp(before, pages, length) == 0);
 	CHECK_PTR(virtqueue_get_vring(vq)->desc, pages);
@@ -329,7 +287,7 @@ static void new_from_parts(struct plan plan)
 	vq = __vring_new_virtqueue(7, vring, &fixture.vdev, true, false, fixture_notify,
 				   fixture_callback, "test");
 	REQUIRE(vq != NULL);
-	fixture_attach(&fixture, vq, plan);
+	fixture_attach(&fixture, vq);
 	CHECK_EQ(vq->index, 7);
 	CHECK_EQ(vq->num_free, 8);
 	CHECK_EQ(virtqueue_get_vring(vq)->num, 8);
@@ -353,18 +311,14 @@ static void new_from_parts(struct plan plan)
 static void new_packed(struct plan plan)
 {
 	static char pages[PAGE] __attribute__((aligned(PAGE)));
-	struct vring vring;
 	struct fixture fixture;
 
 	fixture_init(&fixture, plan);
 	catch_stderr();
-	CHECK_PTR(make(NEW, &fixture, 16, pages, sizeof(pages)), NULL);
+	CHECK_PTR(create_with(NEW, &fixture, 16, pages, sizeof(pages)), NULL);
 	CHECK_LINE("vring_new_virtqueue", "packed");
-	vring_init(&vring, 16, pages, 64);
 	catch_stderr();
-	CHECK_PTR(__vring_new_virtqueue(0, vring, &fixture.vdev, true, false,
-					fixture_notify, fixture_callback, "test"),
-		  NULL);
+	CHECK_PTR(create_with(NEW_PARTS, &fixture, 16, pages, sizeof(pages)), NULL);
 	CHECK_LINE("__vring_new_virtqueue", "packed");
 	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 }
@@ -377,17 +331,14 @@ static void addresses_of_programs_ring(struct plan plan)
 
 	memset(pages, 0, sizeof(pages));
 	fixture_init(&fixture, plan);
-	fixture.vq = make(NEW, &fixture, 16, pages, sizeof(pages));
+	fixture.vq = create_with(NEW, &fixture, 16, pages, sizeof(pages));
 	REQUIRE(fixture.vq != NULL);
-	catch_stderr();
-	CHECK_EQ(virtqueue_get_desc_addr(fixture.vq), 0);
-	CHECK_LINE("virtqueue_get_desc_addr", "");
-	catch_stderr();
-	CHECK_EQ(virtqueue_get_avail_addr(fixture.vq), 0);
-	CHECK_LINE("virtqueue_get_avail_addr", "");
-	catch_stderr();
-	CHECK_EQ(virtqueue_get_used_addr(fixture.vq), 0);
-	CHECK_LINE("virtqueue_get_used_addr", "");
+	CHECK_REFUSED(virtqueue_get_desc_addr(fixture.vq), 0,
+		      "virtqueue_get_desc_addr", "");
+	CHECK_REFUSED(virtqueue_get_avail_addr(fixture.vq), 0,
+		      "virtqueue_get_avail_addr", "");
+	CHECK_REFUSED(virtqueue_get_used_addr(fixture.vq), 0,
+		      "virtqueue_get_used_addr", "");
 	CHECK_PTR(virtqueue_get_vring(fixture.vq)->desc, pages);
 	fixture_close(&fixture);
 }
@@ -489,7 +440,7 @@ static void zeroed_device(struct plan plan)
 		for (creator = CREATE; creator <= NEW; creator++) {
 			set_case("%s, row %d", creators[creator], row);
 			catch_stderr();
-			CHECK_PTR(make(creator, &fixture, 16, pages, 1 << 20),
+			CHECK_PTR(create_with(creator, &fixture, 16, pages, 1 << 20),
 				  NULL);
 			CHECK_LINE(creators[creator], "virtio_device_init()");
 		}
@@ -510,37 +461,28 @@ static void zeroed_device(struct plan plan)
 }
 
 /* Buffers in flight, with tables in the ring and elsewhere, are forgotten. */
-static void delete_in_flight(struct plan plan)
+static void delete_in_flight(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(put_out(&fixture, 1, 3, token(1)), 0);
-	if (plan.indirect)
-		CHECK_EQ(put_in(&fixture, 4, 40, token(2)), 0);
-	fixture_close(&fixture);
+	CHECK_EQ(put_out(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_out(fixture, 1, 3, token(1)), 0);
+	if (fixture->plan.indirect)
+		CHECK_EQ(put_in(fixture, 4, 40, token(2)), 0);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(new_queue),
-		TEST_SPLIT(split_ring),
-		TEST_PACKED(packed_ring),
-		TEST_ALL(no_callback),
-		TEST_ALL(bad_size),
-		TEST_ALL(creators_work),
-		TEST_SPLIT(new_keeps_memory),
-		TEST_SPLIT(new_is_vring_init),
-		TEST_SPLIT(new_from_parts),
-		TEST_PACKED(new_packed),
-		TEST_SPLIT(addresses_of_programs_ring),
-		TEST_ALL(queue_list),
-		TEST_ALL(uninitialised_device),
-		TEST_ALL(zeroed_device),
-		TEST_ALL(delete_in_flight),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(new_queue),
+	TEST_SPLIT(split_ring),
+	QUEUE_TEST(packed_ring, PACKED, .num = 100),
+	QUEUE_TEST(no_callback, ALL, .no_callback = true),
+	TEST_ALL(bad_size),
+	TEST_ALL(creators_work),
+	TEST_SPLIT(new_keeps_memory),
+	TEST_SPLIT(new_is_vring_init),
+	TEST_SPLIT(new_from_parts),
+	TEST_PACKED(new_packed),
+	TEST_SPLIT(addresses_of_programs_ring),
+	TEST_ALL(queue_list),
+	TEST_ALL(uninitialised_device),
+	TEST_ALL(zeroed_device),
+	QUEUE_ALL(delete_in_flight)
+)

@@ -18,96 +18,25 @@ static struct scatterlist sg[1];
 static struct scatterlist *sgs[] = { sg };
 
 /* Each function that the caller serialises. They must not wait for anything. */
-static void call_add_outbuf(struct virtqueue *vq)
-{
-	virtqueue_add_outbuf(vq, sg, 1, token(0), 0);
-}
-
-static void call_add_inbuf(struct virtqueue *vq)
-{
-	virtqueue_add_inbuf(vq, sg, 1, token(0), 0);
-}
-
-static void call_add_inbuf_ctx(struct virtqueue *vq)
-{
-	virtqueue_add_inbuf_ctx(vq, sg, 1, token(0), NULL, 0);
-}
-
-static void call_add_sgs(struct virtqueue *vq)
-{
-	virtqueue_add_sgs(vq, sgs, 1, 0, token(0), 0);
-}
-
-static void call_kick(struct virtqueue *vq)
-{
-	virtqueue_kick(vq);
-}
-
-static void call_kick_prepare(struct virtqueue *vq)
-{
-	virtqueue_kick_prepare(vq);
-}
-
-static void call_get_buf(struct virtqueue *vq)
-{
-	unsigned int len;
-
-	virtqueue_get_buf(vq, &len);
-}
-
-static void call_get_buf_ctx(struct virtqueue *vq)
-{
-	unsigned int len;
-	void *ctx;
-
-	virtqueue_get_buf_ctx(vq, &len, &ctx);
-}
-
-static void call_enable_cb(struct virtqueue *vq)
-{
-	virtqueue_enable_cb(vq);
-}
-
-static void call_enable_cb_prepare(struct virtqueue *vq)
-{
-	virtqueue_enable_cb_prepare(vq);
-}
-
-static void call_enable_cb_prepare64(struct virtqueue *vq)
-{
-	virtqueue_enable_cb_prepare64(vq);
-}
-
-static void call_enable_cb_delayed(struct virtqueue *vq)
-{
-	virtqueue_enable_cb_delayed(vq);
-}
-
-static void call_use_wrap_counter(struct virtqueue *vq)
-{
-	virtqueue_use_wrap_counter(vq);
-}
-
-static void call_detach(struct virtqueue *vq)
-{
-	virtqueue_detach_unused_buf(vq);
-}
-
-static void call_set_premapped(struct virtqueue *vq)
-{
-	virtqueue_set_dma_premapped(vq);
-}
-
-static void call_reset(struct virtqueue *vq)
-{
-	virtqueue_reset(vq, fixture_forget, NULL);
-}
-
-static void call_resize(struct virtqueue *vq)
-{
-	/* Its own size: it comes back at once. */
-	virtqueue_resize(vq, 16, NULL);
-}
+#define CALL(name, call) static void name(struct virtqueue *vq) { call; }
+CALL(call_add_outbuf, virtqueue_add_outbuf(vq, sg, 1, token(0), 0))
+CALL(call_add_inbuf, virtqueue_add_inbuf(vq, sg, 1, token(0), 0))
+CALL(call_add_inbuf_ctx, virtqueue_add_inbuf_ctx(vq, sg, 1, token(0), NULL, 0))
+CALL(call_add_sgs, virtqueue_add_sgs(vq, sgs, 1, 0, token(0), 0))
+CALL(call_kick, virtqueue_kick(vq))
+CALL(call_kick_prepare, virtqueue_kick_prepare(vq))
+CALL(call_get_buf, virtqueue_get_buf(vq, &(unsigned int) { 0 }))
+CALL(call_get_buf_ctx, virtqueue_get_buf_ctx(vq, &(unsigned int) { 0 }, &(void *) { NULL }))
+CALL(call_enable_cb, virtqueue_enable_cb(vq))
+CALL(call_enable_cb_prepare, virtqueue_enable_cb_prepare(vq))
+CALL(call_enable_cb_prepare64, virtqueue_enable_cb_prepare64(vq))
+CALL(call_enable_cb_delayed, virtqueue_enable_cb_delayed(vq))
+CALL(call_use_wrap_counter, virtqueue_use_wrap_counter(vq))
+CALL(call_detach, virtqueue_detach_unused_buf(vq))
+CALL(call_set_premapped, virtqueue_set_dma_premapped(vq))
+CALL(call_reset, virtqueue_reset(vq, fixture_forget, NULL))
+/* Its own size: it comes back at once. */
+CALL(call_resize, virtqueue_resize(vq, 16, NULL))
 
 static const struct {
 	const char *name;
@@ -136,12 +65,6 @@ static const struct {
 #define AFTER_ADDS 8
 #define SERIALISED (sizeof(serialised) / sizeof(serialised[0]))
 
-static int disable(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
-}
-
 /* What the thread does that is in the queue, and what the other does. */
 static void *(*other)(void *vq);
 static bool started;
@@ -169,15 +92,23 @@ static bool meet_in_notify(struct virtqueue *vq)
 	return true;
 }
 
-static void open(struct fixture *fixture, struct plan plan)
+static void prepare(struct fixture *fixture)
 {
-	fixture_open(fixture, plan);
-	fixture->ops.disable_vq_and_reset = disable;
-	fixture->ops.enable_vq_after_reset = disable;
 	/* While nothing was added: later it is an error if it is the first. */
 	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 	list(sg, 0, 1);
 	started = false;
+}
+
+/* While a reset gives a buffer back, another thread does something. */
+static void reset_meets(struct fixture *fixture,
+			void (*recycle)(struct virtqueue *vq, void *buf),
+			void *(*thread)(void *vq))
+{
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	other = thread;
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
+	CHECK(started);
 }
 
 static void *call_serialised(void *vq)
@@ -235,73 +166,39 @@ static void *call_all_silently(void *vq)
 }
 
 /* A thread is in reset while another calls each of the others. */
-static void concurrent(struct plan plan)
+static void concurrent(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	other = call_serialised;
-	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
-	CHECK(started);
+	prepare(fixture);
+	reset_meets(fixture, meet_in_recycle, call_serialised);
 
 	/* It has left, so all is well. */
-	call_all_silently(fixture.vq);
-	fixture_close(&fixture);
+	call_all_silently(fixture->vq);
 }
 
-static void beside_what_is_allowed(struct plan plan)
+static void beside_what_is_allowed(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	other = call_unserialised;
-	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
-	CHECK(started);
-	fixture_close(&fixture);
+	prepare(fixture);
+	reset_meets(fixture, meet_in_recycle, call_unserialised);
 }
 
-/* The notify function of a kick may wait for another thread's work. */
-static void handed_over(struct plan plan)
+static void *call_unserialised_and_get(void *vq)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	vring_del_virtqueue(fixture.vq);
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
-					false, meet_in_notify, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	/* Not the kick: that would meet itself for ever. */
-	other = call_unserialised;
-	CHECK(virtqueue_kick(fixture.vq));
-	CHECK(started);
-	fixture_close(&fixture);
-}
-
-static void *get_silently(void *vq)
-{
+	call_unserialised(vq);
 	catch_stderr();
 	call_get_buf(vq);
 	CHECK_SILENT();
 	return NULL;
 }
 
-static void handed_over_to_get_buf(struct plan plan)
+/* The notify function of a kick may wait for another thread's work. */
+static void handed_over(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	vring_del_virtqueue(fixture.vq);
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
-					false, meet_in_notify, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	other = get_silently;
-	CHECK(virtqueue_kick(fixture.vq));
+	prepare(fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	/* Not the kick: that would meet itself for ever. */
+	other = call_unserialised_and_get;
+	CHECK(virtqueue_kick(fixture->vq));
 	CHECK(started);
-	fixture_close(&fixture);
 }
 
 /* The same thread's calls, from the functions that it lends. */
@@ -322,23 +219,17 @@ static void recycle_call_and_meet(struct virtqueue *vq, void *buf)
 	meet_in_recycle(vq, buf);
 }
 
-static void nested(struct plan plan)
+static void nested(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
+	prepare(fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle_and_call, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle_and_call, NULL), 0);
 	CHECK_SILENT();
 
 	/* They have not ended the stay of the call that they are in. */
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	other = call_serialised;
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle_call_and_meet, NULL), 0);
-	CHECK(started);
-	fixture_close(&fixture);
+	reset_meets(fixture, recycle_call_and_meet, call_serialised);
 }
 
 /* The device is told late, or in time. */
@@ -356,7 +247,8 @@ static void late(struct plan plan)
 
 	plan.num = 64;
 	for (i = 0; i < 2; i++) {
-		open(&fixture, plan);
+		fixture_open(&fixture, plan);
+		prepare(&fixture);
 		for (add = FIRST_ADD; add < AFTER_ADDS; add++) {
 			set_case("%s, %s", serialised[add].name, kicks[i].name);
 			catch_stderr();
@@ -408,7 +300,8 @@ static void detached_in_use(struct plan plan)
 
 	for (add = FIRST_ADD; add < AFTER_ADDS; add++) {
 		/* All is taken back at the end of a queue's life. */
-		open(&fixture, plan);
+		fixture_open(&fixture, plan);
+		prepare(&fixture);
 		catch_stderr();
 		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 		CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
@@ -452,90 +345,82 @@ static void detached_in_use(struct plan plan)
 }
 
 /* The device has used what was taken back: get_buf breaks the queue over it. */
-static void detached_then_used(struct plan plan)
+static void detached_then_used(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	unsigned int len;
 
-	open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(device_pop(&fixture.dev, &chain));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
-	device_use(&fixture.dev, &chain, 0);
+	prepare(fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(device_pop(&fixture->dev, &chain));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
+	device_use(&fixture->dev, &chain, 0);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
 	CHECK(strstr(caught(), "virtqueue_detach_unused_buf took buffers back"));
-	CHECK(virtqueue_is_broken(fixture.vq));
-	fixture_close(&fixture);
+	CHECK(virtqueue_is_broken(fixture->vq));
 }
 
 /* No buffer was added, or none is left. */
-static void not_late(struct plan plan)
+static void not_late(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int n;
 
-	plan.num = 16;
-	open(&fixture, plan);
+	prepare(fixture);
 	catch_stderr();
-	__virtqueue_break(fixture.vq);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -EIO);
-	__virtqueue_unbreak(fixture.vq);
+	__virtqueue_break(fixture->vq);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -EIO);
+	__virtqueue_unbreak(fixture->vq);
 	pass_time(1000);
-	virtqueue_kick(fixture.vq);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(fixture.vq, fixture_forget, NULL), 0);
+	virtqueue_kick(fixture->vq);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
 	pass_time(1000);
-	virtqueue_kick(fixture.vq);
-	fixture.vq->num_max = 32;
+	virtqueue_kick(fixture->vq);
+	fixture->vq->num_max = 32;
 	for (n = 16; n <= 32; n *= 2) {
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 		if (n == 16) {
 			/* Broken: a queue in use would be told of. */
-			__virtqueue_break(fixture.vq);
-			CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
-			__virtqueue_unbreak(fixture.vq);
+			__virtqueue_break(fixture->vq);
+			CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
+			__virtqueue_unbreak(fixture->vq);
 		} else {
-			CHECK_EQ(virtqueue_resize(fixture.vq, 32, fixture_forget), 0);
+			CHECK_EQ(virtqueue_resize(fixture->vq, 32, fixture_forget), 0);
 		}
 		pass_time(1000);
-		virtqueue_kick(fixture.vq);
+		virtqueue_kick(fixture->vq);
 	}
 	CHECK_SILENT();
-	fixture_close(&fixture);
 }
 
 /* The driver took a buffer back: it has heard of the device. */
-static void not_late_for_the_next(struct plan plan)
+static void not_late_for_the_next(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	unsigned int len;
 	void *ctx;
 	int with_ctx;
 
-	plan.num = 16;
-	open(&fixture, plan);
+	prepare(fixture);
 	catch_stderr();
 	for (with_ctx = 0; with_ctx < 2; with_ctx++) {
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		CHECK(device_pop(&fixture.dev, &chain));
-		device_use(&fixture.dev, &chain, 0);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+		CHECK(device_pop(&fixture->dev, &chain));
+		device_use(&fixture->dev, &chain, 0);
 		if (with_ctx)
-			CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx),
+			CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &ctx),
 				  token(0));
 		else
-			CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
+			CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), token(0));
 		pass_time(1000);
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		virtqueue_kick(fixture.vq);
-		CHECK(device_pop(&fixture.dev, &chain));
-		device_use(&fixture.dev, &chain, 0);
-		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+		virtqueue_kick(fixture->vq);
+		CHECK(device_pop(&fixture->dev, &chain));
+		device_use(&fixture->dev, &chain, 0);
+		CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), token(0));
 	}
 	CHECK_SILENT();
-	fixture_close(&fixture);
 }
 
 /* The last add kicked by itself; whoever the device calls may use the queue. */
@@ -546,7 +431,8 @@ static void not_late_after_many(struct plan plan)
 	unsigned int n, len;
 
 	plan.num = 16;
-	open(&fixture, plan);
+	fixture_open(&fixture, plan);
+	prepare(&fixture);
 	if (plan.packed) {
 		fixture_close(&fixture);
 		return;
@@ -568,26 +454,24 @@ static void not_late_after_many(struct plan plan)
 }
 
 /* Premapped queues have other functions to add, watched all the same. */
-static void premapped(struct plan plan)
+static void premapped(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	size_t add;
 
-	open(&fixture, plan);
-	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), 0);
+	prepare(fixture);
+	CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
 	sg[0].dma_address = 0x1234567890;
 	for (add = FIRST_ADD; add < AFTER_ADDS; add++) {
 		set_case("%s", serialised[add].name);
 		catch_stderr();
-		serialised[add].call(fixture.vq);
+		serialised[add].call(fixture->vq);
 		pass_time(101);
-		virtqueue_kick(fixture.vq);
+		virtqueue_kick(fixture->vq);
 		CHECK_LINE("virtqueue_kick", "101 ms");
-		CHECK(device_pop(&fixture.dev, &chain));
+		CHECK(device_pop(&fixture->dev, &chain));
 		CHECK_EQ(chain.part[0].addr, 0x1234567890);
 	}
-	fixture_close(&fixture);
 }
 
 /* Without the setting nobody looks. */
@@ -600,20 +484,17 @@ static void *call_unwatched(void *vq)
 	return NULL;
 }
 
-static void unwatched(struct plan plan)
+static void unwatched(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	prepare(fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 	catch_stderr();
 	pass_time(1000);
-	virtqueue_kick(fixture.vq);
+	virtqueue_kick(fixture->vq);
 	CHECK_SILENT();
 	other = call_unwatched;
-	CHECK_EQ(virtqueue_reset(fixture.vq, meet_in_recycle, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, meet_in_recycle, NULL), 0);
 	CHECK(started);
-	fixture_close(&fixture);
 }
 
 /* Deleted under another thread's feet: the last that this program does. */
@@ -627,7 +508,8 @@ static void child_delete(void)
 {
 	struct fixture fixture;
 
-	open(&fixture, (struct plan) { .num = 16 });
+	fixture_open(&fixture, (struct plan) { .num = 16 });
+	prepare(&fixture);
 	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 	other = call_delete;
 	virtqueue_reset(fixture.vq, meet_in_recycle, NULL);
@@ -635,25 +517,7 @@ static void child_delete(void)
 
 static void environment(void)
 {
-	static const struct {
-		const char *value, *argument;
-	} rows[] = {
-		{ "1", "child_on" },
-		{ "0", "child_off" },
-		{ "", "child_off" },
-		{ NULL, "child_off" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = rows[i].value;
-
-		set_case("VIRTIO_RING_DEBUG %s", value ? value : "unset");
-		CHECK_EQ(run_again(rows[i].argument,
-				   value ? "VIRTIO_RING_DEBUG" : NULL, value),
-			 0);
-		CHECK_EQ(strlen(child_stderr()), 0);
-	}
+	check_setting("VIRTIO_RING_DEBUG");
 	set_case("vring_del_virtqueue");
 	CHECK_EQ(run_again("child_delete", "VIRTIO_RING_DEBUG", "1"), 0);
 	CHECK(strstr(child_stderr(), "virtio_ring: test: vring_del_virtqueue: "
@@ -690,20 +554,19 @@ int main(int argc, char **argv)
 	};
 	/* What `environment` runs this program again for. */
 	static const struct test on[] = {
-		TEST_ALL(concurrent),
-		TEST_ALL(beside_what_is_allowed),
-		TEST_ALL(handed_over),
-		TEST_ALL(handed_over_to_get_buf),
-		TEST_ALL(nested),
+		QUEUE_ALL(concurrent),
+		QUEUE_ALL(beside_what_is_allowed),
+		QUEUE_TEST(handed_over, ALL, .notify = meet_in_notify),
+		QUEUE_ALL(nested),
 		TEST_ALL(late),
 		TEST_ALL(detached_in_use),
-		TEST_ALL(detached_then_used),
-		TEST_ALL(not_late),
-		TEST_ALL(not_late_for_the_next),
+		QUEUE_ALL(detached_then_used),
+		QUEUE_TEST(not_late, ALL, .num = 16),
+		QUEUE_TEST(not_late_for_the_next, ALL, .num = 16),
 		TEST_ALL(not_late_after_many),
-		TEST_ALL(premapped),
+		QUEUE_ALL(premapped),
 	};
-	static const struct test off[] = { TEST_ALL(unwatched) };
+	static const struct test off[] = { QUEUE_ALL(unwatched) };
 	static const struct test delete[] = { TEST_ONCE(child_delete) };
 	const char *child = argc == 2 ? argv[1] : "";
 
@@ -712,6 +575,6 @@ int main(int argc, char **argv)
 	if (strcmp(child, "child_off") == 0)
 		return RUN_TESTS(off, 1, argv);
 	if (strcmp(child, "child_delete") == 0)
-		return RUN_TESTS(delete, 1, argv);
+		return RUN_TESTS(delete, argc, argv);
 	return RUN_TESTS(tests, argc, argv);
 }

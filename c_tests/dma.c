@@ -74,7 +74,7 @@ static void dma_dev(struct plan plan)
 				0, 16, 64, &fixture.vdev, true, false, false,
 				fixture_notify, fixture_callback, "test");
 		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(&fixture, fixture.vq);
 		CHECK_PTR(virtqueue_dma_dev(fixture.vq), rows[i].expected);
 		carry(&fixture, 2);
 		fixture_close(&fixture);
@@ -112,52 +112,33 @@ static void check_premapped(struct fixture *fixture, bool premapped)
 	CHECK_GET(fixture, token(0), 0);
 }
 
-static int reset_op(struct virtqueue *vq)
+static void premapped(struct fixture *fixture)
 {
-	(void)vq;
-	return 0;
-}
+	check_premapped(fixture, false);
 
-static void premapped(struct plan plan)
-{
-	struct fixture fixture;
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_FAILS(virtqueue_set_dma_premapped(fixture->vq), -EINVAL,
+		    "virtqueue_set_dma_premapped", "1");
+	device_use_next(&fixture->dev, 0);
+	CHECK_FAILS(virtqueue_set_dma_premapped(fixture->vq), -EINVAL,
+		    "virtqueue_set_dma_premapped", "1");
+	CHECK_GET(fixture, token(0), 0);
+	check_premapped(fixture, false);
 
-	fixture_open(&fixture, plan);
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
-	check_premapped(&fixture, false);
-
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	catch_stderr();
-	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY("virtqueue_set_dma_premapped", "1");
-	device_use_next(&fixture.dev, 0);
-	catch_stderr();
-	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY("virtqueue_set_dma_premapped", "1");
-	CHECK_GET(&fixture, token(0), 0);
-	check_premapped(&fixture, false);
-
-	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), 0);
-	check_premapped(&fixture, true);
-	CHECK_EQ(virtqueue_set_dma_premapped(fixture.vq), 0);
+	CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
+	check_premapped(fixture, true);
+	CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
 	/* It stays so over a reset and a resize. */
-	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
-	check_premapped(&fixture, true);
-	CHECK_EQ(virtqueue_resize(fixture.vq, 8, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
-	check_premapped(&fixture, true);
-	fixture_close(&fixture);
+	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+	check_premapped(fixture, true);
+	CHECK_EQ(virtqueue_resize(fixture->vq, 8, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+	check_premapped(fixture, true);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(helpers),
-		TEST_ALL(dma_dev),
-		TEST_ALL(premapped),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(helpers),
+	TEST_ALL(dma_dev),
+	QUEUE_ALL(premapped)
+)

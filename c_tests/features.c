@@ -44,12 +44,7 @@ static void max_dma_size(void)
 	CHECK_EQ(virtio_max_dma_size(&fixture.vdev), SIZE_MAX);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ONCE(transport_features),
-		TEST_ONCE(max_dma_size),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ONCE(transport_features),
+	TEST_ONCE(max_dma_size)
+)

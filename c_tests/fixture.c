@@ -35,6 +35,12 @@ void fixture_callback(struct virtqueue *vq)
 	fixture->called_back++;
 }
 
+int fixture_restart(struct virtqueue *vq)
+{
+	(void)vq;
+	return 0;
+}
+
 void fixture_forget(struct virtqueue *vq, void *buf)
 {
 	(void)vq;
@@ -55,13 +61,18 @@ void fixture_init(struct fixture *fixture, struct plan plan)
 	virtio_device_init(&fixture->vdev);
 	fixture->vdev.features = features;
 	fixture->vdev.config = &fixture->ops;
+#ifndef VIRTIO_RING_ABI_SERIES
+	fixture->ops.disable_vq_and_reset = fixture_restart;
+	fixture->ops.enable_vq_after_reset = fixture_restart;
+#endif
 	fixture->notify_result = true;
+	fixture->plan = plan;
 }
 
-void fixture_attach(struct fixture *fixture, struct virtqueue *vq, struct plan plan)
+void fixture_attach(struct fixture *fixture, struct virtqueue *vq)
 {
 	fixture->vq = vq;
-	device_attach(&fixture->dev, vq, plan.packed, plan.event);
+	device_attach(&fixture->dev, vq, fixture->plan.packed, fixture->plan.event);
 }
 
 void fixture_open(struct fixture *fixture, struct plan plan)
@@ -72,11 +83,47 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 	vq = vring_create_virtqueue(0, plan.num ? plan.num : 16,
 				    plan.align ? plan.align : 4096, &fixture->vdev,
 				    !plan.strong, false, plan.context,
-				    fixture_notify,
+				    plan.notify ? plan.notify : fixture_notify,
 				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
 	REQUIRE(vq != NULL);
-	fixture_attach(fixture, vq, plan);
+	fixture_attach(fixture, vq);
+}
+
+const char *const creators[CREATORS] = {
+	"vring_create_virtqueue", "vring_create_virtqueue_dma",
+	"vring_create_virtqueue_in", "vring_new_virtqueue", "__vring_new_virtqueue",
+};
+
+struct virtqueue *create_with(enum creator creator, struct fixture *fixture,
+			      unsigned int num, void *pages, size_t length)
+{
+	struct virtio_device *vdev = &fixture->vdev;
+	struct vring vring;
+
+	switch (creator) {
+	case CREATE:
+		return vring_create_virtqueue(0, num, 64, vdev, true, false, false,
+					      fixture_notify, fixture_callback, "test");
+	case CREATE_DMA:
+		return vring_create_virtqueue_dma(0, num, 64, vdev, true, false, false,
+						  fixture_notify, fixture_callback,
+						  "test", NULL);
+	case CREATE_IN:
+		return vring_create_virtqueue_in(0, num, 64, vdev, true, false, false,
+						 pages, length, fixture_notify,
+						 fixture_callback, "test");
+	case NEW:
+		return vring_new_virtqueue(0, num, 64, vdev, true, false, pages,
+					   fixture_notify, fixture_callback, "test");
+	case NEW_PARTS:
+		vring_init(&vring, num, pages, 64);
+		return __vring_new_virtqueue(0, vring, vdev, true, false, fixture_notify,
+					     fixture_callback, "test");
+	case CREATORS:
+		break;
+	}
+	return NULL;
 }
 
 void fixture_close(struct fixture *fixture)

@@ -18,6 +18,7 @@ struct fixture {
 	unsigned int notified;
 	unsigned int called_back;
 	bool notify_result;
+	struct plan plan;
 };
 
 /* The device alone, no queue yet. */
@@ -25,12 +26,24 @@ void fixture_init(struct fixture *fixture, struct plan plan);
 /* With a queue called "test" from vring_create_virtqueue(); must succeed. */
 void fixture_open(struct fixture *fixture, struct plan plan);
 /* Attaches the device's side to another queue, or anew. */
-void fixture_attach(struct fixture *fixture, struct virtqueue *vq, struct plan plan);
+void fixture_attach(struct fixture *fixture, struct virtqueue *vq);
 void fixture_close(struct fixture *fixture);
+
+/*
+ * Each function that makes a queue, the last two for split rings alone. `pages` is
+ * the memory for those that are given theirs; nothing here clears it.
+ */
+enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW, NEW_PARTS, CREATORS };
+extern const char *const creators[CREATORS];
+struct virtqueue *create_with(enum creator creator, struct fixture *fixture,
+			      unsigned int num, void *pages, size_t length);
 
 /* The functions that a fixture's queue has. */
 bool fixture_notify(struct virtqueue *vq);
 void fixture_callback(struct virtqueue *vq);
+
+/* The operations that a reset asks of the device: both succeed. */
+int fixture_restart(struct virtqueue *vq);
 
 /* Gets back what was in flight at a reset or resize, and forgets it. */
 void fixture_forget(struct virtqueue *vq, void *buf);

@@ -9,61 +9,40 @@
 #include <stdio.h>
 #include <string.h>
 
-static void in_devices_order(struct plan plan)
+static void in_devices_order(struct fixture *fixture)
 {
 	static const unsigned int order[] = { 3, 0, 2, 1 };
-	struct fixture fixture;
 	struct chain chain[4];
 	unsigned int i, slots = 0;
 
-	fixture_open(&fixture, plan);
 	for (i = 0; i < 4; i++) {
-		CHECK_EQ(put_in(&fixture, 4 * i, i + 1, token(i)), 0);
-		CHECK_POP(&fixture, &chain[i], 4 * i, 0, i + 1);
+		CHECK_EQ(put_in(fixture, 4 * i, i + 1, token(i)), 0);
+		CHECK_POP(fixture, &chain[i], 4 * i, 0, i + 1);
 		slots += chain[i].slots;
 	}
-	CHECK_EQ(slots, plan.indirect ? 4 : 10);
-	CHECK_EQ(fixture.vq->num_free, 16 - slots);
+	CHECK_EQ(slots, fixture->plan.indirect ? 4 : 10);
+	CHECK_EQ(fixture->vq->num_free, 16 - slots);
 	for (i = 0; i < 4; i++)
-		device_use(&fixture.dev, &chain[order[i]], 1000 + order[i]);
+		device_use(&fixture->dev, &chain[order[i]], 1000 + order[i]);
 	for (i = 0; i < 4; i++) {
-		CHECK_GET(&fixture, token(order[i]), 1000 + order[i]);
+		CHECK_GET(fixture, token(order[i]), 1000 + order[i]);
 		slots -= chain[order[i]].slots;
-		CHECK_EQ(fixture.vq->num_free, 16 - slots);
+		CHECK_EQ(fixture->vq->num_free, 16 - slots);
 	}
-	CHECK_GET(&fixture, NULL, 0);
-	fixture_close(&fixture);
+	CHECK_GET(fixture, NULL, 0);
 }
 
 /* Nothing is written where there is nothing to take. */
-static void nothing(struct plan plan)
+static void nothing(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int len = 77;
-	void *ctx = &fixture;
+	void *ctx = fixture;
 
-	fixture_open(&fixture, plan);
-	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), NULL);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), NULL);
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &ctx), NULL);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &ctx), NULL);
 	CHECK_EQ(len, 77);
-	CHECK_PTR(ctx, &fixture);
-	fixture_close(&fixture);
-}
-
-/* Lengths are the device's word, whatever it says. */
-static void any_length(struct plan plan)
-{
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	device_use_next(&fixture.dev, 0xffffffff);
-	CHECK_GET(&fixture, token(0), 0xffffffff);
-	CHECK_EQ(put_out(&fixture, 0, 1, token(1)), 0);
-	device_use_next(&fixture.dev, 0);
-	CHECK_GET(&fixture, token(1), 0);
-	fixture_close(&fixture);
+	CHECK_PTR(ctx, fixture);
 }
 
 /* Contexts come back with their buffers where there are no tables. */
@@ -113,22 +92,18 @@ static void contexts(struct plan plan)
 }
 
 /* One token may be in flight many times (vringh_test: 256 times). */
-static void same_token(struct plan plan)
+static void same_token(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int i;
 
-	plan.num = 256;
-	fixture_open(&fixture, plan);
 	for (i = 0; i < 256; i++)
-		CHECK_EQ(put_out(&fixture, i, 1, token(0)), 0);
+		CHECK_EQ(put_out(fixture, i, 1, token(0)), 0);
 	for (i = 0; i < 256; i++)
-		device_use_next(&fixture.dev, i);
+		device_use_next(&fixture->dev, i);
 	for (i = 0; i < 256; i++)
-		CHECK_GET(&fixture, token(0), i);
-	CHECK_GET(&fixture, NULL, 0);
-	CHECK_EQ(fixture.vq->num_free, 256);
-	fixture_close(&fixture);
+		CHECK_GET(fixture, token(0), i);
+	CHECK_GET(fixture, NULL, 0);
+	CHECK_EQ(fixture->vq->num_free, 256);
 }
 
 /* A line that ends in C's words, the queue broken, and nothing taken. */
@@ -197,47 +172,23 @@ static void bad_ids(struct plan plan)
 }
 
 /* The same buffer used twice. */
-static void used_twice(struct plan plan)
+static void used_twice(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 1);
-	device_use(&fixture.dev, &chain, 3);
-	CHECK_GET(&fixture, token(0), 3);
-	check_bad(&fixture, chain.id, "is not a head!");
-	fixture_close(&fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
+	CHECK_POP(fixture, &chain, 0, 0, 1);
+	device_use(&fixture->dev, &chain, 3);
+	CHECK_GET(fixture, token(0), 3);
+	check_bad(fixture, chain.id, "is not a head!");
 }
 
-/* Indices run over 2^16, packed laps over many wraps. */
-static void wraps(struct plan plan)
-{
-	struct fixture fixture;
-
-	plan.num = plan.packed ? 3 : 4;
-	fixture_open(&fixture, plan);
-	carry(&fixture, 65536 + 100);
-	CHECK_EQ(fixture.vq->num_free, plan.num);
-	if (!plan.packed)
-		CHECK_EQ(fixture.dev.split.avail->idx, 100);
-	fixture_close(&fixture);
-}
-
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(in_devices_order),
-		TEST_ALL(nothing),
-		TEST_ALL(any_length),
-		TEST_ALL(contexts),
-		TEST_ALL(same_token),
-		TEST_ALL(bad_ids),
-		TEST_ALL(used_twice),
-		TEST_ALL(wraps),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(in_devices_order),
+	QUEUE_ALL(nothing),
+	TEST_ALL(contexts),
+	QUEUE_TEST(same_token, ALL, .num = 256),
+	TEST_ALL(bad_ids),
+	QUEUE_ALL(used_twice)
+)

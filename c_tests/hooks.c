@@ -133,25 +133,21 @@ static void edges(struct plan plan)
 }
 
 /* A full ring takes no table, and frees none. */
-static void full(struct plan plan)
+static void full(struct fixture *fixture)
 {
 	static char memory[64];
-	struct fixture fixture;
 
-	plan.num = 1;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 	catch_stderr();
 	__kmalloc_fake = memory;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(1)), -ENOSPC);
+	CHECK_EQ(put_in(fixture, 0, 3, token(1)), -ENOSPC);
 	__kmalloc_fake = NULL;
 	/* In a table they would fit, later. */
-	if (plan.indirect)
+	if (fixture->plan.indirect)
 		CHECK_SILENT();
 	else
 		CHECK_LINE("virtqueue_add_inbuf",
 			   "3 entries never fit into a ring of 1");
-	fixture_close(&fixture);
 }
 
 /* It wins over what is lent. */
@@ -169,7 +165,7 @@ static void with_lent_memory(struct plan plan)
 					   false, ring, sizeof(ring),
 					   fixture_notify, fixture_callback, "test");
 	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	__kmalloc_fake = memory;
 	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
 	__kmalloc_fake = NULL;
@@ -182,15 +178,10 @@ static void with_lent_memory(struct plan plan)
 	__kfree_ignore_end = NULL;
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(in_the_fake),
-		TEST_ALL(freed),
-		TEST_ALL(edges),
-		TEST_ALL(full),
-		TEST_ALL(with_lent_memory),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(in_the_fake),
+	TEST_ALL(freed),
+	TEST_ALL(edges),
+	QUEUE_TEST(full, ALL, .num = 1),
+	TEST_ALL(with_lent_memory)
+)

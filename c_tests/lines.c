@@ -32,22 +32,20 @@ static unsigned int count(const char *text, const char *line)
 }
 
 /* A caller's loop. */
-static void flood(struct plan plan)
+static void flood(struct fixture *fixture)
 {
 	char expected[256];
-	struct fixture fixture;
 
-	fixture_open(&fixture, plan);
 	catch_stderr();
-	bad_adds(&fixture, LINES);
+	bad_adds(fixture, LINES);
 	pass_time(PERIOD - 1);
-	bad_adds(&fixture, 1000);
+	bad_adds(fixture, 1000);
 	CHECK_EQ(count(caught(), "\n"), LINES);
 	CHECK_EQ(count(caught(), BAD_ADD), LINES);
 
 	/* catch_stderr() lets enough time pass. */
 	catch_stderr();
-	bad_adds(&fixture, 1);
+	bad_adds(fixture, 1);
 	snprintf(expected, sizeof(expected), "%s%s",
 		 "virtio_ring: lines left out: 1000\n", BAD_ADD);
 	if (!CHECK(strcmp(caught(), expected) == 0))
@@ -55,14 +53,13 @@ static void flood(struct plan plan)
 
 	/* Said once; and the lines of a period count from its first. */
 	catch_stderr();
-	bad_adds(&fixture, 1);
+	bad_adds(fixture, 1);
 	pass_time(PERIOD - 1);
-	bad_adds(&fixture, LINES - 1);
+	bad_adds(fixture, LINES - 1);
 	pass_time(1);
-	bad_adds(&fixture, LINES);
+	bad_adds(fixture, LINES);
 	CHECK_EQ(count(caught(), "\n"), 2 * LINES);
 	CHECK_EQ(count(caught(), BAD_ADD), 2 * LINES);
-	fixture_close(&fixture);
 }
 
 /* The entry that the device made up is there until the queue is reset. */
@@ -187,14 +184,9 @@ static void long_names(struct plan plan)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(flood),
-		TEST_ALL(breaking),
-		TEST_SPLIT(threads),
-		TEST_SPLIT(long_names),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(flood),
+	TEST_ALL(breaking),
+	TEST_SPLIT(threads),
+	TEST_SPLIT(long_names)
+)

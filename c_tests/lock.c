@@ -47,84 +47,61 @@ static pthread_t hold(struct fixture *fixture, bool until_told)
 	return thread;
 }
 
-enum call { CREATE, CREATE_DMA, CREATE_IN, BREAK, UNBREAK, DELETE, CALLS };
-static const char *const names[] = {
+/* What is done with the lock held, after a queue of each creator. */
+enum { BREAK = NEW, UNBREAK, DELETE, CALLS };
+static const char *const names[CALLS] = {
 	"create", "create_dma", "create_in", "break", "unbreak", "delete",
 };
 
 static void taken(struct plan plan)
 {
 	static char memory[1 << 16];
-	struct virtqueue *made[4] = { NULL };
+	struct virtqueue *made[NEW] = { NULL };
 	struct fixture fixture;
-	enum call call;
 	pthread_t thread;
-	unsigned int i;
+	unsigned int call;
 
 	fixture_init(&fixture, plan);
 	for (call = CREATE; call < CALLS; call++) {
 		set_case("%s", names[call]);
 		thread = hold(&fixture, false);
-		switch (call) {
-		case CREATE:
-			made[0] = vring_create_virtqueue(
-				0, 4, 64, &fixture.vdev, true, false, false,
-				fixture_notify, NULL, "test");
-			break;
-		case CREATE_DMA:
-			made[1] = vring_create_virtqueue_dma(
-				0, 4, 64, &fixture.vdev, true, false, false,
-				fixture_notify, NULL, "test", NULL);
-			break;
-		case CREATE_IN:
-			made[2] = vring_create_virtqueue_in(
-				0, 4, 64, &fixture.vdev, true, false, false,
-				memory, sizeof(memory), fixture_notify, NULL,
-				"test");
-			break;
-		case BREAK:
+		if (call < BREAK)
+			made[call] = create_with(call, &fixture, 4, memory,
+						 sizeof(memory));
+		else if (call == BREAK)
 			virtio_break_device(&fixture.vdev);
-			break;
-		case UNBREAK:
+		else if (call == UNBREAK)
 			__virtio_unbreak_device(&fixture.vdev);
-			break;
-		case DELETE:
-			REQUIRE(made[0] && made[1] && made[2]);
-			vring_del_virtqueue(made[0]);
-			break;
-		case CALLS:
-			break;
-		}
+		else
+			vring_del_virtqueue(made[CREATE]);
 		CHECK(atomic_load(&let_go));
 		pthread_join(thread, NULL);
 		/* And it is let go again. */
 		CHECK_EQ(pthread_spin_trylock(&fixture.vdev.vqs_list_lock), 0);
 		pthread_spin_unlock(&fixture.vdev.vqs_list_lock);
+		REQUIRE(call >= BREAK || made[call]);
 	}
-	for (i = 1; i < 3; i++)
-		vring_del_virtqueue(made[i]);
+	vring_del_virtqueue(made[CREATE_DMA]);
+	vring_del_virtqueue(made[CREATE_IN]);
 }
 
 /* Calls about one queue leave the device's lock alone. */
-static void not_taken(struct plan plan)
+static void not_taken(struct fixture *fixture)
 {
-	struct fixture fixture;
 	pthread_t thread;
 
-	fixture_open(&fixture, plan);
-	thread = hold(&fixture, true);
-	carry(&fixture, 10);
-	CHECK(virtqueue_kick(fixture.vq));
-	virtqueue_disable_cb(fixture.vq);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	__virtqueue_break(fixture.vq);
-	__virtqueue_unbreak(fixture.vq);
-	CHECK(!virtqueue_is_broken(fixture.vq));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
+	thread = hold(fixture, true);
+	carry(fixture, 10);
+	CHECK(virtqueue_kick(fixture->vq));
+	virtqueue_disable_cb(fixture->vq);
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	__virtqueue_break(fixture->vq);
+	__virtqueue_unbreak(fixture->vq);
+	CHECK(!virtqueue_is_broken(fixture->vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
 	CHECK(!atomic_load(&let_go));
 	atomic_store(&go_on, true);
 	pthread_join(thread, NULL);
-	fixture_close(&fixture);
 }
 
 /* Holds the lock while the library's clock goes on five times, by so much. */
@@ -160,12 +137,6 @@ static pthread_t hold_for_long(struct fixture *fixture, unsigned int ms)
 	return thread;
 }
 
-static struct virtqueue *create(struct fixture *fixture)
-{
-	return vring_create_virtqueue(0, 4, 64, &fixture->vdev, true, false, false,
-				      fixture_notify, NULL, "test");
-}
-
 /* One line, however long it goes on, and then the call does what it should. */
 static void long_wait(void)
 {
@@ -178,7 +149,7 @@ static void long_wait(void)
 
 	set_case("5 seconds, create");
 	thread = hold_for_long(&fixture, 1000);
-	vq = create(&fixture);
+	vq = create_with(CREATE, &fixture, 4, NULL, 0);
 	pthread_join(thread, NULL);
 	CHECK_LINE("vring_create_virtqueue", "virtio_device_init()");
 	REQUIRE(vq != NULL);
@@ -201,7 +172,7 @@ static void long_wait(void)
 
 	set_case("less than a second");
 	thread = hold_for_long(&fixture, 199);
-	vq = create(&fixture);
+	vq = create_with(CREATE, &fixture, 4, NULL, 0);
 	pthread_join(thread, NULL);
 	CHECK_SILENT();
 	REQUIRE(vq != NULL);
@@ -216,7 +187,7 @@ static void no_wait(struct plan plan)
 	struct fixture fixture;
 
 	fixture_init(&fixture, plan);
-	vq = create(&fixture);
+	vq = create_with(CREATE, &fixture, 4, NULL, 0);
 	REQUIRE(vq != NULL);
 	virtio_break_device(&fixture.vdev);
 	__virtio_unbreak_device(&fixture.vdev);
@@ -224,14 +195,9 @@ static void no_wait(struct plan plan)
 	CHECK_EQ(clock_reads(), reads);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(taken),
-		TEST_ALL(not_taken),
-		TEST_ONCE(long_wait),
-		TEST_ALL(no_wait),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(taken),
+	QUEUE_ALL(not_taken),
+	TEST_ONCE(long_wait),
+	TEST_ALL(no_wait)
+)

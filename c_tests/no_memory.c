@@ -113,69 +113,18 @@ static struct virtqueue *create(struct fixture *fixture, unsigned int num,
 				      fixture_callback, "test");
 }
 
-static struct virtqueue *create_own(struct fixture *fixture)
-{
-	return create(fixture, 16, false);
-}
-
-static struct virtqueue *create_dma(struct fixture *fixture)
-{
-	return vring_create_virtqueue_dma(0, 16, 4096, &fixture->vdev, true, false,
-					  false, fixture_notify, fixture_callback,
-					  "test", NULL);
-}
-
 /* A page for each kind of ring, and room for tables. */
 static char pages[1 << 16] __attribute__((aligned(4096)));
 
-static struct virtqueue *create_in(struct fixture *fixture)
-{
-	return vring_create_virtqueue_in(0, 16, 64, &fixture->vdev, true, false,
-					 false, pages, sizeof(pages),
-					 fixture_notify, fixture_callback, "test");
-}
-
-static struct virtqueue *create_new(struct fixture *fixture)
-{
-	memset(pages, 0, sizeof(pages));
-	return vring_new_virtqueue(0, 16, 4096, &fixture->vdev, true, false, pages,
-				   fixture_notify, fixture_callback, "test");
-}
-
-static struct virtqueue *create_parts(struct fixture *fixture)
-{
-	struct vring vring;
-
-	memset(pages, 0, sizeof(pages));
-	vring_init(&vring, 16, pages, 4096);
-	return __vring_new_virtqueue(0, vring, &fixture->vdev, true, false,
-				     fixture_notify, fixture_callback, "test");
-}
-
-static const struct {
-	const char *function;
-	struct virtqueue *(*create)(struct fixture *fixture);
-	bool split_only;
-} creators[] = {
-	{ "vring_create_virtqueue", create_own, false },
-	{ "vring_create_virtqueue_dma", create_dma, false },
-	{ "vring_create_virtqueue_in", create_in, false },
-	{ "vring_new_virtqueue", create_new, true },
-	{ "__vring_new_virtqueue", create_parts, true },
-};
-#define CREATORS (sizeof(creators) / sizeof(creators[0]))
-
 static void creation(struct plan plan)
 {
-	size_t i;
+	unsigned int i, end = plan.packed ? NEW : CREATORS;
 
-	for (i = 0; i < 2 * CREATORS; i++) {
-		const char *function = creators[i / 2].function;
+	for (i = 0; i < 2 * end; i++) {
+		const char *function = creators[i / 2];
 		int n, before = live;
 		struct fixture fixture;
 
-		if (plan.packed && creators[i / 2].split_only)
-			continue;
 		once = i % 2;
 		fixture_init(&fixture, plan);
 		for (n = 0; n < 20; n++) {
@@ -183,13 +132,15 @@ static void creation(struct plan plan)
 
 			set_case("%s, allocation %d%s fails", function, n,
 				 once ? " alone" : " and so on");
+			memset(pages, 0, sizeof(pages));
 			catch_stderr();
 			left = n;
-			vq = creators[i / 2].create(&fixture);
+			vq = create_with(i / 2, &fixture, 16, pages,
+					 sizeof(pages));
 			left = -1;
 			if (vq) {
 				CHECK_SILENT();
-				fixture_attach(&fixture, vq, plan);
+				fixture_attach(&fixture, vq);
 				carry(&fixture, 40);
 				fixture_close(&fixture);
 				CHECK_EQ(live, before);
@@ -231,7 +182,7 @@ static void reduced(struct plan plan)
 	CHECK_SILENT();
 	if (!CHECK(fixture.vq != NULL))
 		return;
-	fixture_attach(&fixture, fixture.vq, plan);
+	fixture_attach(&fixture, fixture.vq);
 	num = virtqueue_get_vring_size(fixture.vq);
 	CHECK(num < 32768 && num >= 1024);
 	CHECK_EQ(num & (num - 1), 0);
@@ -246,37 +197,27 @@ static void reduced(struct plan plan)
  * No memory for a table is no error: the chain goes into the ring, if it fits.
  * A table of this length is in no pool of the library's.
  */
-static void table(struct plan plan)
+static void table(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 
-	if (!plan.indirect)
+	if (!fixture->plan.indirect)
 		return;
-	plan.num = 64;
-	fixture_open(&fixture, plan);
 	left = 0;
-	CHECK_EQ(put_in(&fixture, 0, 60, token(0)), 0);
+	CHECK_EQ(put_in(fixture, 0, 60, token(0)), 0);
 	left = -1;
-	CHECK_POP(&fixture, &chain, 0, 0, 60);
+	CHECK_POP(fixture, &chain, 0, 0, 60);
 	if (!chain.indirect) {
-		CHECK_EQ(fixture.vq->num_free, 4);
+		CHECK_EQ(fixture->vq->num_free, 4);
 		left = 0;
-		CHECK_EQ(put_in(&fixture, 0, 60, token(1)), -ENOSPC);
+		CHECK_EQ(put_in(fixture, 0, 60, token(1)), -ENOSPC);
 		left = -1;
-		CHECK_EQ(fixture.vq->num_free, 4);
+		CHECK_EQ(fixture->vq->num_free, 4);
 	}
-	device_use(&fixture.dev, &chain, 1);
-	CHECK_GET(&fixture, token(0), 1);
-	CHECK_EQ(fixture.vq->num_free, 64);
-	carry(&fixture, 200);
-	fixture_close(&fixture);
-}
-
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
+	device_use(&fixture->dev, &chain, 1);
+	CHECK_GET(fixture, token(0), 1);
+	CHECK_EQ(fixture->vq->num_free, 64);
+	carry(fixture, 200);
 }
 
 static unsigned int recycled;
@@ -310,7 +251,6 @@ static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq
 		set_case("allocation %d fails%s", n,
 			 start == failing_op ? ", and the device" : "");
 		fixture_open(&fixture, plan);
-		fixture.ops.disable_vq_and_reset = reset_op;
 		fixture.ops.enable_vq_after_reset = start;
 		fixture.vq->num_max = 256;
 		carry(&fixture, 5);
@@ -321,7 +261,7 @@ static void resize_and_start(struct plan plan, int (*start)(struct virtqueue *vq
 		error = virtqueue_resize(fixture.vq, 256, recycle);
 		left = -1;
 		CHECK_EQ(recycled, 1);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(&fixture, fixture.vq);
 		size = virtqueue_get_vring_size(fixture.vq);
 		if (size == 16) {
 			CHECK_EQ(error, refusal);
@@ -346,47 +286,42 @@ static void resize(struct plan plan)
 
 	for (i = 0; i < 2; i++) {
 		once = i;
-		resize_and_start(plan, reset_op);
+		resize_and_start(plan, fixture_restart);
 		resize_and_start(plan, failing_op);
 	}
 	once = false;
 }
 
 /* Nothing that a driver does with a queue needs memory, short tables included. */
-static void traffic(struct plan plan)
+static void traffic(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 
-	fixture_open(&fixture, plan);
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
 	left = 0;
 	for (i = 1; i <= 16; i++) {
-		CHECK_EQ(put_in(&fixture, 0, i, token(0)), 0);
-		CHECK(virtqueue_kick(fixture.vq));
-		CHECK_POP(&fixture, &chain, 0, 0, i);
-		CHECK_EQ(chain.indirect, plan.indirect && i > 1);
-		device_want_kick_at(&fixture.dev, fixture.dev.avail);
-		device_use(&fixture.dev, &chain, 5);
-		CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-		virtqueue_disable_cb(fixture.vq);
-		CHECK_GET(&fixture, token(0), 5);
-		CHECK(virtqueue_enable_cb(fixture.vq));
+		CHECK_EQ(put_in(fixture, 0, i, token(0)), 0);
+		CHECK(virtqueue_kick(fixture->vq));
+		CHECK_POP(fixture, &chain, 0, 0, i);
+		CHECK_EQ(chain.indirect, fixture->plan.indirect && i > 1);
+		device_want_kick_at(&fixture->dev, fixture->dev.avail);
+		device_use(&fixture->dev, &chain, 5);
+		CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+		virtqueue_disable_cb(fixture->vq);
+		CHECK_GET(fixture, token(0), 5);
+		CHECK(virtqueue_enable_cb(fixture->vq));
 	}
-	CHECK_EQ(put_out(&fixture, 0, 16, token(0)), 0);
+	CHECK_EQ(put_out(fixture, 0, 16, token(0)), 0);
 	/* Broken: a queue in use would be told of. */
-	__virtqueue_break(fixture.vq);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(0));
-	__virtqueue_unbreak(fixture.vq);
-	CHECK_EQ(put_out(&fixture, 0, 3, token(0)), 0);
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
+	__virtqueue_break(fixture->vq);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
+	__virtqueue_unbreak(fixture->vq);
+	CHECK_EQ(put_out(fixture, 0, 3, token(0)), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
 	left = -1;
-	CHECK_EQ(fixture.vq->num_free, 16);
-	fixture_attach(&fixture, fixture.vq, plan);
-	carry(&fixture, 40);
-	fixture_close(&fixture);
+	CHECK_EQ(fixture->vq->num_free, 16);
+	fixture_attach(fixture, fixture->vq);
+	carry(fixture, 40);
 }
 
 /*
@@ -407,8 +342,6 @@ static void one_after_another(struct plan plan)
 
 		set_case("allocation %d", n);
 		fixture_init(&fixture, plan);
-		fixture.ops.disable_vq_and_reset = reset_op;
-		fixture.ops.enable_vq_after_reset = reset_op;
 		catch_stderr();
 		left = n;
 		fixture.vq = create(&fixture, size, false);
@@ -421,7 +354,7 @@ static void one_after_another(struct plan plan)
 			size = error ? size : sizes[i];
 			CHECK(error == 0 || error == -ENOMEM);
 			CHECK_EQ(virtqueue_get_vring_size(fixture.vq), size);
-			fixture_attach(&fixture, fixture.vq, plan);
+			fixture_attach(&fixture, fixture.vq);
 			/* Too long for a place that a queue has of its own. */
 			CHECK_EQ(put_in(&fixture, 0, 60, token(0)), 0);
 			CHECK_EQ(put_in(&fixture, 0, 3, token(1)), 0);
@@ -447,16 +380,11 @@ static void one_after_another(struct plan plan)
 	CHECK(n > (plan.indirect ? 15 : 12) && n < 60);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(creation),
-		TEST_ALL(reduced),
-		TEST_ALL(table),
-		TEST_ALL(resize),
-		TEST_ALL(traffic),
-		TEST_ALL(one_after_another),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(creation),
+	TEST_ALL(reduced),
+	QUEUE_TEST(table, ALL, .num = 64),
+	TEST_ALL(resize),
+	QUEUE_ALL(traffic),
+	TEST_ALL(one_after_another)
+)

@@ -7,53 +7,46 @@
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 /* Suppression by flag. With event index, the split ring's flag means nothing. */
-static void flags(struct plan plan)
+static void flags(struct fixture *fixture)
 {
-	bool heard = plan.packed || !plan.event;
-	struct fixture fixture;
+	bool heard = fixture->plan.packed || !fixture->plan.event;
 
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick(fixture.vq));
-	CHECK_EQ(fixture.notified, 1);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(fixture->vq));
+	CHECK_EQ(fixture->notified, 1);
 
-	device_want_kicks(&fixture.dev, false);
+	device_want_kicks(&fixture->dev, false);
 	/* Out of the way of split's event index: not passed again. */
-	if (!plan.packed && plan.event)
-		device_want_kick_at(&fixture.dev, 1);
-	CHECK_EQ(put_in(&fixture, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_kick_prepare(fixture.vq), !heard);
-	CHECK_EQ(fixture.notified, 1);
-	CHECK_EQ(put_in(&fixture, 2, 1, token(2)), 0);
-	CHECK(virtqueue_kick(fixture.vq));
-	CHECK_EQ(fixture.notified, 1);
+	if (!fixture->plan.packed && fixture->plan.event)
+		device_want_kick_at(&fixture->dev, 1);
+	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
+	CHECK_EQ(virtqueue_kick_prepare(fixture->vq), !heard);
+	CHECK_EQ(fixture->notified, 1);
+	CHECK_EQ(put_in(fixture, 2, 1, token(2)), 0);
+	CHECK(virtqueue_kick(fixture->vq));
+	CHECK_EQ(fixture->notified, 1);
 
-	device_want_kicks(&fixture.dev, true);
-	if (!plan.packed && plan.event)
-		device_want_kick_at(&fixture.dev, 3);
-	CHECK_EQ(put_in(&fixture, 3, 1, token(3)), 0);
-	CHECK(virtqueue_kick_prepare(fixture.vq));
+	device_want_kicks(&fixture->dev, true);
+	if (!fixture->plan.packed && fixture->plan.event)
+		device_want_kick_at(&fixture->dev, 3);
+	CHECK_EQ(put_in(fixture, 3, 1, token(3)), 0);
+	CHECK(virtqueue_kick_prepare(fixture->vq));
 	/* Nothing new: the flags alone say yes, the event index no. */
-	CHECK_EQ(virtqueue_kick_prepare(fixture.vq), heard);
-	CHECK(virtqueue_notify(fixture.vq));
-	CHECK_EQ(fixture.notified, 2);
-	fixture_close(&fixture);
+	CHECK_EQ(virtqueue_kick_prepare(fixture->vq), heard);
+	CHECK(virtqueue_notify(fixture->vq));
+	CHECK_EQ(fixture->notified, 2);
 }
 
 /* Packed: a reserved value is not "never", as C reads it. */
-static void reserved_flags(struct plan plan)
+static void reserved_flags(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	fixture.dev.device->flags = 3;
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick_prepare(fixture.vq));
-	fixture_close(&fixture);
+	fixture->dev.device->flags = 3;
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick_prepare(fixture->vq));
 }
 
 /* Event index: a kick when, and only when, the event is passed (2.7.10). */
-static void split_event(struct plan plan)
+static void split_event(struct fixture *fixture)
 {
 	static const struct {
 		uint16_t event;
@@ -71,29 +64,25 @@ static void split_event(struct plan plan)
 		{ 12, 4, true },	/* 12 -> 16 */
 		{ 65535, 4, false },	/* 16 -> 20 */
 	};
-	struct fixture fixture;
 	size_t i;
 	unsigned int n;
 
-	if (!plan.event)
+	if (!fixture->plan.event)
 		return;
-	plan.num = 32;
-	fixture_open(&fixture, plan);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("row %zu", i);
-		device_want_kick_at(&fixture.dev, rows[i].event);
+		device_want_kick_at(&fixture->dev, rows[i].event);
 		for (n = 0; n < rows[i].adds; n++)
-			CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		CHECK_EQ(virtqueue_kick_prepare(fixture.vq), rows[i].kick);
+			CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+		CHECK_EQ(virtqueue_kick_prepare(fixture->vq), rows[i].kick);
 	}
-	fixture_close(&fixture);
 }
 
 /*
  * Packed: descriptors count, not buffers, and the event has a wrap bit. The
  * device structure decides alone, even without VIRTIO_RING_F_EVENT_IDX.
  */
-static void packed_event(struct plan plan)
+static void packed_event(struct fixture *fixture)
 {
 	static const struct {
 		uint16_t event;
@@ -111,55 +100,46 @@ static void packed_event(struct plan plan)
 		{ 1, 4, false },		/* 2 -> 6, event a lap ago */
 		{ 7 | WRAP, 4, true },		/* 6 -> 2, event before the wrap */
 	};
-	struct fixture fixture;
 	struct chain chain;
 	size_t i;
 
-	plan.num = 8;
-	plan.context = true;
-	fixture_open(&fixture, plan);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("row %zu", i);
-		device_want_kick_at(&fixture.dev, rows[i].event);
-		CHECK_EQ(put_in(&fixture, 0, rows[i].entries, token(0)), 0);
-		CHECK_EQ(virtqueue_kick_prepare(fixture.vq), rows[i].kick);
-		CHECK_POP(&fixture, &chain, 0, 0, rows[i].entries);
-		device_use(&fixture.dev, &chain, 0);
-		CHECK_GET(&fixture, token(0), 0);
+		device_want_kick_at(&fixture->dev, rows[i].event);
+		CHECK_EQ(put_in(fixture, 0, rows[i].entries, token(0)), 0);
+		CHECK_EQ(virtqueue_kick_prepare(fixture->vq), rows[i].kick);
+		CHECK_POP(fixture, &chain, 0, 0, rows[i].entries);
+		device_use(&fixture->dev, &chain, 0);
+		CHECK_GET(fixture, token(0), 0);
 	}
-	fixture_close(&fixture);
 }
 
 /* A notification that fails breaks the queue; a broken one notifies nobody. */
-static void failing(struct plan plan)
+static void failing(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	fixture.notify_result = false;
-	CHECK(!virtqueue_kick(fixture.vq));
-	CHECK_EQ(fixture.notified, 1);
-	CHECK(virtqueue_is_broken(fixture.vq));
-	fixture.notify_result = true;
-	CHECK(!virtqueue_notify(fixture.vq));
-	CHECK_EQ(fixture.notified, 1);
-	CHECK_EQ(put_in(&fixture, 1, 3, token(1)), -EIO);
-	CHECK_EQ(fixture.vq->num_free, 15);
-	__virtqueue_unbreak(fixture.vq);
-	CHECK(virtqueue_notify(fixture.vq));
-	CHECK_EQ(fixture.notified, 2);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	fixture->notify_result = false;
+	CHECK(!virtqueue_kick(fixture->vq));
+	CHECK_EQ(fixture->notified, 1);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	fixture->notify_result = true;
+	CHECK(!virtqueue_notify(fixture->vq));
+	CHECK_EQ(fixture->notified, 1);
+	CHECK_EQ(put_in(fixture, 1, 3, token(1)), -EIO);
+	CHECK_EQ(fixture->vq->num_free, 15);
+	__virtqueue_unbreak(fixture->vq);
+	CHECK(virtqueue_notify(fixture->vq));
+	CHECK_EQ(fixture->notified, 2);
 	/* What was added is still there, for the device or to be detached. */
-	CHECK_EQ(put_in(&fixture, 1, 3, token(1)), 0);
-	device_use_next(&fixture.dev, 1);
-	CHECK_GET(&fixture, token(0), 1);
-	fixture.notify_result = false;
-	CHECK(!virtqueue_notify(fixture.vq));
-	CHECK(virtqueue_is_broken(fixture.vq));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
-	CHECK_EQ(fixture.vq->num_free, 16);
-	fixture_close(&fixture);
+	CHECK_EQ(put_in(fixture, 1, 3, token(1)), 0);
+	device_use_next(&fixture->dev, 1);
+	CHECK_GET(fixture, token(0), 1);
+	fixture->notify_result = false;
+	CHECK(!virtqueue_notify(fixture->vq));
+	CHECK(virtqueue_is_broken(fixture->vq));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(1));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
+	CHECK_EQ(fixture->vq->num_free, 16);
 }
 
 /* A kick that the device does not want succeeds even on a broken queue. */
@@ -181,64 +161,52 @@ static void unwanted_on_broken(struct plan plan)
  * Full, and something to read in what did not fit: the split ring notifies, so
  * that the device makes room. What it answers does not matter.
  */
-static void forced_when_full(struct plan plan)
+static void forced_when_full(struct fixture *fixture)
 {
 	struct scatterlist out[1], in[1];
 	struct scatterlist *both[] = { list(out, 0, 1), list(in, 1, 1) };
-	unsigned int forced = plan.packed ? 0 : 1;
-	struct fixture fixture;
+	unsigned int forced = fixture->plan.packed ? 0 : 1;
 	unsigned int i;
 
-	plan.num = 2;
-	fixture_open(&fixture, plan);
-	device_want_kicks(&fixture.dev, false);
+	device_want_kicks(&fixture->dev, false);
 	for (i = 0; i < 2; i++)
-		CHECK_EQ(put_in(&fixture, i, 1, token(i)), 0);
-	fixture.notify_result = false;
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(fixture.notified, 0);
-	CHECK_EQ(virtqueue_add_sgs(fixture.vq, both, 0, 2, token(0), 0), -ENOSPC);
-	CHECK_EQ(fixture.notified, 0);
-	CHECK_EQ(put_out(&fixture, 0, 1, token(0)), -ENOSPC);
-	CHECK_EQ(fixture.notified, forced);
-	CHECK_EQ(virtqueue_add_sgs(fixture.vq, both, 1, 1, token(0), 0), -ENOSPC);
-	CHECK_EQ(fixture.notified, 2 * forced);
-	CHECK(!virtqueue_is_broken(fixture.vq));
-	fixture_close(&fixture);
+		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
+	fixture->notify_result = false;
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(fixture->notified, 0);
+	CHECK_EQ(virtqueue_add_sgs(fixture->vq, both, 0, 2, token(0), 0), -ENOSPC);
+	CHECK_EQ(fixture->notified, 0);
+	CHECK_EQ(put_out(fixture, 0, 1, token(0)), -ENOSPC);
+	CHECK_EQ(fixture->notified, forced);
+	CHECK_EQ(virtqueue_add_sgs(fixture->vq, both, 1, 1, token(0), 0), -ENOSPC);
+	CHECK_EQ(fixture->notified, 2 * forced);
+	CHECK(!virtqueue_is_broken(fixture->vq));
 }
 
 /*
  * One more unannounced add and "how many" would be 0 again modulo 2^16: the
  * split ring kicks by itself.
  */
-static void kick_at_65535(struct plan plan)
+static void kick_at_65535(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	carry(&fixture, 65534);
-	CHECK_EQ(fixture.notified, 0);
-	carry(&fixture, 1);
-	CHECK_EQ(fixture.notified, plan.packed ? 0 : 1);
+	carry(fixture, 65534);
+	CHECK_EQ(fixture->notified, 0);
+	carry(fixture, 1);
+	CHECK_EQ(fixture->notified, fixture->plan.packed ? 0 : 1);
 	/* From here it counts anew. */
-	carry(&fixture, 65534);
-	CHECK_EQ(fixture.notified, plan.packed ? 0 : 1);
-	fixture_close(&fixture);
+	carry(fixture, 65534);
+	CHECK_EQ(fixture->notified, fixture->plan.packed ? 0 : 1);
 }
 
 /* The add has succeeded, whatever becomes of its kick. */
-static void kick_at_65535_fails(struct plan plan)
+static void kick_at_65535_fails(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	carry(&fixture, 65534);
-	fixture.notify_result = false;
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(fixture.vq->num_free, 15);
-	CHECK_EQ(fixture.notified, 1);
-	CHECK(virtqueue_is_broken(fixture.vq));
-	fixture_close(&fixture);
+	carry(fixture, 65534);
+	fixture->notify_result = false;
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(fixture->vq->num_free, 15);
+	CHECK_EQ(fixture->notified, 1);
+	CHECK(virtqueue_is_broken(fixture->vq));
 }
 
 /* The notify function may use the queue. */
@@ -253,36 +221,23 @@ static bool reentrant(struct virtqueue *vq)
 	return true;
 }
 
-static void queue_in_notify(struct plan plan)
+static void queue_in_notify(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_init(&fixture, plan);
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
-					false, reentrant, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick(fixture.vq));
-	CHECK_EQ(fixture.notified, 1);
-	CHECK_EQ(fixture.vq->num_free, 15);
-	fixture_close(&fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick(fixture->vq));
+	CHECK_EQ(fixture->notified, 1);
+	CHECK_EQ(fixture->vq->num_free, 15);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(flags),
-		TEST_PACKED(reserved_flags),
-		TEST_SPLIT(split_event),
-		TEST_PACKED(packed_event),
-		TEST_ALL(failing),
-		TEST_ALL(unwanted_on_broken),
-		TEST_ALL(forced_when_full),
-		TEST_ALL(kick_at_65535),
-		TEST_SPLIT(kick_at_65535_fails),
-		TEST_ALL(queue_in_notify),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(flags),
+	QUEUE_PACKED(reserved_flags),
+	QUEUE_TEST(split_event, SPLIT, .num = 32),
+	QUEUE_TEST(packed_event, PACKED, .num = 8, .context = true),
+	QUEUE_ALL(failing),
+	TEST_ALL(unwanted_on_broken),
+	QUEUE_TEST(forced_when_full, ALL, .num = 2),
+	QUEUE_ALL(kick_at_65535),
+	QUEUE_SPLIT(kick_at_65535_fails),
+	QUEUE_TEST(queue_in_notify, ALL, .notify = reentrant)
+)

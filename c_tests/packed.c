@@ -15,20 +15,16 @@
  * A chain over the end: the slots behind it have the next lap's flags, the id
  * is the same in all, NEXT is in all but the last.
  */
-static void chain_over_the_end(struct plan plan)
+static void chain_over_the_end(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 	unsigned int i;
 
-	plan.num = 7;
-	plan.context = true;
-	fixture_open(&fixture, plan);
-	carry(&fixture, 5);
-	CHECK_EQ(put_in(&fixture, 0, 4, token(0)), 0);
+	carry(fixture, 5);
+	CHECK_EQ(put_in(fixture, 0, 4, token(0)), 0);
 	for (i = 0; i < 4; i++) {
 		unsigned int slot = (5 + i) % 7;
-		const struct vring_packed_desc *desc = &fixture.dev.desc[slot];
+		const struct vring_packed_desc *desc = &fixture->dev.desc[slot];
 
 		set_case("element %u", i);
 		CHECK_EQ(desc->addr, (uintptr_t)buffer(i));
@@ -40,17 +36,16 @@ static void chain_over_the_end(struct plan plan)
 	}
 	/* Slots 2 to 4 are as the device has left them in the first lap. */
 	for (i = 2; i < 5; i++)
-		CHECK_EQ(fixture.dev.desc[i].flags, AVAIL | USED);
-	CHECK_EQ(vring_notification_data(fixture.vq), 2u << 16);
-	CHECK_POP(&fixture, &chain, 0, 0, 4);
-	device_use(&fixture.dev, &chain, 4);
+		CHECK_EQ(fixture->dev.desc[i].flags, AVAIL | USED);
+	CHECK_EQ(vring_notification_data(fixture->vq), 2u << 16);
+	CHECK_POP(fixture, &chain, 0, 0, 4);
+	device_use(&fixture->dev, &chain, 4);
 	/* One used entry for all of it, in the chain's first slot. */
-	CHECK_EQ(fixture.dev.desc[5].flags, AVAIL | USED | VRING_DESC_F_WRITE);
-	CHECK_EQ(fixture.dev.desc[6].flags,
+	CHECK_EQ(fixture->dev.desc[5].flags, AVAIL | USED | VRING_DESC_F_WRITE);
+	CHECK_EQ(fixture->dev.desc[6].flags,
 		 AVAIL | VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
-	CHECK_GET(&fixture, token(0), 4);
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), 2);
-	fixture_close(&fixture);
+	CHECK_GET(fixture, token(0), 4);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq), 2);
 }
 
 /* A chain that fills the ring, from every slot, again and again. */
@@ -124,66 +119,53 @@ static void odd_sizes(struct plan plan)
 }
 
 /* Event offsets wrap where the ring does, not where a power of two would. */
-static void event_at_the_wrap(struct plan plan)
+static void event_at_the_wrap(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int n;
 
-	if (!plan.event)
+	if (!fixture->plan.event)
 		return;
-	plan.num = 7;
-	fixture_open(&fixture, plan);
-	carry(&fixture, 5);
-	virtqueue_disable_cb(fixture.vq);
+	carry(fixture, 5);
+	virtqueue_disable_cb(fixture->vq);
 	for (n = 0; n < 4; n++)
-		CHECK_EQ(put_in(&fixture, n, 1, token(n)), 0);
+		CHECK_EQ(put_in(fixture, n, 1, token(n)), 0);
 	/* 5 + 3 of 4 is slot 1 of the next lap. */
-	CHECK(virtqueue_enable_cb_delayed(fixture.vq));
-	CHECK_EQ(driver_event(&fixture.dev), 1);
+	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
+	CHECK_EQ(driver_event(&fixture->dev), 1);
 	for (n = 0; n < 4; n++)
-		CHECK_EQ(device_use_next(&fixture.dev, 0), n == 3);
+		CHECK_EQ(device_use_next(&fixture->dev, 0), n == 3);
 	for (n = 0; n < 4; n++) {
-		CHECK_GET(&fixture, token(n), 0);
-		CHECK_EQ(driver_event(&fixture.dev),
+		CHECK_GET(fixture, token(n), 0);
+		CHECK_EQ(driver_event(&fixture->dev),
 			 (5 + n + 1) % 7 | (5 + n + 1 < 7 ? WRAP : 0));
 	}
-	fixture_close(&fixture);
 }
 
 /* The device's event, too, is of one lap or the other. */
-static void kick_at_the_wrap(struct plan plan)
+static void kick_at_the_wrap(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int n;
 
-	plan.num = 7;
-	fixture_open(&fixture, plan);
-	carry(&fixture, 5);
-	CHECK(virtqueue_kick_prepare(fixture.vq));
+	carry(fixture, 5);
+	CHECK(virtqueue_kick_prepare(fixture->vq));
 	for (n = 5; n < 7; n++) {
 		set_case("event at slot %u", n);
-		device_want_kick_at(&fixture.dev, n | WRAP);
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		CHECK(virtqueue_kick_prepare(fixture.vq));
+		device_want_kick_at(&fixture->dev, n | WRAP);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+		CHECK(virtqueue_kick_prepare(fixture->vq));
 	}
 	set_case("next lap");
-	device_want_kick_at(&fixture.dev, 1);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(!virtqueue_kick_prepare(fixture.vq));
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(virtqueue_kick_prepare(fixture.vq));
-	fixture_close(&fixture);
+	device_want_kick_at(&fixture->dev, 1);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(!virtqueue_kick_prepare(fixture->vq));
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(virtqueue_kick_prepare(fixture->vq));
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_PACKED(chain_over_the_end),
-		TEST_PACKED(whole_ring),
-		TEST_PACKED(odd_sizes),
-		TEST_PACKED(event_at_the_wrap),
-		TEST_PACKED(kick_at_the_wrap),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_TEST(chain_over_the_end, PACKED, .num = 7, .context = true),
+	TEST_PACKED(whole_ring),
+	TEST_PACKED(odd_sizes),
+	QUEUE_TEST(event_at_the_wrap, PACKED, .num = 7),
+	QUEUE_TEST(kick_at_the_wrap, PACKED, .num = 7)
+)

@@ -24,207 +24,169 @@ static void use_one(struct fixture *fixture)
 }
 
 /* The token is where the driver has got to, its upper half 0. */
-static void tokens(struct plan plan)
+static void tokens(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int used;
 
-	plan.num = 8;
-	fixture_open(&fixture, plan);
 	for (used = 0; used < 40; used++) {
 		set_case("%u used", used);
-		CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq),
-			 last_used(&fixture, used));
-		carry(&fixture, 1);
+		CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq),
+			 last_used(fixture, used));
+		carry(fixture, 1);
 	}
-	fixture_close(&fixture);
 }
 
 /* A chain of descriptors moves the packed position by as many. */
-static void tokens_of_chains(struct plan plan)
+static void tokens_of_chains(struct fixture *fixture)
 {
-	struct fixture fixture;
 	struct chain chain;
 
-	plan.num = 8;
-	plan.context = true;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 5, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 5);
-	device_use(&fixture.dev, &chain, 0);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq),
-		 plan.packed ? 5 | WRAP : 1);
-	CHECK_EQ(put_in(&fixture, 0, 5, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 5);
-	device_use(&fixture.dev, &chain, 0);
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), 2);
-	fixture_close(&fixture);
+	CHECK_EQ(put_in(fixture, 0, 5, token(0)), 0);
+	CHECK_POP(fixture, &chain, 0, 0, 5);
+	device_use(&fixture->dev, &chain, 0);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq),
+		 fixture->plan.packed ? 5 | WRAP : 1);
+	CHECK_EQ(put_in(fixture, 0, 5, token(0)), 0);
+	CHECK_POP(fixture, &chain, 0, 0, 5);
+	device_use(&fixture->dev, &chain, 0);
+	CHECK_GET(fixture, token(0), 0);
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq), 2);
 }
 
-static void poll(struct plan plan)
+static void poll(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int old;
 
-	fixture_open(&fixture, plan);
-	old = virtqueue_enable_cb_prepare(fixture.vq);
-	CHECK(!virtqueue_poll(fixture.vq, old));
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK(!virtqueue_poll(fixture.vq, old));
-	device_use_next(&fixture.dev, 0);
-	CHECK(virtqueue_poll(fixture.vq, old));
+	old = virtqueue_enable_cb_prepare(fixture->vq);
+	CHECK(!virtqueue_poll(fixture->vq, old));
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK(!virtqueue_poll(fixture->vq, old));
+	device_use_next(&fixture->dev, 0);
+	CHECK(virtqueue_poll(fixture->vq, old));
 	/* Polling takes nothing and enables nothing. */
-	CHECK(virtqueue_poll(fixture.vq, old));
-	CHECK_GET(&fixture, token(0), 0);
+	CHECK(virtqueue_poll(fixture->vq, old));
+	CHECK_GET(fixture, token(0), 0);
 	/* Used since the token, if taken since: still news to its holder. */
-	CHECK(virtqueue_poll(fixture.vq, old));
-	CHECK(!virtqueue_poll(fixture.vq, virtqueue_enable_cb_prepare(fixture.vq)));
+	CHECK(virtqueue_poll(fixture->vq, old));
+	CHECK(!virtqueue_poll(fixture->vq, virtqueue_enable_cb_prepare(fixture->vq)));
 	/* Only the lower half is looked at. */
-	CHECK(virtqueue_poll(fixture.vq, old | 0xabcd0000));
-	CHECK(!virtqueue_poll(fixture.vq, virtqueue_enable_cb_prepare(fixture.vq) |
+	CHECK(virtqueue_poll(fixture->vq, old | 0xabcd0000));
+	CHECK(!virtqueue_poll(fixture->vq, virtqueue_enable_cb_prepare(fixture->vq) |
 				      0xabcd0000));
-	fixture_close(&fixture);
 }
 
-static void broken(struct plan plan)
+static void broken(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int old;
 	uint64_t old64;
 
-	fixture_open(&fixture, plan);
-	old = virtqueue_enable_cb_prepare(fixture.vq);
-	old64 = virtqueue_enable_cb_prepare64(fixture.vq);
-	use_one(&fixture);
-	__virtqueue_break(fixture.vq);
-	CHECK(!virtqueue_poll(fixture.vq, old));
-	CHECK(!virtqueue_poll64(fixture.vq, old64));
-	__virtqueue_unbreak(fixture.vq);
-	CHECK(virtqueue_poll(fixture.vq, old));
-	CHECK(virtqueue_poll64(fixture.vq, old64));
-	fixture_close(&fixture);
+	old = virtqueue_enable_cb_prepare(fixture->vq);
+	old64 = virtqueue_enable_cb_prepare64(fixture->vq);
+	use_one(fixture);
+	__virtqueue_break(fixture->vq);
+	CHECK(!virtqueue_poll(fixture->vq, old));
+	CHECK(!virtqueue_poll64(fixture->vq, old64));
+	__virtqueue_unbreak(fixture->vq);
+	CHECK(virtqueue_poll(fixture->vq, old));
+	CHECK(virtqueue_poll64(fixture->vq, old64));
 }
 
 /*
  * The holder of an old token is fooled when the index is back: after exactly
  * 2^16 used buffers (split), or two laps (packed). What wrap counting is for.
  */
-static void fooled(struct plan plan)
+static void fooled(struct fixture *fixture)
 {
 	unsigned int period, told;
-	struct fixture fixture;
 	unsigned int old;
 	uint64_t old64;
 
-	plan.num = 8;
-	period = plan.packed ? 2 * plan.num : 65536;
+	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
 	/* Packed: the slot says so until it is made available again. */
-	told = plan.packed ? plan.num : period - 1;
-	fixture_open(&fixture, plan);
-	carry(&fixture, 5);
-	old = virtqueue_enable_cb_prepare(fixture.vq);
-	old64 = virtqueue_enable_cb_prepare64(fixture.vq);
-	carry(&fixture, told);
-	CHECK(virtqueue_poll(fixture.vq, old));
-	CHECK(virtqueue_poll64(fixture.vq, old64));
-	carry(&fixture, period - told);
-	CHECK(!virtqueue_poll(fixture.vq, old));
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), old);
+	told = fixture->plan.packed ? fixture->plan.num : period - 1;
+	carry(fixture, 5);
+	old = virtqueue_enable_cb_prepare(fixture->vq);
+	old64 = virtqueue_enable_cb_prepare64(fixture->vq);
+	carry(fixture, told);
+	CHECK(virtqueue_poll(fixture->vq, old));
+	CHECK(virtqueue_poll64(fixture->vq, old64));
+	carry(fixture, period - told);
+	CHECK(!virtqueue_poll(fixture->vq, old));
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq), old);
 	/* The 64-bit token is not. */
-	CHECK(virtqueue_poll64(fixture.vq, old64));
-	CHECK(virtqueue_enable_cb_prepare64(fixture.vq) != old64);
-	carry(&fixture, period);
-	CHECK(!virtqueue_poll(fixture.vq, old));
-	CHECK(virtqueue_poll64(fixture.vq, old64));
-	fixture_close(&fixture);
+	CHECK(virtqueue_poll64(fixture->vq, old64));
+	CHECK(virtqueue_enable_cb_prepare64(fixture->vq) != old64);
+	carry(fixture, period);
+	CHECK(!virtqueue_poll(fixture->vq, old));
+	CHECK(virtqueue_poll64(fixture->vq, old64));
 }
 
 /* C reads beyond a packed ring for such a token; here it must only return. */
-static void token_out_of_range(struct plan plan)
+static void token_out_of_range(struct fixture *fixture)
 {
 	static const unsigned int tokens[] = {
 		8, 9, 0x7fff, 8 | WRAP, 0xffff, 0xffffffff,
 	};
-	struct fixture fixture;
 	size_t i;
 
-	plan.num = 8;
-	fixture_open(&fixture, plan);
 	for (i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
-		virtqueue_poll(fixture.vq, tokens[i]);
-		virtqueue_poll64(fixture.vq, tokens[i]);
+		virtqueue_poll(fixture->vq, tokens[i]);
+		virtqueue_poll64(fixture->vq, tokens[i]);
 	}
-	fixture_close(&fixture);
 }
 
-static void poll64(struct plan plan)
+static void poll64(struct fixture *fixture)
 {
-	struct fixture fixture;
 	uint64_t old;
 	unsigned int i;
 
-	plan.num = 4;
-	fixture_open(&fixture, plan);
-	virtqueue_disable_cb(fixture.vq);
-	old = virtqueue_enable_cb_prepare64(fixture.vq);
+	virtqueue_disable_cb(fixture->vq);
+	old = virtqueue_enable_cb_prepare64(fixture->vq);
 	/* It enables callbacks as the other does. */
-	CHECK_EQ(driver_flags(&fixture.dev), plan.packed && plan.event
+	CHECK_EQ(driver_flags(&fixture->dev), fixture->plan.packed && fixture->plan.event
 		 ? VRING_PACKED_EVENT_FLAG_DESC : 0);
-	CHECK(!virtqueue_poll64(fixture.vq, old));
-	use_one(&fixture);
-	CHECK(virtqueue_poll64(fixture.vq, old));
-	CHECK_GET(&fixture, token(0), 0);
-	CHECK(virtqueue_poll64(fixture.vq, old));
-	CHECK(!virtqueue_poll64(fixture.vq, virtqueue_enable_cb_prepare64(fixture.vq)));
+	CHECK(!virtqueue_poll64(fixture->vq, old));
+	use_one(fixture);
+	CHECK(virtqueue_poll64(fixture->vq, old));
+	CHECK_GET(fixture, token(0), 0);
+	CHECK(virtqueue_poll64(fixture->vq, old));
+	CHECK(!virtqueue_poll64(fixture->vq, virtqueue_enable_cb_prepare64(fixture->vq)));
 
 	/*
 	 * A queue that is kept full: the token's slot is available again at
 	 * once, and yet something was used.
 	 */
 	for (i = 0; i < 4; i++)
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	old = virtqueue_enable_cb_prepare64(fixture.vq);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	old = virtqueue_enable_cb_prepare64(fixture->vq);
 	for (i = 0; i < 20; i++) {
 		set_case("kept full, %u used", i + 1);
-		device_use_next(&fixture.dev, 0);
-		CHECK_GET(&fixture, token(0), 0);
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		CHECK(virtqueue_poll64(fixture.vq, old));
+		device_use_next(&fixture->dev, 0);
+		CHECK_GET(fixture, token(0), 0);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+		CHECK(virtqueue_poll64(fixture->vq, old));
 	}
-	fixture_close(&fixture);
-}
-
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
 }
 
 /* No token of before a reset says "nothing new" behind it. */
-static void tokens_of_before_reset(struct plan plan)
+static void tokens_of_before_reset(struct fixture *fixture)
 {
-	struct fixture fixture;
 	uint64_t tokens[3];
 	unsigned int i;
 
-	fixture_open(&fixture, plan);
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
 	for (i = 0; i < 3; i++) {
-		carry(&fixture, i);
-		tokens[i] = virtqueue_enable_cb_prepare64(fixture.vq);
+		carry(fixture, i);
+		tokens[i] = virtqueue_enable_cb_prepare64(fixture->vq);
 	}
-	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
+	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
 	for (i = 0; i < 4; i++) {
-		CHECK(virtqueue_poll64(fixture.vq, tokens[0]));
-		CHECK(virtqueue_poll64(fixture.vq, tokens[1]));
-		CHECK(virtqueue_poll64(fixture.vq, tokens[2]));
-		carry(&fixture, 1);
+		CHECK(virtqueue_poll64(fixture->vq, tokens[0]));
+		CHECK(virtqueue_poll64(fixture->vq, tokens[1]));
+		CHECK(virtqueue_poll64(fixture->vq, tokens[2]));
+		carry(fixture, 1);
 	}
-	fixture_close(&fixture);
 }
 
 /*
@@ -246,49 +208,40 @@ static void *poller(void *unused)
 	return unused;
 }
 
-static void poll_beside_drain(struct plan plan)
+static void poll_beside_drain(struct fixture *fixture)
 {
-	struct fixture fixture;
 	pthread_t thread;
 	unsigned int i;
 
-	if (plan.indirect)
+	if (fixture->plan.indirect)
 		return;
-	plan.num = 1;
-	fixture_open(&fixture, plan);
-	polled = fixture.vq;
+	polled = fixture->vq;
 	atomic_store(&stop, 0);
 	atomic_store(&seen, 0);
-	atomic_store(&shared_token, virtqueue_enable_cb_prepare64(fixture.vq));
+	atomic_store(&shared_token, virtqueue_enable_cb_prepare64(fixture->vq));
 	REQUIRE(pthread_create(&thread, NULL, poller, NULL) == 0);
 	for (i = 0; i < 50; i++) {
 		unsigned int before = atomic_load(&seen);
 
-		carry(&fixture, 3);
+		carry(fixture, 3);
 		/* Ends only when the poller sees it. */
 		while (atomic_load(&seen) < before + 2)
-			carry(&fixture, 1);
+			carry(fixture, 1);
 		atomic_store(&shared_token,
-			     virtqueue_enable_cb_prepare64(fixture.vq));
+			     virtqueue_enable_cb_prepare64(fixture->vq));
 	}
 	atomic_store(&stop, 1);
 	pthread_join(thread, NULL);
-	fixture_close(&fixture);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(tokens),
-		TEST_ALL(tokens_of_chains),
-		TEST_ALL(poll),
-		TEST_ALL(broken),
-		TEST_ALL(fooled),
-		TEST_ALL(token_out_of_range),
-		TEST_ALL(poll64),
-		TEST_ALL(tokens_of_before_reset),
-		TEST_ALL(poll_beside_drain),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_TEST(tokens, ALL, .num = 8),
+	QUEUE_TEST(tokens_of_chains, ALL, .num = 8, .context = true),
+	QUEUE_ALL(poll),
+	QUEUE_ALL(broken),
+	QUEUE_TEST(fooled, ALL, .num = 8),
+	QUEUE_TEST(token_out_of_range, ALL, .num = 8),
+	QUEUE_TEST(poll64, ALL, .num = 4),
+	QUEUE_ALL(tokens_of_before_reset),
+	QUEUE_TEST(poll_beside_drain, ALL, .num = 1)
+)

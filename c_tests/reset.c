@@ -83,9 +83,8 @@ static void finished(struct virtqueue *vq)
 	note('f');
 }
 
-static void open(struct fixture *fixture, struct plan plan)
+static void prepare(struct fixture *fixture)
 {
-	fixture_open(fixture, plan);
 	fixture->ops.disable_vq_and_reset = disable;
 	fixture->ops.enable_vq_after_reset = enable;
 	log[0] = '\0';
@@ -102,12 +101,12 @@ static void check_log(const char *expected)
 }
 
 /* A ring as new (virtio 1.3, 2.6.1), and a working one. */
-static void check_new(struct fixture *fixture, struct plan plan, unsigned int num)
+static void check_new(struct fixture *fixture, unsigned int num)
 {
 	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), num);
 	CHECK_EQ(fixture->vq->num_free, num);
-	fixture_attach(fixture, fixture->vq, plan);
-	if (plan.packed) {
+	fixture_attach(fixture, fixture->vq);
+	if (fixture->plan.packed) {
 		unsigned int i;
 
 		for (i = 0; i < num; i++)
@@ -125,7 +124,7 @@ static void check_new(struct fixture *fixture, struct plan plan, unsigned int nu
 	CHECK_GET(fixture, NULL, 0);
 	CHECK_EQ(vring_interrupt(0, fixture->vq), 0);
 	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq),
-		 plan.packed ? 0x8000 : 0);
+		 fixture->plan.packed ? 0x8000 : 0);
 	carry(fixture, 3 * num + 1);
 }
 
@@ -152,62 +151,63 @@ static void check_recycled(void)
 	recycled_count = 0;
 }
 
-static void reset(struct plan plan)
+/* What in_flight() left comes back: the queue goes on where it was. */
+static void check_goes_on(struct fixture *fixture)
 {
-	struct fixture fixture;
+	CHECK_GET(fixture, token(0), 0);
+	device_use_next(&fixture->dev, 3);
+	device_use_next(&fixture->dev, 4);
+	CHECK_GET(fixture, token(1), 3);
+	CHECK_GET(fixture, token(2), 4);
+}
 
-	open(&fixture, plan);
-	in_flight(&fixture);
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), 0);
+static void reset(struct fixture *fixture)
+{
+	prepare(fixture);
+	in_flight(fixture);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, finished), 0);
 	check_log("drrrfe");
 	check_recycled();
-	check_new(&fixture, plan, 16);
+	check_new(fixture, 16);
 	/* Nothing in flight, and nobody to tell when all is done. */
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
 	check_log("de");
-	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, finished), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, finished), 0);
 	check_log("dfe");
-	check_new(&fixture, plan, 16);
-	fixture_close(&fixture);
+	check_new(fixture, 16);
 }
 
 /* The callback decides anew whether the device shall interrupt. */
-static void reset_without_callback(struct plan plan)
+static void reset_without_callback(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	fixture.vq->callback = NULL;
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
-	CHECK_EQ(driver_flags(&fixture.dev), plan.packed || !plan.event ? 1 : 0);
-	fixture.vq->callback = fixture_callback;
-	CHECK_EQ(resize(fixture.vq, 8, NULL), 0);
-	fixture_attach(&fixture, fixture.vq, plan);
-	CHECK_EQ(driver_flags(&fixture.dev), 0);
-	fixture_close(&fixture);
+	prepare(fixture);
+	fixture->vq->callback = NULL;
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+	CHECK_EQ(driver_flags(&fixture->dev),
+		 fixture->plan.packed || !fixture->plan.event ? 1 : 0);
+	fixture->vq->callback = fixture_callback;
+	CHECK_EQ(resize(fixture->vq, 8, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+	CHECK_EQ(driver_flags(&fixture->dev), 0);
 }
 
 /* A broken queue is as broken as before. */
-static void reset_broken(struct plan plan)
+static void reset_broken(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	in_flight(&fixture);
-	__virtqueue_break(fixture.vq);
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
+	prepare(fixture);
+	in_flight(fixture);
+	__virtqueue_break(fixture->vq);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
 	check_recycled();
-	CHECK(virtqueue_is_broken(fixture.vq));
-	__virtqueue_unbreak(fixture.vq);
-	check_new(&fixture, plan, 16);
-	fixture_close(&fixture);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	__virtqueue_unbreak(fixture->vq);
+	check_new(fixture, 16);
 }
 
-static void resized(struct plan plan)
+static void resized(struct fixture *fixture)
 {
 	static const unsigned int sizes[] = { 8, 16, 1, 4, 16 };
-	struct fixture fixture;
 	size_t i;
 #ifdef VIRTIO_RING_ABI_6_12
 	const char *const calls[] = { "drrrfe", "dfe" };
@@ -215,89 +215,73 @@ static void resized(struct plan plan)
 	const char *const calls[] = { "drrre", "de" };
 #endif
 
-	open(&fixture, plan);
-	in_flight(&fixture);
+	prepare(fixture);
+	in_flight(fixture);
 	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		set_case("to %u", sizes[i]);
-		CHECK_EQ(resize(fixture.vq, sizes[i], finished), 0);
+		CHECK_EQ(resize(fixture->vq, sizes[i], finished), 0);
 		check_log(calls[i > 0]);
-		CHECK_EQ(fixture.vq->num_max, 16);
+		CHECK_EQ(fixture->vq->num_max, 16);
 		if (i == 0)
 			check_recycled();
-		check_new(&fixture, plan, sizes[i]);
+		check_new(fixture, sizes[i]);
 	}
-	fixture_close(&fixture);
 }
 
 /* The size at creation is the limit until the program raises it. */
-static void num_max(struct plan plan)
+static void num_max(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 17, finished), -E2BIG);
-	CHECK_LINE_IF_ANY("virtqueue_resize", "17");
-	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 0xffffffff, finished), -E2BIG);
-	CHECK_LINE_IF_ANY("virtqueue_resize", "4294967295");
+	prepare(fixture);
+	CHECK_FAILS(resize(fixture->vq, 17, finished), -E2BIG,
+		    "virtqueue_resize", "17");
+	CHECK_FAILS(resize(fixture->vq, 0xffffffff, finished), -E2BIG,
+		    "virtqueue_resize", "4294967295");
 	check_log("");
-	fixture.vq->num_max = 256;
-	CHECK_EQ(resize(fixture.vq, 256, NULL), 0);
+	fixture->vq->num_max = 256;
+	CHECK_EQ(resize(fixture->vq, 256, NULL), 0);
 	check_log("de");
-	check_new(&fixture, plan, 256);
+	check_new(fixture, 256);
 	/* And may lower it. */
-	fixture.vq->num_max = 8;
-	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 16, NULL), -E2BIG);
-	CHECK_LINE_IF_ANY("virtqueue_resize", "16");
-	CHECK_EQ(resize(fixture.vq, 8, NULL), 0);
-	fixture_close(&fixture);
+	fixture->vq->num_max = 8;
+	CHECK_FAILS(resize(fixture->vq, 16, NULL), -E2BIG, "virtqueue_resize", "16");
+	CHECK_EQ(resize(fixture->vq, 8, NULL), 0);
 }
 
 /* Packed rings have any size, split ones don't: the old ring goes on. */
-static void odd_size(struct plan plan)
+static void odd_size(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	in_flight(&fixture);
-	if (plan.packed) {
-		CHECK_EQ(resize(fixture.vq, 7, NULL), 0);
+	prepare(fixture);
+	in_flight(fixture);
+	if (fixture->plan.packed) {
+		CHECK_EQ(resize(fixture->vq, 7, NULL), 0);
 		check_log("drrre");
 		check_recycled();
-		check_new(&fixture, plan, 7);
+		check_new(fixture, 7);
 	} else {
-		dma_addr_t desc = virtqueue_get_desc_addr(fixture.vq);
+		dma_addr_t desc = virtqueue_get_desc_addr(fixture->vq);
 
-		catch_stderr();
-		CHECK_EQ(resize(fixture.vq, 7, NULL), -ENOMEM);
-		CHECK_LINE("virtqueue_resize", "7");
+		CHECK_REFUSED(resize(fixture->vq, 7, NULL), -ENOMEM,
+			      "virtqueue_resize", "7");
 		check_log("drrre");
 		check_recycled();
-		CHECK_EQ(virtqueue_get_desc_addr(fixture.vq), desc);
-		check_new(&fixture, plan, 16);
+		CHECK_EQ(virtqueue_get_desc_addr(fixture->vq), desc);
+		check_new(fixture, 16);
 	}
-	fixture_close(&fixture);
 }
 
 /* A limit that no ring can have. */
-static void above_all(struct plan plan)
+static void above_all(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	fixture.vq->num_max = 1 << 20;
-	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 65536, NULL), -ENOMEM);
-	CHECK_LINE("virtqueue_resize", "65536");
+	prepare(fixture);
+	fixture->vq->num_max = 1 << 20;
+	CHECK_REFUSED(resize(fixture->vq, 65536, NULL), -ENOMEM,
+		      "virtqueue_resize", "65536");
 	check_log("de");
-	check_new(&fixture, plan, 16);
-	fixture_close(&fixture);
+	check_new(fixture, 16);
 }
 
 /* Nothing happens, and nobody is called. */
-static void refused(struct plan plan)
+static void refused(struct fixture *fixture)
 {
 	static const struct {
 		bool config, disable, enable;
@@ -308,157 +292,126 @@ static void refused(struct plan plan)
 		{ true, false, true, -ENOENT },
 		{ true, true, false, -ENOENT },
 	};
-	struct fixture fixture;
 	size_t i;
 
-	open(&fixture, plan);
-	in_flight(&fixture);
+	prepare(fixture);
+	in_flight(fixture);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		set_case("row %zu", i);
-		fixture.vdev.config = rows[i].config ? &fixture.ops : NULL;
-		fixture.ops.disable_vq_and_reset = rows[i].disable ? disable : NULL;
-		fixture.ops.enable_vq_after_reset = rows[i].enable ? enable : NULL;
-		catch_stderr();
-		CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished),
-			 rows[i].result);
-		CHECK_LINE_IF_ANY("virtqueue_reset", "");
-		catch_stderr();
-		CHECK_EQ(resize(fixture.vq, 8, finished), rows[i].result);
-		CHECK_LINE_IF_ANY("virtqueue_resize", "");
+		fixture->vdev.config = rows[i].config ? &fixture->ops : NULL;
+		fixture->ops.disable_vq_and_reset = rows[i].disable ? disable : NULL;
+		fixture->ops.enable_vq_after_reset = rows[i].enable ? enable : NULL;
+		CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, finished),
+			    rows[i].result, "virtqueue_reset", "");
+		CHECK_FAILS(resize(fixture->vq, 8, finished), rows[i].result,
+			    "virtqueue_resize", "");
 		/* 6.12's order: the size is looked at first. */
-		CHECK_EQ(resize(fixture.vq, 16, finished), 0);
-		catch_stderr();
-		CHECK_EQ(resize(fixture.vq, 0, finished), -EINVAL);
-		CHECK_LINE_IF_ANY("virtqueue_resize", "0");
-		catch_stderr();
-		CHECK_EQ(resize(fixture.vq, 32, finished), -E2BIG);
-		CHECK_LINE_IF_ANY("virtqueue_resize", "32");
+		CHECK_EQ(resize(fixture->vq, 16, finished), 0);
+		CHECK_FAILS(resize(fixture->vq, 0, finished), -EINVAL,
+			    "virtqueue_resize", "0");
+		CHECK_FAILS(resize(fixture->vq, 32, finished), -E2BIG,
+			    "virtqueue_resize", "32");
 		check_log("");
 	}
 	/* The used one can still be taken. */
-	CHECK_GET(&fixture, token(0), 0);
-	fixture_close(&fixture);
+	CHECK_GET(fixture, token(0), 0);
 }
 
 /*
  * Nobody would get back what is in flight: nothing happens, and nobody is
  * called. With nothing in flight no function is needed.
  */
-static void no_recycle(struct plan plan)
+static void no_recycle(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	in_flight(&fixture);
-	catch_stderr();
-	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, finished), -EINVAL);
-	CHECK_LINE("virtqueue_reset", "recycle is NULL");
-	catch_stderr();
-	CHECK_EQ(resize_with(fixture.vq, 8, NULL, NULL), -EINVAL);
-	CHECK_LINE("virtqueue_resize", "recycle is NULL");
+	prepare(fixture);
+	in_flight(fixture);
+	CHECK_REFUSED(virtqueue_reset(fixture->vq, NULL, finished), -EINVAL,
+		      "virtqueue_reset", "recycle is NULL");
+	CHECK_REFUSED(resize_with(fixture->vq, 8, NULL, NULL), -EINVAL,
+		      "virtqueue_resize", "recycle is NULL");
 	/* The size that it has: nothing is asked for. */
-	CHECK_EQ(resize_with(fixture.vq, 16, NULL, NULL), 0);
+	CHECK_EQ(resize_with(fixture->vq, 16, NULL, NULL), 0);
 	check_log("");
-	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 16);
-	CHECK_GET(&fixture, token(0), 0);
-	device_use_next(&fixture.dev, 3);
-	device_use_next(&fixture.dev, 4);
-	CHECK_GET(&fixture, token(1), 3);
-	CHECK_GET(&fixture, token(2), 4);
-	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, finished), 0);
+	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), 16);
+	check_goes_on(fixture);
+	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, finished), 0);
 	check_log("dfe");
-	CHECK_EQ(resize_with(fixture.vq, 8, NULL, NULL), 0);
+	CHECK_EQ(resize_with(fixture->vq, 8, NULL, NULL), 0);
 	check_log("de");
-	check_new(&fixture, plan, 8);
-	fixture_close(&fixture);
+	check_new(fixture, 8);
 }
 
 /* A ring of the program's is not the library's to replace. */
-static void programs_ring(struct plan plan)
+static void programs_ring(struct fixture *fixture)
 {
 	static char pages[4096] __attribute__((aligned(4096)));
-	struct fixture fixture;
 
 	memset(pages, 0, sizeof(pages));
-	open(&fixture, plan);
-	vring_del_virtqueue(fixture.vq);
-	fixture.vq = vring_new_virtqueue(0, 16, 64, &fixture.vdev, true, false, pages,
+	prepare(fixture);
+	vring_del_virtqueue(fixture->vq);
+	fixture->vq = vring_new_virtqueue(0, 16, 64, &fixture->vdev, true, false, pages,
 				     fixture_notify, fixture_callback, "test");
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq, plan);
-	in_flight(&fixture);
+	REQUIRE(fixture->vq != NULL);
+	fixture_attach(fixture, fixture->vq);
+	in_flight(fixture);
+	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, finished), -EPERM,
+		    "virtqueue_reset", "");
+	CHECK_FAILS(resize(fixture->vq, 8, finished), -EPERM, "virtqueue_resize", "");
 	catch_stderr();
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), -EPERM);
-	CHECK_LINE_IF_ANY("virtqueue_reset", "");
-	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 8, finished), -EPERM);
-	CHECK_LINE_IF_ANY("virtqueue_resize", "");
-	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 17, finished), -E2BIG);
+	CHECK_EQ(resize(fixture->vq, 17, finished), -E2BIG);
 	caught();
 	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 0, finished), -EINVAL);
+	CHECK_EQ(resize(fixture->vq, 0, finished), -EINVAL);
 	caught();
-	CHECK_EQ(resize(fixture.vq, 16, finished), 0);
+	CHECK_EQ(resize(fixture->vq, 16, finished), 0);
 	/* -EPERM comes before -ENOENT. */
-	fixture.vdev.config = NULL;
+	fixture->vdev.config = NULL;
 	catch_stderr();
-	CHECK_EQ(resize(fixture.vq, 8, finished), -EPERM);
+	CHECK_EQ(resize(fixture->vq, 8, finished), -EPERM);
 	caught();
 	check_log("");
-	CHECK_GET(&fixture, token(0), 0);
-	fixture_close(&fixture);
+	CHECK_GET(fixture, token(0), 0);
 }
 
 /* The device can't stop the queue: its answer, and nothing is taken back. */
-static void disable_fails(struct plan plan)
+static void disable_fails(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	in_flight(&fixture);
+	prepare(fixture);
+	in_flight(fixture);
 	disable_result = -EREMOTEIO;
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), -EREMOTEIO);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, finished), -EREMOTEIO);
 	check_log("d");
-	CHECK_EQ(resize(fixture.vq, 8, finished), -EREMOTEIO);
+	CHECK_EQ(resize(fixture->vq, 8, finished), -EREMOTEIO);
 	check_log("d");
 	disable_result = 1;
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, finished), 1);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, finished), 1);
 	check_log("d");
 	CHECK_EQ(recycled_count, 0);
-	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 16);
+	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), 16);
 	/* The device has them still, and goes on where it was. */
-	CHECK_GET(&fixture, token(0), 0);
-	device_use_next(&fixture.dev, 3);
-	device_use_next(&fixture.dev, 4);
-	CHECK_GET(&fixture, token(1), 3);
-	CHECK_GET(&fixture, token(2), 4);
-	carry(&fixture, 40);
-	fixture_close(&fixture);
+	check_goes_on(fixture);
+	carry(fixture, 40);
 }
 
 /* It can't start it again: always -EBUSY, on the new ring. */
-static void enable_fails(struct plan plan)
+static void enable_fails(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	in_flight(&fixture);
+	prepare(fixture);
+	in_flight(fixture);
 	enable_result = -EREMOTEIO;
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), -EBUSY);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), -EBUSY);
 	check_log("drrre");
 	check_recycled();
-	CHECK_EQ(resize(fixture.vq, 8, NULL), -EBUSY);
+	CHECK_EQ(resize(fixture->vq, 8, NULL), -EBUSY);
 	check_log("de");
-	check_new(&fixture, plan, 8);
-	if (!plan.packed) {
+	check_new(fixture, 8);
+	if (!fixture->plan.packed) {
 		/* -EBUSY also where the ring could not be made. */
 		catch_stderr();
-		CHECK_EQ(resize(fixture.vq, 3, NULL), -EBUSY);
+		CHECK_EQ(resize(fixture->vq, 3, NULL), -EBUSY);
 		caught();
-		check_new(&fixture, plan, 8);
+		check_new(fixture, 8);
 	}
-	fixture_close(&fixture);
 }
 
 /* The functions may look at the queue, and use it once it is back. */
@@ -467,47 +420,37 @@ static int enable_and_fill(struct virtqueue *vq)
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
 	note('e');
-	fixture_attach(fixture, vq, (struct plan) {
-		.packed = vq->vdev->features >> VIRTIO_F_RING_PACKED & 1,
-	});
+	fixture_attach(fixture, vq);
 	CHECK_EQ(put_in(fixture, 0, 1, token(7)), 0);
 	return 0;
 }
 
-static void queue_in_enable(struct plan plan)
+static void queue_in_enable(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	fixture.ops.enable_vq_after_reset = enable_and_fill;
-	CHECK_EQ(resize(fixture.vq, 4, NULL), 0);
-	CHECK_EQ(fixture.vq->num_free, 3);
-	device_use_next(&fixture.dev, 1);
-	CHECK_GET(&fixture, token(7), 1);
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), 0);
-	CHECK_EQ(fixture.vq->num_free, 3);
-	device_use_next(&fixture.dev, 2);
-	CHECK_GET(&fixture, token(7), 2);
-	fixture_close(&fixture);
+	prepare(fixture);
+	fixture->ops.enable_vq_after_reset = enable_and_fill;
+	CHECK_EQ(resize(fixture->vq, 4, NULL), 0);
+	CHECK_EQ(fixture->vq->num_free, 3);
+	device_use_next(&fixture->dev, 1);
+	CHECK_GET(fixture, token(7), 1);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
+	CHECK_EQ(fixture->vq->num_free, 3);
+	device_use_next(&fixture->dev, 2);
+	CHECK_GET(fixture, token(7), 2);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(reset),
-		TEST_ALL(reset_without_callback),
-		TEST_ALL(reset_broken),
-		TEST_ALL(resized),
-		TEST_ALL(num_max),
-		TEST_ALL(odd_size),
-		TEST_ALL(above_all),
-		TEST_ALL(refused),
-		TEST_ALL(no_recycle),
-		TEST_SPLIT(programs_ring),
-		TEST_ALL(disable_fails),
-		TEST_ALL(enable_fails),
-		TEST_ALL(queue_in_enable),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(reset),
+	QUEUE_ALL(reset_without_callback),
+	QUEUE_ALL(reset_broken),
+	QUEUE_ALL(resized),
+	QUEUE_ALL(num_max),
+	QUEUE_ALL(odd_size),
+	QUEUE_ALL(above_all),
+	QUEUE_ALL(refused),
+	QUEUE_ALL(no_recycle),
+	QUEUE_SPLIT(programs_ring),
+	QUEUE_ALL(disable_fails),
+	QUEUE_ALL(enable_fails),
+	QUEUE_ALL(queue_in_enable)
+)

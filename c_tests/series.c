@@ -40,36 +40,32 @@ static const struct virtio_config_ops ops = {
 		   not_to_be_called },
 };
 
-static void open(struct fixture *fixture, struct plan plan)
+static void prepare(struct fixture *fixture)
 {
-	fixture_open(fixture, plan);
 	fixture->vdev.config = &ops;
 }
 
 /* Features, list and lock are found where the series has them. */
-static void layout(struct plan plan)
+static void layout(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vq->list);
-	CHECK_PTR(fixture.vdev.vqs.prev, &fixture.vq->list);
-	CHECK_EQ(pthread_spin_trylock(&fixture.vdev.vqs_list_lock), 0);
-	pthread_spin_unlock(&fixture.vdev.vqs_list_lock);
-	virtio_break_device(&fixture.vdev);
-	CHECK(virtqueue_is_broken(fixture.vq));
-	__virtio_unbreak_device(&fixture.vdev);
-	CHECK(!virtqueue_is_broken(fixture.vq));
-	fixture.vdev.features = ~0ull;
-	vring_transport_features(&fixture.vdev);
-	CHECK_EQ(fixture.vdev.features, 0xfffffc573fffffff);
-	CHECK_PTR(fixture.vdev.config, &ops);
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-	device_use_next(&fixture.dev, 2);
-	CHECK_EQ(vring_interrupt(0, fixture.vq), 1);
-	CHECK_EQ(fixture.called_back, 1);
-	CHECK_GET(&fixture, token(0), 2);
-	fixture_close(&fixture);
+	prepare(fixture);
+	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vq->list);
+	CHECK_PTR(fixture->vdev.vqs.prev, &fixture->vq->list);
+	CHECK_EQ(pthread_spin_trylock(&fixture->vdev.vqs_list_lock), 0);
+	pthread_spin_unlock(&fixture->vdev.vqs_list_lock);
+	virtio_break_device(&fixture->vdev);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	__virtio_unbreak_device(&fixture->vdev);
+	CHECK(!virtqueue_is_broken(fixture->vq));
+	fixture->vdev.features = ~0ull;
+	vring_transport_features(&fixture->vdev);
+	CHECK_EQ(fixture->vdev.features, 0xfffffc573fffffff);
+	CHECK_PTR(fixture->vdev.config, &ops);
+	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
+	device_use_next(&fixture->dev, 2);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	CHECK_EQ(fixture->called_back, 1);
+	CHECK_GET(fixture, token(0), 2);
 }
 
 /* Its parent is where it always was. */
@@ -121,7 +117,8 @@ static void statuses(struct plan plan)
 		set_case("status 0x%02x", rows[i].status);
 		plan.num = 4;
 		period = plan.packed ? 2 * plan.num : 65536;
-		open(&fixture, plan);
+		fixture_open(&fixture, plan);
+		prepare(&fixture);
 		status = rows[i].status;
 		asked = NULL;
 		catch_stderr();
@@ -143,54 +140,38 @@ static void statuses(struct plan plan)
 	}
 }
 
-static void no_status(struct plan plan)
+static void no_status(struct fixture *fixture)
 {
 	static const struct virtio_config_ops nothing;
-	struct fixture fixture;
 
-	open(&fixture, plan);
-	fixture.vdev.config = NULL;
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EBUSY);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
-	fixture.vdev.config = &nothing;
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EBUSY);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq) >> 16, 0);
-	fixture_close(&fixture);
+	prepare(fixture);
+	fixture->vdev.config = NULL;
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
+	fixture->vdev.config = &nothing;
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
+	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) >> 16, 0);
 }
 
 /* Broken comes first: the device is not asked. */
-static void broken(struct plan plan)
+static void broken(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
+	prepare(fixture);
 	status = 0x0f;
 	asked = NULL;
-	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	__virtqueue_break(fixture->vq);
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EINVAL, FUNCTION, "");
 	status = 0x0b;
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EINVAL, FUNCTION, "");
 	CHECK_PTR(asked, NULL);
-	fixture_close(&fixture);
 }
 
 /* During probe one may ask again. */
-static void twice(struct plan plan)
+static void twice(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
+	prepare(fixture);
 	status = 0x0b;
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	fixture_close(&fixture);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 }
 
 static void recycle(struct virtqueue *vq, void *buf)
@@ -200,39 +181,28 @@ static void recycle(struct virtqueue *vq, void *buf)
 }
 
 /* There is nothing to reset with, and what looks like it is left alone. */
-static void no_reset(struct plan plan)
+static void no_reset(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	open(&fixture, plan);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	catch_stderr();
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), -ENOENT);
-	CHECK_LINE_IF_ANY("virtqueue_reset", "");
-	catch_stderr();
-	CHECK_EQ(virtqueue_resize(fixture.vq, 8, recycle), -ENOENT);
-	CHECK_LINE_IF_ANY("virtqueue_resize", "");
-	CHECK_EQ(virtqueue_resize(fixture.vq, 16, recycle), 0);
-	fixture.vdev.config = NULL;
-	catch_stderr();
-	CHECK_EQ(virtqueue_reset(fixture.vq, recycle, NULL), -ENOENT);
-	CHECK_LINE_IF_ANY("virtqueue_reset", "");
-	device_use_next(&fixture.dev, 0);
-	CHECK_GET(&fixture, token(0), 0);
-	fixture_close(&fixture);
+	prepare(fixture);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT,
+		    "virtqueue_reset", "");
+	CHECK_FAILS(virtqueue_resize(fixture->vq, 8, recycle), -ENOENT,
+		    "virtqueue_resize", "");
+	CHECK_EQ(virtqueue_resize(fixture->vq, 16, recycle), 0);
+	fixture->vdev.config = NULL;
+	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT,
+		    "virtqueue_reset", "");
+	device_use_next(&fixture->dev, 0);
+	CHECK_GET(fixture, token(0), 0);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(layout),
-		TEST_ALL(parent),
-		TEST_ALL(statuses),
-		TEST_ALL(no_status),
-		TEST_ALL(broken),
-		TEST_ALL(twice),
-		TEST_ALL(no_reset),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_ALL(layout),
+	TEST_ALL(parent),
+	TEST_ALL(statuses),
+	QUEUE_ALL(no_status),
+	QUEUE_ALL(broken),
+	QUEUE_ALL(twice),
+	QUEUE_ALL(no_reset)
+)

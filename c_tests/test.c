@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "test.h"
+#include "fixture.h"
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -86,7 +86,8 @@ static bool wanted(const char *name, int argc, char **argv)
 	for (i = 1; i < argc; i++)
 		if (strcmp(argv[i], name) == 0)
 			return true;
-	return argc < 2;
+	/* Children are what a test runs the program again for. */
+	return argc < 2 && strncmp(name, "child_", 6) != 0;
 }
 
 static void run_each(const struct test *test)
@@ -94,12 +95,11 @@ static void run_each(const struct test *test)
 	unsigned int bits;
 
 	for (bits = 0; bits < 8; bits++) {
-		struct plan plan = {
-			.packed = bits & 4,
-			.event = bits & 2,
-			.indirect = bits & 1,
-		};
+		struct plan plan = test->plan;
 
+		plan.packed = bits & 4;
+		plan.event = bits & 2;
+		plan.indirect = bits & 1;
 		if (plan.packed ? test->kinds == SPLIT : test->kinds == PACKED)
 			continue;
 		snprintf(kind_name, sizeof(kind_name), "%s%s%s",
@@ -107,7 +107,15 @@ static void run_each(const struct test *test)
 			 plan.event ? " event" : "",
 			 plan.indirect ? " indirect" : "");
 		case_name[0] = '\0';
-		test->each(plan);
+		if (test->queue) {
+			struct fixture fixture;
+
+			fixture_open(&fixture, plan);
+			test->queue(&fixture);
+			fixture_close(&fixture);
+		} else {
+			test->each(plan);
+		}
 	}
 	kind_name[0] = '\0';
 }
@@ -269,4 +277,19 @@ int run_copy(const char *copy, const char *argument, const char *variable,
 	REQUIRE(waitpid(child, &status, 0) == child);
 	take_text(file, child_text, sizeof(child_text));
 	return status;
+}
+
+void check_setting(const char *variable)
+{
+	static const char *const values[] = { "1", "0", "", NULL };
+	size_t i;
+
+	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		const char *value = values[i];
+
+		set_case("%s %s", variable, value ? value : "unset");
+		CHECK_EQ(run_again(i ? "child_off" : "child_on",
+				   value ? variable : NULL, value), 0);
+		CHECK_EQ(strlen(child_stderr()), 0);
+	}
 }

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct virtqueue;
+
 /*
  * How a queue is made. Tests that are run for several kinds of rings get one
  * with the first three filled in.
@@ -28,30 +30,52 @@ struct plan {
 	bool strong;		/* weak_barriers is false */
 	bool context;
 	bool no_callback;
+	bool (*notify)(struct virtqueue *vq);	/* NULL: fixture_notify */
 };
 
 enum kinds { ONCE, SPLIT, PACKED, ALL };
+
+struct fixture;
 
 struct test {
 	const char *name;
 	enum kinds kinds;
 	void (*once)(void);
 	void (*each)(struct plan plan);
+	/* With a queue that is open, made as `plan` adds to the kind of ring. */
+	void (*queue)(struct fixture *fixture);
+	struct plan plan;
 };
 
 /* One entry each of a program's table of tests. */
-#define TEST_ONCE(f) { #f, ONCE, f, NULL }
-#define TEST_SPLIT(f) { #f, SPLIT, NULL, f }
-#define TEST_PACKED(f) { #f, PACKED, NULL, f }
-#define TEST_ALL(f) { #f, ALL, NULL, f }
+#define TEST_ONCE(f) { .name = #f, .kinds = ONCE, .once = f }
+#define TEST_SPLIT(f) { .name = #f, .kinds = SPLIT, .each = f }
+#define TEST_PACKED(f) { .name = #f, .kinds = PACKED, .each = f }
+#define TEST_ALL(f) { .name = #f, .kinds = ALL, .each = f }
+/* The same for tests of one queue, which the runner opens and closes. */
+#define QUEUE_SPLIT(f) { .name = #f, .kinds = SPLIT, .queue = f }
+#define QUEUE_PACKED(f) { .name = #f, .kinds = PACKED, .queue = f }
+#define QUEUE_ALL(f) { .name = #f, .kinds = ALL, .queue = f }
+/* With more of the plan: QUEUE_TEST(full, ALL, .num = 4). */
+#define QUEUE_TEST(f, k, ...) \
+	{ .name = #f, .kinds = k, .queue = f, .plan = { __VA_ARGS__ } }
 
 /*
- * Runs all tests, or those whose names are arguments; main() returns what this
- * returns.
+ * Runs all tests but those called child_..., or those whose names are arguments;
+ * main() returns what this returns.
  */
 int run_tests(const struct test *tests, size_t count, int argc, char **argv);
 #define RUN_TESTS(tests, argc, argv) \
 	run_tests(tests, sizeof(tests) / sizeof((tests)[0]), argc, argv)
+
+/* The program of these tests, and nothing else. */
+#define TEST_PROGRAM(...) \
+	int main(int argc, char **argv) \
+	{ \
+		static const struct test tests[] = { __VA_ARGS__ }; \
+\
+		return RUN_TESTS(tests, argc, argv); \
+	}
 
 /* All of these answer whether the check was good. */
 #define CHECK(condition) \
@@ -99,6 +123,20 @@ const char *caught(void);
 /* The same where a line is allowed but nobody promises one. */
 #define CHECK_LINE_IF_ANY(function, value) \
 	check_line(function, value, true, __FILE__, __LINE__)
+/* The call answers so, and says why in one such line. */
+#define CHECK_REFUSED(call, answer, function, value) \
+	do { \
+		catch_stderr(); \
+		CHECK_EQ(call, answer); \
+		CHECK_LINE(function, value); \
+	} while (0)
+/* The same where nobody promises the line. */
+#define CHECK_FAILS(call, answer, function, value) \
+	do { \
+		catch_stderr(); \
+		CHECK_EQ(call, answer); \
+		CHECK_LINE_IF_ANY(function, value); \
+	} while (0)
 
 bool check_silent(const char *file, int line);
 bool check_line(const char *function, const char *value, bool or_none,
@@ -114,6 +152,12 @@ int run_again(const char *argument, const char *variable, const char *value);
 /* The same with a copy of this program. */
 int run_copy(const char *copy, const char *argument, const char *variable,
 	     const char *value);
+/*
+ * Runs this program again as "child_on" with the variable set to 1, and as
+ * "child_off" with 0, with nothing, and without it: each says what is wrong on
+ * stdout and nothing on stderr.
+ */
+void check_setting(const char *variable);
 /* The file that this program is in: /proc/self/exe is valgrind's, under it. */
 const char *this_program(void);
 const char *child_stderr(void);

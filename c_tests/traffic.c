@@ -174,12 +174,7 @@ static void largest(struct plan plan)
 	run(plan, 70000 / 4);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(sizes),
-		TEST_ALL(largest),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(sizes),
+	TEST_ALL(largest)
+)

@@ -11,92 +11,59 @@
 
 static const char FUNCTION[] = "virtqueue_use_wrap_counter";
 
-static void off_by_default(struct plan plan)
-{
-	unsigned int period;
-	struct fixture fixture;
-	unsigned int old;
-
-	plan.num = 4;
-	period = plan.packed ? 2 * plan.num : 65536;
-	fixture_open(&fixture, plan);
-	old = virtqueue_enable_cb_prepare(fixture.vq);
-	CHECK_EQ(old >> 16, 0);
-	carry(&fixture, period);
-	CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq), old);
-	CHECK(!virtqueue_poll(fixture.vq, old));
-	fixture_close(&fixture);
-}
-
 /* Counting: the same token does not come again, and poll knows. */
-static void counting(struct plan plan)
+static void counting(struct fixture *fixture)
 {
 	unsigned int period, i;
-	struct fixture fixture;
 	unsigned int old, token;
 
-	plan.num = 4;
-	period = plan.packed ? 2 * plan.num : 65536;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	carry(&fixture, 1);
-	old = virtqueue_enable_cb_prepare(fixture.vq);
+	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	carry(fixture, 1);
+	old = virtqueue_enable_cb_prepare(fixture->vq);
 	/* The lower half is C's, always. */
-	CHECK_EQ(old, plan.packed ? 0x8001 : 1);
-	CHECK(!virtqueue_poll(fixture.vq, old));
+	CHECK_EQ(old, fixture->plan.packed ? 0x8001 : 1);
+	CHECK(!virtqueue_poll(fixture->vq, old));
 	for (i = 1; i <= 2; i++) {
 		set_case("%u times round", i);
-		carry(&fixture, period - 1);
-		CHECK(virtqueue_poll(fixture.vq, old));
-		carry(&fixture, 1);
-		CHECK(virtqueue_poll(fixture.vq, old));
-		token = virtqueue_enable_cb_prepare(fixture.vq);
+		carry(fixture, period - 1);
+		CHECK(virtqueue_poll(fixture->vq, old));
+		carry(fixture, 1);
+		CHECK(virtqueue_poll(fixture->vq, old));
+		token = virtqueue_enable_cb_prepare(fixture->vq);
 		CHECK_EQ(token & 0xffff, old);
 		CHECK(token >> 16 != 0);
-		if (!plan.packed)
+		if (!fixture->plan.packed)
 			CHECK_EQ(token >> 16, i);
-		CHECK(!virtqueue_poll(fixture.vq, token));
+		CHECK(!virtqueue_poll(fixture->vq, token));
 	}
-	fixture_close(&fixture);
 }
 
 /*
  * A packed queue that is kept full makes the token's slot available again at
  * once: C polls false then, as if nothing had been used.
  */
-static void kept_full(struct plan plan)
+static void kept_full(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int old, i;
 
-	plan.num = 4;
-	fixture_open(&fixture, plan);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 	for (i = 0; i < 4; i++)
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	old = virtqueue_enable_cb_prepare(fixture.vq);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	old = virtqueue_enable_cb_prepare(fixture->vq);
 	for (i = 0; i < 100; i++) {
 		set_case("%u used", i + 1);
-		device_use_next(&fixture.dev, 0);
-		CHECK_GET(&fixture, token(0), 0);
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		CHECK(virtqueue_poll(fixture.vq, old));
+		device_use_next(&fixture->dev, 0);
+		CHECK_GET(fixture, token(0), 0);
+		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+		CHECK(virtqueue_poll(fixture->vq, old));
 	}
-	fixture_close(&fixture);
-}
-
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
 }
 
 /* Too late once anything was added, whatever has become of it. */
 static void check_busy(struct fixture *fixture)
 {
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), -EBUSY);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
 	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) >> 16, 0);
 }
 
@@ -121,8 +88,6 @@ static void too_late(struct plan plan)
 	CHECK_GET(&fixture, token(0), 0);
 	check_busy(&fixture);
 	set_case("reset");
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
 	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
 	check_busy(&fixture);
 	CHECK_EQ(virtqueue_resize(fixture.vq, 8, NULL), 0);
@@ -138,37 +103,29 @@ static void too_late(struct plan plan)
 }
 
 /* What was not added does not count, nor does anything else. */
-static void not_too_late(struct plan plan)
+static void not_too_late(struct fixture *fixture)
 {
-	struct fixture fixture;
 	unsigned int len;
 
-	plan.context = true;
-	fixture_open(&fixture, plan);
 	catch_stderr();
-	CHECK_EQ(put_in(&fixture, 0, 1, NULL), -EINVAL);
-	CHECK_EQ(put_in(&fixture, 0, 17, token(0)), -ENOSPC);
+	CHECK_EQ(put_in(fixture, 0, 1, NULL), -EINVAL);
+	CHECK_EQ(put_in(fixture, 0, 17, token(0)), -ENOSPC);
 	caught();
-	CHECK(virtqueue_kick(fixture.vq));
-	virtqueue_disable_cb(fixture.vq);
-	CHECK(virtqueue_enable_cb(fixture.vq));
-	CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), NULL);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	fixture_close(&fixture);
+	CHECK(virtqueue_kick(fixture->vq));
+	virtqueue_disable_cb(fixture->vq);
+	CHECK(virtqueue_enable_cb(fixture->vq));
+	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 }
 
 /* Who has it can ask for it again at any time. */
-static void twice(struct plan plan)
+static void twice(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, plan);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	carry(&fixture, 3);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	fixture_close(&fixture);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	carry(fixture, 3);
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 }
 
 static void on_broken(struct plan plan)
@@ -177,139 +134,89 @@ static void on_broken(struct plan plan)
 
 	fixture_open(&fixture, plan);
 	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture.vq), -EINVAL, FUNCTION, "");
 	__virtqueue_unbreak(fixture.vq);
 	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
 	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture.vq), -EINVAL, FUNCTION, "");
 	__virtqueue_unbreak(fixture.vq);
 	/* -EINVAL comes before -EBUSY. */
 	fixture_close(&fixture);
 	fixture_open(&fixture, plan);
 	carry(&fixture, 1);
 	__virtqueue_break(fixture.vq);
-	catch_stderr();
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), -EINVAL);
-	CHECK_LINE_IF_ANY(FUNCTION, "");
+	CHECK_FAILS(virtqueue_use_wrap_counter(fixture.vq), -EINVAL, FUNCTION, "");
 	fixture_close(&fixture);
 }
 
 /* A queue that counts goes on counting behind a reset and a resize. */
-static void survives_reset(struct plan plan)
+static void survives_reset(struct fixture *fixture)
 {
 	unsigned int period;
-	struct fixture fixture;
 	unsigned int old, n;
 
-	plan.num = 4;
-	period = plan.packed ? 2 * plan.num : 65536;
-	fixture_open(&fixture, plan);
-	fixture.ops.disable_vq_and_reset = reset_op;
-	fixture.ops.enable_vq_after_reset = reset_op;
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-	carry(&fixture, 1);
+	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
+	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	carry(fixture, 1);
 	for (n = 0; n < 3; n++) {
 		set_case("%u", n);
-		old = virtqueue_enable_cb_prepare(fixture.vq);
+		old = virtqueue_enable_cb_prepare(fixture->vq);
 		if (n == 0)
-			CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
+			CHECK_EQ(virtqueue_reset(fixture->vq, NULL, NULL), 0);
 		else
-			CHECK_EQ(virtqueue_resize(fixture.vq, n == 1 ? 2 : 4, NULL),
+			CHECK_EQ(virtqueue_resize(fixture->vq, n == 1 ? 2 : 4, NULL),
 				 0);
-		fixture_attach(&fixture, fixture.vq, plan);
+		fixture_attach(fixture, fixture->vq);
 		/* Where the ring starts again, the holder has news. */
-		CHECK(virtqueue_poll(fixture.vq, old));
-		CHECK_EQ(virtqueue_enable_cb_prepare(fixture.vq) & 0xffff,
-			 plan.packed ? 0x8000 : 0);
-		old = virtqueue_enable_cb_prepare(fixture.vq);
-		CHECK(!virtqueue_poll(fixture.vq, old));
-		carry(&fixture, n == 1 && plan.packed ? 4 : period);
-		CHECK(virtqueue_poll(fixture.vq, old));
+		CHECK(virtqueue_poll(fixture->vq, old));
+		CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) & 0xffff,
+			 fixture->plan.packed ? 0x8000 : 0);
+		old = virtqueue_enable_cb_prepare(fixture->vq);
+		CHECK(!virtqueue_poll(fixture->vq, old));
+		carry(fixture, n == 1 && fixture->plan.packed ? 4 : period);
+		CHECK(virtqueue_poll(fixture->vq, old));
 	}
-	fixture_close(&fixture);
 }
 
-/* The rest of a program that was started with the variable set. */
-static int with_environment(const char *value)
+/* What every queue of a program does that was started with the variable. */
+static void check_counts(struct fixture *fixture, bool on)
 {
-	bool on = strcmp(value, "on") == 0;
-	int packed;
+	unsigned int old = virtqueue_enable_cb_prepare(fixture->vq);
 
-	for (packed = 0; packed < 2; packed++) {
-		struct plan plan = { .packed = packed, .num = 4 };
-		unsigned int old;
-		struct fixture fixture;
-
-		fixture_open(&fixture, plan);
-		old = virtqueue_enable_cb_prepare(fixture.vq);
-		carry(&fixture, packed ? 8 : 65536);
-		CHECK_EQ(virtqueue_poll(fixture.vq, old), on);
-		/* Every queue has it, so nobody is too late. */
-		if (on)
-			CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), 0);
-		else
-			check_busy(&fixture);
-		fixture_close(&fixture);
-	}
-	return 0;
+	carry(fixture, fixture->plan.packed ? 8 : 65536);
+	CHECK_EQ(virtqueue_poll(fixture->vq, old), on);
+	/* Every queue has it, so nobody is too late. */
+	if (on)
+		CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
+	else
+		check_busy(fixture);
 }
 
-static void child_on(void)
+static void child_on(struct fixture *fixture)
 {
-	with_environment("on");
+	check_counts(fixture, true);
 }
 
-static void child_off(void)
+static void child_off(struct fixture *fixture)
 {
-	with_environment("off");
+	check_counts(fixture, false);
 }
 
 static void environment(void)
 {
-	static const struct {
-		const char *value, *argument;
-	} rows[] = {
-		{ "1", "child_on" },
-		{ "0", "child_off" },
-		{ NULL, "child_off" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = rows[i].value;
-
-		set_case("VIRTIO_RING_WRAP_COUNTERS %s", value ? value : "unset");
-		CHECK_EQ(run_again(rows[i].argument, value ?
-				   "VIRTIO_RING_WRAP_COUNTERS" : NULL, value),
-			 0);
-		CHECK_EQ(strlen(child_stderr()), 0);
-	}
+	check_setting("VIRTIO_RING_WRAP_COUNTERS");
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(off_by_default),
-		TEST_ALL(counting),
-		TEST_ALL(kept_full),
-		TEST_ALL(too_late),
-		TEST_ALL(not_too_late),
-		TEST_ALL(twice),
-		TEST_ALL(on_broken),
-		TEST_ALL(survives_reset),
-		TEST_ONCE(environment),
-	};
-	/* What `environment` runs this program again for. */
-	static const struct test children[] = {
-		TEST_ONCE(child_on),
-		TEST_ONCE(child_off),
-	};
-
-	if (argc == 2 && strncmp(argv[1], "child_", 6) == 0)
-		return RUN_TESTS(children, argc, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	QUEUE_TEST(counting, ALL, .num = 4),
+	QUEUE_TEST(kept_full, ALL, .num = 4),
+	TEST_ALL(too_late),
+	QUEUE_TEST(not_too_late, ALL, .context = true),
+	QUEUE_ALL(twice),
+	TEST_ALL(on_broken),
+	QUEUE_TEST(survives_reset, ALL, .num = 4),
+	TEST_ONCE(environment),
+	/* What the others run this program again for. */
+	QUEUE_TEST(child_on, ALL, .num = 4),
+	QUEUE_TEST(child_off, ALL, .num = 4)
+)

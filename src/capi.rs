@@ -2,7 +2,7 @@
 //! The exported C functions and nothing else.
 //!
 //! Names, arguments and return values are those of `drivers/virtio/virtio_ring.c`;
-//! the last five functions are extensions. `src/symbols.txt` lists all of them.
+//! the last seven functions are extensions. `src/symbols.txt` lists all of them.
 //! Their documentation goes into the C header.
 //!
 //! Unless it states otherwise, each function requires a live queue and valid program's
@@ -17,7 +17,8 @@ use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 use crate::abi::{
     AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
-    virtio_device, virtqueue, vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
+    virtio_device, virtqueue, virtqueue_buf, virtqueue_used_buf, vq_callback_t, vq_notify_t,
+    vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, SpinGuard, Text};
 use crate::queue::{Area, CreateArgs, MemorySource, NO_LIST, create, lent_size, ops};
@@ -780,4 +781,42 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u6
 pub unsafe extern "C" fn virtqueue_poll64(vq: *mut virtqueue, token: u64) -> bool {
     // SAFETY: live queue.
     unsafe { ((*ops(vq)).poll64)(vq, token) }
+}
+
+/// Adds several buffers with one call: the same as one call of `virtqueue_add_sgs` for
+/// each, until one fails, but the device sees all of them at once, which takes fewer
+/// instructions and barriers. `bufs` has `num` parts: a part without VRING_DESC_F_NEXT
+/// is the last of its buffer. `gfp` is ignored.
+///
+/// Returns how many parts were added, always of whole buffers, in order from the first.
+/// If the first buffer was not added, returns its error: as `virtqueue_add_sgs`; -EINVAL
+/// also if a part has other flags, if the device would read a part after one that it
+/// writes, or if the last part has VRING_DESC_F_NEXT.
+/// An extension: no kernel has it.
+/// The caller serialises.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_bufs(
+    vq: *mut virtqueue,
+    bufs: *const virtqueue_buf,
+    num: c_uint,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: live queue, serialised; program's arguments.
+    unsafe { ((*ops(vq)).add_bufs)(vq, bufs, num) }
+}
+
+/// Takes up to `num` used buffers with one call: the same as calls of
+/// `virtqueue_get_buf_ctx` until one returns NULL, but the event is published once, for
+/// the last. Writes them to `bufs`, in the order in which the device used them, and
+/// returns how many. 0 if there are none, or the queue is broken.
+/// An extension: no kernel has it.
+/// The caller serialises.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_get_bufs(
+    vq: *mut virtqueue,
+    bufs: *mut virtqueue_used_buf,
+    num: c_uint,
+) -> c_uint {
+    // SAFETY: live queue, serialised; program's arguments.
+    unsafe { ((*ops(vq)).get_bufs)(vq, bufs, num) }
 }

@@ -128,6 +128,10 @@ fn short(text: &mut String, measured: &[Measured]) {
         let rows = measured.iter().filter(|m| groups.contains(&m.row.group));
         rows.collect::<Vec<_>>()
     };
+    let drivers = of(&[Group::Drivers, Group::Lists]);
+    if !drivers.is_empty() {
+        short_table(text, &drivers, &[REFERENCE, "C 6.12", OURS]);
+    }
     let inline = of(&[Group::Main, Group::Callbacks, Group::Poll]);
     if !inline.is_empty() {
         let rings = [REFERENCE, "C 6.12", "virtio-drivers", "virtio-driver", OURS];
@@ -255,6 +259,7 @@ mod tests {
         });
         let row = Row {
             group: Group::Main,
+            driver: "",
             work: Work::plain(false),
         };
         let counts = vec![Some(240.0), Some(250.0), Some(127.0)];

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use counts::Work;
+use counts::{DRIVERS, LISTS, Work};
 
 /// Which question a row belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +20,22 @@ pub enum Group {
     Sizes,
     /// Longer buffers.
     Chains,
+    /// Functions whose cost grows with the lists.
+    Lists,
+    /// What the kernel's drivers do.
+    Drivers,
 }
 
 impl Group {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Main,
         Self::Callbacks,
         Self::Poll,
         Self::Threads,
         Self::Sizes,
         Self::Chains,
+        Self::Lists,
+        Self::Drivers,
     ];
 
     pub fn title(self) -> &'static str {
@@ -40,6 +46,8 @@ impl Group {
             Self::Threads => "Driver and device on two cores, as many buffers in flight as fit",
             Self::Sizes => "Rings that outgrow the caches, half of the ring at a time",
             Self::Chains => "Buffers of 1 to 64 entries, four at a time",
+            Self::Lists => "Several lists, and long ones",
+            Self::Drivers => "What the kernel's drivers do",
         }
     }
 }
@@ -47,6 +55,8 @@ impl Group {
 #[derive(Clone, Debug)]
 pub struct Row {
     pub group: Group,
+    /// Whose profile it is, in [`Group::Drivers`].
+    pub driver: &'static str,
     pub work: Work,
 }
 
@@ -60,12 +70,15 @@ impl Row {
 
     /// Are instructions counted? Where the work is new, and in one thread.
     pub fn is_counted(&self) -> bool {
-        matches!(self.group, Group::Main | Group::Callbacks | Group::Poll)
+        !matches!(self.group, Group::Threads | Group::Sizes | Group::Chains)
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.driver.is_empty() {
+            write!(f, "{}: ", self.driver)?;
+        }
         self.work.fmt(f)?;
         match self.group {
             Group::Threads => f.write_str(" threads"),
@@ -76,7 +89,13 @@ impl fmt::Display for Row {
 
 pub fn all() -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut push = |group, work| rows.push(Row { group, work });
+    let mut push = |group, work| {
+        rows.push(Row {
+            group,
+            driver: "",
+            work,
+        });
+    };
     for work in Work::ROWS {
         push(Group::Main, work);
         push(
@@ -124,6 +143,17 @@ pub fn all() -> Vec<Row> {
                 },
             );
         }
+    }
+    for words in LISTS {
+        Work::variants(words).for_each(|work| push(Group::Lists, work));
+    }
+    for (driver, words) in DRIVERS {
+        let group = Group::Drivers;
+        rows.extend(Work::variants(words).map(|work| Row {
+            group,
+            driver,
+            work,
+        }));
     }
     rows
 }

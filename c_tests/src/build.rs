@@ -27,6 +27,7 @@ pub const ABIS: [Abi; 4] = [
             "abi",
             "add",
             "bad_add",
+            "bufs",
             "broken",
             "callbacks",
             "check_len",

@@ -2,7 +2,7 @@
 //! A device that lies (virtio 1.3, 2.7 and 2.8): it writes what it likes. It
 //! also tells what the driver has to make of it.
 
-use testkit::device::{AVAIL, Area, DESCRIPTOR, INDIRECT, USED, area_lengths, used_flags};
+use testkit::device::{AVAIL, Area, DESCRIPTOR, INDIRECT, USED, used_flags};
 
 use crate::plan::Target;
 
@@ -30,15 +30,14 @@ impl Device {
     /// The areas are those of a live queue, the range has them in it; they live
     /// as long as the value is used.
     pub unsafe fn new(packed: bool, size: u16, areas: [u64; 3], lent: Option<Area>) -> Self {
-        let lengths = area_lengths(packed, size.into());
-        // SAFETY: the caller; 2.7 and 2.8 say how large they are.
-        let area = |i: usize| unsafe { Area::new(areas[i], lengths[i]) };
+        // SAFETY: the caller.
+        let [desc, driver, device] = unsafe { testkit::device::areas(areas, packed, size.into()) };
         Self {
             packed,
             size,
-            desc: area(0),
-            driver: area(1),
-            device: area(2),
+            desc,
+            driver,
+            device,
             lent,
             given: 0,
         }

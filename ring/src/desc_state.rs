@@ -98,6 +98,27 @@ impl Walk<'_> {
         Some(self.slots.get(id as usize)?.next.into())
     }
 
+    /// Takes up to `most` single ids off the list: while there are any, calls `take` with
+    /// each one and the id after it, until that returns None instead of the buffer's
+    /// data. Returns how many.
+    #[inline(always)]
+    pub fn claim_ones(self, most: u32, mut take: impl FnMut(Id, Id) -> Option<Data>) -> u32 {
+        let mut head = *self.free_head;
+        let most = most.min(*self.num_free);
+        let mut count = 0;
+        while count < most
+            && let Some(slot) = self.slots.get_mut(head as usize)
+            && let Some(data) = take(head, slot.next.into())
+        {
+            slot.data = Some(data);
+            head = slot.next.into();
+            count += 1;
+        }
+        *self.free_head = head;
+        *self.num_free -= count;
+        count
+    }
+
     /// Takes `chain`, found in this walk from [`DescStates::first_free`] on, off the
     /// list.
     #[inline(always)]

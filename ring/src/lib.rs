@@ -333,6 +333,9 @@ pub trait Ring: Sized {
     /// The memory of this ring.
     type Memory: Memory;
 
+    /// What the buffers of a batch leave to its end, see [`Self::begin_batch`].
+    type Batch;
+
     /// The used position of a new queue.
     const START: u64;
 
@@ -356,8 +359,8 @@ pub trait Ring: Sized {
     /// The states of the descriptors.
     fn states(&self) -> &DescStates<<Self::Memory as Memory>::Table>;
 
-    /// Replaces the descriptor states by others, all free.
-    fn replace_states(&mut self, slots: DescStates<<Self::Memory as Memory>::Table>);
+    /// The states of the descriptors.
+    fn states_mut(&mut self) -> &mut DescStates<<Self::Memory as Memory>::Table>;
 
     /// Clears the ring's memory, as a queue reset requires (2.6.1).
     fn clear(common: &Common<Self::Memory>);
@@ -386,7 +389,7 @@ pub trait Ring: Sized {
         slots: DescStates<<Self::Memory as Memory>::Table>,
         callback: bool,
     ) {
-        self.replace_states(slots);
+        *self.states_mut() = slots;
         common.memory = memory;
         self.restart(common, callback);
     }
@@ -420,10 +423,12 @@ pub trait Ring: Sized {
     /// A faster [`Self::add_indirect`], which fails with [`AddError::NoMemory`] if the
     /// table does not fit into its slot, and with [`AddError::Unsupported`] if there is
     /// only one element, which needs no table.
+    /// With a batch, the buffer is added to that.
     fn add_to_slot<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
+        batch: Option<&mut Self::Batch>,
     ) -> Result<Added, AddError>;
 
     /// Like [`Self::add`], with the elements in a chain of descriptors.
@@ -436,12 +441,34 @@ pub trait Ring: Sized {
     /// A faster [`Self::add_direct`]. It may fail, with any error, where
     /// [`Self::add_direct`] succeeds: a packed ring refuses a chain that wraps around
     /// the end of the ring. `LONG`: the number of elements is not known at compile
-    /// time.
+    /// time. With a batch, the buffer is added to that.
     fn add_run<E: Elements, const LONG: bool>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
+        batch: Option<&mut Self::Batch>,
     ) -> Result<Added, AddError>;
+
+    /// Begins a batch: several buffers that become available together, with
+    /// [`Self::publish_batch`]. No other buffer is added until then.
+    fn begin_batch(common: &Common<Self::Memory>) -> Self::Batch;
+
+    /// How many buffers may be added before the next `kick_prepare`, see
+    /// [`Added::unannounced_full`].
+    fn unannounced_room(&self, common: &Common<Self::Memory>) -> u32;
+
+    /// Adds up to `most` buffers of one element each to a batch, until `next` returns
+    /// None or there is no room for another. Returns how many.
+    fn add_ones(
+        &mut self,
+        common: &Common<Self::Memory>,
+        batch: &mut Self::Batch,
+        most: u32,
+        next: impl FnMut() -> Option<(Element, Data)>,
+    ) -> u32;
+
+    /// Makes a batch available. Returns the same as an add.
+    fn publish_batch(&mut self, common: &Common<Self::Memory>, batch: Self::Batch) -> Added;
 
     /// The number of free descriptors.
     fn num_free(&self) -> u32 {
@@ -485,8 +512,60 @@ pub trait Ring: Sized {
         Some((used.id, self.take(common, &used)))
     }
 
+    /// Takes up to `most` used buffers, and passes each one's data, the length that the
+    /// device claims, and its context and table to `each`. Returns how many, and what
+    /// was wrong with the entry that ended it, if any, which breaks the queue.
+    #[inline(always)]
+    fn get_bufs(
+        &mut self,
+        common: &Common<Self::Memory>,
+        most: u32,
+        mut each: impl FnMut(Data, u32, Option<Extra<<Self::Memory as Memory>::Table>>),
+    ) -> (u32, Option<(Id, BadId)>) {
+        let (mut taken, mut bad) = (0, None);
+        while taken < most
+            && let Some(used) = self.next_used(common)
+        {
+            match self.states_mut().release(used.id) {
+                Ok(Released::Single(data, _)) => {
+                    self.advance(common, used.at, 1);
+                    each(data, used.length, None);
+                }
+                Ok(released) => {
+                    let (data, count, extra) = match released {
+                        Released::WithExtra(data, _, count) => {
+                            (data, count, self.take_extra(used.id))
+                        }
+                        Released::Single(data, _) => (data, 1, None),
+                        Released::Chain(data, _, count) => (data, count, None),
+                    };
+                    self.advance(common, used.at, count.into());
+                    each(data, used.length, extra);
+                }
+                Err(cause) => {
+                    bad = Some((used.id, common.broken_by(cause)));
+                    break;
+                }
+            }
+            taken += 1;
+        }
+        if taken > 0 {
+            self.publish_used(common);
+        }
+        (taken, bad)
+    }
+
+    /// Moves the used position on from `at`, past a buffer of `count` descriptors.
+    fn advance(&mut self, common: &Common<Self::Memory>, at: u64, count: u32);
+
+    /// Publishes the event for the used position, if the driver wants interrupts. A full
+    /// barrier follows.
+    fn publish_used(&self, common: &Common<Self::Memory>);
+
     /// The context and table of a buffer returned as [`Released::WithExtra`].
-    fn take_extra(&mut self, id: Id) -> Option<Extra<<Self::Memory as Memory>::Table>>;
+    fn take_extra(&mut self, id: Id) -> Option<Extra<<Self::Memory as Memory>::Table>> {
+        self.states_mut().take_extra(id)
+    }
 
     /// Asks the device not to interrupt, as a hint. Any thread may call this:
     /// drivers call it from the interrupt, without the lock.

@@ -3,12 +3,12 @@
 
 use core::mem;
 
-use super::desc_state::{Chain, DescStates, Extra, Released};
+use super::desc_state::{Chain, DescStates, Released};
 use super::memory::{Descriptor, Flag, Number, PackedDescriptor, PackedMemory, Placed};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
 use super::{
-    AddError, Added, BadId, Common, Element, Elements, Id, Request, Ring, UsedElement, flag,
+    AddError, Added, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
 };
 
 /// Descriptor flags that tell which side owns the descriptor (2.8.1). It is available
@@ -34,6 +34,13 @@ pub struct Packed<M: PackedMemory> {
     /// While interrupts are wanted: does the driver want one at the descriptor that
     /// get_buf publishes, rather than always? False at first, as in C.
     at_descriptor: bool,
+}
+
+/// A batch.
+pub struct Batch {
+    /// The index and flags of its first descriptor. Once they are written, all of the
+    /// batch is available.
+    head: Option<(usize, u16)>,
 }
 
 /// A descriptor of a table, which needs neither NEXT nor an id (2.8.7).
@@ -97,17 +104,9 @@ impl<M: PackedMemory> Packed<M> {
         common.memory.write_driver_flags(flags);
     }
 
-    /// Makes the chain of `count` descriptors that starts at `head` available. The
-    /// first descriptor's flags are written last (2.8.19).
+    /// Advances the position of the next available descriptor by `count`.
     #[inline(always)]
-    fn publish(
-        &mut self,
-        common: &Common<M>,
-        head: &M::Slot,
-        flags: u16,
-        count: u32,
-        num_free: u32,
-    ) -> Added {
+    fn advance_available(&mut self, common: &Common<M>, count: u32) {
         let mut next = common.available.get_own() + u64::from(count);
         if next >= self.avail_lap_end {
             unlikely();
@@ -118,8 +117,32 @@ impl<M: PackedMemory> Packed<M> {
             self.announced = self.announced.wrapping_sub(size as u16);
         }
         common.available.set_relaxed(next);
-        common.memory.write_barrier();
-        head.write_flags(flags);
+    }
+
+    /// Makes the chain of `count` descriptors that starts at `head` available. The
+    /// first descriptor's flags are written last (2.8.19), in a batch at its end.
+    #[inline(always)]
+    fn publish(
+        &mut self,
+        common: &Common<M>,
+        head: &M::Slot,
+        flags: u16,
+        count: u32,
+        num_free: u32,
+        batch: Option<&mut Batch>,
+    ) -> Added {
+        if let Some(batch) = batch {
+            if batch.head.is_none() {
+                batch.head = Some((Self::next_avail(common), flags));
+            } else {
+                head.write_flags(flags);
+            }
+            self.advance_available(common, count);
+        } else {
+            self.advance_available(common, count);
+            common.memory.write_barrier();
+            head.write_flags(flags);
+        }
         Added {
             num_free,
             unannounced_full: false,
@@ -151,27 +174,13 @@ impl<M: PackedMemory> Packed<M> {
         this_lap.chain(next_lap)
     }
 
-    /// Advances the used position from `at` by `count` descriptors.
-    #[inline(always)]
-    fn advance(&mut self, common: &Common<M>, at: u64, count: u32) {
-        let size = common.memory.ring().len() as u32;
-        let (next, wrapped) = packed_advance(at, count, self.lap_end, size);
-        if wrapped {
-            self.used_flags ^= AVAIL | USED;
-            self.lap_end += LAP;
-        }
-        common.used.set(next);
-        if !common.no_interrupt.get() && self.at_descriptor {
-            common.memory.publish_driver_off_wrap(next as u16);
-        }
-    }
-
     /// Adds a buffer with the table that `place` writes for an id.
     #[inline(always)]
     fn add_table<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
+        batch: Option<&mut Batch>,
         place: impl FnOnce(Id) -> Result<Placed<M::Table>, AddError>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
@@ -199,7 +208,7 @@ impl<M: PackedMemory> Packed<M> {
         walk.claim(chain, request.data);
         self.states.add_extra(id, request.ctx, table.owned);
         let flags = flag::INDIRECT | self.avail_flags;
-        Ok(self.publish(common, slot, flags, 1, num_free))
+        Ok(self.publish(common, slot, flags, 1, num_free, batch))
     }
 
     /// Makes a buffer available as a chain of descriptors, in `slots`, of which `head` is
@@ -214,6 +223,7 @@ impl<M: PackedMemory> Packed<M> {
         request: &Request<E>,
         head: &M::Slot,
         slots: impl Slots<M::Slot>,
+        batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
@@ -272,7 +282,7 @@ impl<M: PackedMemory> Packed<M> {
         };
         walk.claim(chain, request.data);
         self.states.add_extra(id, request.ctx, None);
-        Ok(self.publish(common, head, head_flags, count, num_free))
+        Ok(self.publish(common, head, head_flags, count, num_free, batch))
     }
 
     /// Undoes the first `count` descriptors of a chain. All but the first are already
@@ -300,6 +310,7 @@ fn is_used(slot: &impl PackedDescriptor, position: u16) -> bool {
 
 impl<M: PackedMemory> Ring for Packed<M> {
     type Memory = M;
+    type Batch = Batch;
 
     /// Slot 0 with the used wrap counter at 1.
     const START: u64 = 1 << 15;
@@ -338,12 +349,8 @@ impl<M: PackedMemory> Ring for Packed<M> {
         &self.states
     }
 
-    fn take_extra(&mut self, id: Id) -> Option<Extra<M::Table>> {
-        self.states.take_extra(id)
-    }
-
-    fn replace_states(&mut self, states: DescStates<M::Table>) {
-        self.states = states;
+    fn states_mut(&mut self) -> &mut DescStates<M::Table> {
+        &mut self.states
     }
 
     fn add_indirect<E: Elements>(
@@ -351,7 +358,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, |id| {
+        self.add_table(common, request, None, |id| {
             let (entries, elements) = (request.entries, &request.elements);
             common
                 .memory
@@ -364,8 +371,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
+        batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, |id| {
+        self.add_table(common, request, batch, |id| {
             let table = common
                 .memory
                 .fill_slot(id, &request.elements, table_descriptor)?;
@@ -385,7 +393,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let slots = self.onward(common);
         let head = common.memory.ring().get(Self::next_avail(common));
         let head = head.ok_or_else(AddError::bug)?;
-        self.add_chain::<E, true>(common, request, head, Onward(slots))
+        self.add_chain::<E, true>(common, request, head, Onward(slots), None)
     }
 
     #[inline(always)]
@@ -393,13 +401,80 @@ impl<M: PackedMemory> Ring for Packed<M> {
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
+        batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
         let first = Self::next_avail(common);
         let run = first..first + request.entries as usize;
         let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
         let head = run.first().ok_or(AddError::NoSpace)?;
         let lap = self.avail_flags;
-        self.add_chain::<E, LONG>(common, request, head, Run(run, lap))
+        self.add_chain::<E, LONG>(common, request, head, Run(run, lap), batch)
+    }
+
+    fn unannounced_room(&self, _: &Common<M>) -> u32 {
+        u32::MAX
+    }
+
+    fn begin_batch(common: &Common<M>) -> Batch {
+        // As in `add_chain`: a batch writes the flags of all but its first descriptor
+        // early, too.
+        common.memory.write_barrier();
+        Batch { head: None }
+    }
+
+    #[inline(always)]
+    fn add_ones(
+        &mut self,
+        common: &Common<M>,
+        batch: &mut Batch,
+        most: u32,
+        mut next: impl FnMut() -> Option<(Element, Data)>,
+    ) -> u32 {
+        if common.is_broken() {
+            return 0;
+        }
+        // To the end of the ring, then from its start.
+        let mut added = 0;
+        loop {
+            let first = Self::next_avail(common);
+            let lap = self.avail_flags;
+            let mut slots = common.memory.ring().get(first..).unwrap_or_default().iter();
+            let count = self.states.walk().claim_ones(most - added, |id, _| {
+                let slot = slots.as_slice().first()?;
+                let (element, data) = next()?;
+                slots.next();
+                slot.write(element.chained(0, id as u16));
+                let flags = lap | element.flags();
+                if batch.head.is_some() {
+                    slot.write_flags(flags);
+                } else {
+                    batch.head = Some((first, flags));
+                }
+                Some(data)
+            });
+            self.advance_available(common, count);
+            added += count;
+            if !slots.as_slice().is_empty()
+                || self.states.num_free() == 0
+                || added == most
+                || count == 0
+            {
+                return added;
+            }
+        }
+    }
+
+    fn publish_batch(&mut self, common: &Common<M>, batch: Batch) -> Added {
+        common.memory.write_barrier();
+        if let Some((head, flags)) = batch.head
+            && let Some(slot) = common.memory.ring().get(head)
+        {
+            slot.write_flags(flags);
+        }
+        Added {
+            num_free: self.states.num_free(),
+            unannounced_full: false,
+        }
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
@@ -449,13 +524,34 @@ impl<M: PackedMemory> Ring for Packed<M> {
         match self.states.release(used.id) {
             Ok(single @ Released::Single(..)) => {
                 self.advance(common, used.at, 1);
+                self.publish_used(common);
                 Ok(single)
             }
             Ok(chain @ (Released::Chain(_, _, count) | Released::WithExtra(_, _, count))) => {
                 self.advance(common, used.at, count.into());
+                self.publish_used(common);
                 Ok(chain)
             }
             Err(cause) => Err(common.broken_by(cause)),
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, common: &Common<M>, at: u64, count: u32) {
+        let size = common.memory.ring().len() as u32;
+        let (next, wrapped) = packed_advance(at, count, self.lap_end, size);
+        if wrapped {
+            self.used_flags ^= AVAIL | USED;
+            self.lap_end += LAP;
+        }
+        common.used.set(next);
+    }
+
+    #[inline(always)]
+    fn publish_used(&self, common: &Common<M>) {
+        if !common.no_interrupt.get() && self.at_descriptor {
+            let at = common.used.get_own() as u16;
+            common.memory.publish_driver_off_wrap(at);
         }
     }
 

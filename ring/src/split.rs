@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The split ring (virtio 1.3, 2.7).
 
-use super::desc_state::{Chain, DescStates, Extra, Released};
+use super::desc_state::{Chain, DescStates, Released};
 use super::memory::{Descriptor, Flag, Number, Placed, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::{
-    AddError, Added, BadId, Common, Element, Elements, Id, Request, Ring, UsedElement, flag,
+    AddError, Added, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
 };
 
 /// How many buffers may be made available without a `kick_prepare`. After one more,
@@ -33,6 +33,9 @@ fn write_flags<M: SplitMemory>(common: &Common<M>) {
     }
 }
 
+/// A batch, whose end is the available index.
+pub struct Batch;
+
 /// A descriptor of a table. `next` names the following entry even in the last one, as
 /// in C.
 #[inline(always)]
@@ -51,21 +54,13 @@ impl<M: SplitMemory> Split<M> {
         write_flags(common);
     }
 
-    /// Moves the used position past `at`.
-    #[inline(always)]
-    fn advance(common: &Common<M>, at: u64) {
-        common.used.set(at + 1);
-        if !common.no_interrupt.get() {
-            common.memory.rings().publish_used_event((at + 1) as u16);
-        }
-    }
-
     /// Adds a buffer with the table that `place` writes for an id.
     #[inline(always)]
     fn add_table<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
+        in_batch: bool,
         place: impl FnOnce(Id) -> Result<Placed<M::Table>, AddError>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
@@ -93,20 +88,23 @@ impl<M: SplitMemory> Split<M> {
         };
         walk.claim(chain, request.data);
         self.states.add_extra(head, request.ctx, table.owned);
-        Ok(self.publish(common, head, num_free))
+        Ok(self.publish(common, head, num_free, in_batch))
     }
 
-    /// Makes the chain at `head` available (2.7.13).
+    /// Makes the chain at `head` available (2.7.13), or leaves that to the end of a
+    /// batch.
     #[inline(always)]
-    fn publish(&mut self, common: &Common<M>, head: Id, num_free: u32) -> Added {
+    fn publish(&mut self, common: &Common<M>, head: Id, num_free: u32, in_batch: bool) -> Added {
         let rings = common.memory.rings();
         let available = common.available.get_own();
         rings.write_avail_ring(available as u32, head as u16);
         let available = available.wrapping_add(1);
         common.available.set_relaxed(available);
-        // The device reads the entry and the descriptors once it sees the index.
-        common.memory.write_barrier();
-        rings.write_avail_idx(available as u16);
+        if !in_batch {
+            // The device reads the entry and the descriptors once it sees the index.
+            common.memory.write_barrier();
+            rings.write_avail_idx(available as u16);
+        }
         Added {
             num_free,
             unannounced_full: available == self.limit,
@@ -116,6 +114,7 @@ impl<M: SplitMemory> Split<M> {
 
 impl<M: SplitMemory> Ring for Split<M> {
     type Memory = M;
+    type Batch = Batch;
 
     const START: u64 = 0;
     const FORCES_NOTIFY: bool = true;
@@ -143,12 +142,8 @@ impl<M: SplitMemory> Ring for Split<M> {
         &self.states
     }
 
-    fn take_extra(&mut self, id: Id) -> Option<Extra<M::Table>> {
-        self.states.take_extra(id)
-    }
-
-    fn replace_states(&mut self, states: DescStates<M::Table>) {
-        self.states = states;
+    fn states_mut(&mut self) -> &mut DescStates<M::Table> {
+        &mut self.states
     }
 
     fn add_indirect<E: Elements>(
@@ -156,7 +151,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, |id| {
+        self.add_table(common, request, false, |id| {
             let (entries, elements) = (request.entries, &request.elements);
             common
                 .memory
@@ -169,8 +164,9 @@ impl<M: SplitMemory> Ring for Split<M> {
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
+        batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, |id| {
+        self.add_table(common, request, batch.is_some(), |id| {
             let table = common
                 .memory
                 .fill_slot(id, &request.elements, table_descriptor)?;
@@ -181,12 +177,22 @@ impl<M: SplitMemory> Ring for Split<M> {
         })
     }
 
-    #[inline(always)]
     fn add_direct<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
+        self.add_run::<E, true>(common, request, None)
+    }
+
+    #[inline(always)]
+    fn add_run<E: Elements, const LONG: bool>(
+        &mut self,
+        common: &Common<M>,
+        request: &Request<E>,
+        batch: Option<&mut Batch>,
+    ) -> Result<Added, AddError> {
+        let in_batch = batch.is_some();
         if common.is_broken() {
             return Err(AddError::Broken);
         }
@@ -217,16 +223,56 @@ impl<M: SplitMemory> Ring for Split<M> {
         };
         walk.claim(chain, request.data);
         self.states.add_extra(head, request.ctx, None);
-        Ok(self.publish(common, head, num_free))
+        Ok(self.publish(common, head, num_free, in_batch))
+    }
+
+    fn unannounced_room(&self, common: &Common<M>) -> u32 {
+        self.limit.wrapping_sub(common.available.get_own()) as u32
+    }
+
+    fn begin_batch(_: &Common<M>) -> Batch {
+        Batch
     }
 
     #[inline(always)]
-    fn add_run<E: Elements, const LONG: bool>(
+    fn add_ones(
         &mut self,
         common: &Common<M>,
-        request: &Request<E>,
-    ) -> Result<Added, AddError> {
-        self.add_direct(common, request)
+        _: &mut Batch,
+        most: u32,
+        mut next: impl FnMut() -> Option<(Element, Data)>,
+    ) -> u32 {
+        if common.is_broken() {
+            return 0;
+        }
+        let (descriptors, rings) = (common.memory.descriptors(), common.memory.rings());
+        let mut available = common.available.get_own();
+        let walk = self.states.walk();
+        if descriptors.len() != walk.ids() {
+            // As in `add_run`.
+            return 0;
+        }
+        let count = walk.claim_ones(most, |id, after| {
+            let descriptor = descriptors.get(id as usize)?;
+            let (element, data) = next()?;
+            descriptor.write(element.chained(0, after as u16));
+            rings.write_avail_ring(available as u32, id as u16);
+            available = available.wrapping_add(1);
+            Some(data)
+        });
+        common.available.set_relaxed(available);
+        count
+    }
+
+    fn publish_batch(&mut self, common: &Common<M>, _: Batch) -> Added {
+        let available = common.available.get_own();
+        // As in `publish`.
+        common.memory.write_barrier();
+        common.memory.rings().write_avail_idx(available as u16);
+        Added {
+            num_free: self.states.num_free(),
+            unannounced_full: available == self.limit,
+        }
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
@@ -269,14 +315,29 @@ impl<M: SplitMemory> Ring for Split<M> {
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
         match self.states.release(used.id) {
             Ok(single @ Released::Single(..)) => {
-                Self::advance(common, used.at);
+                self.advance(common, used.at, 1);
+                self.publish_used(common);
                 Ok(single)
             }
             Ok(chain) => {
-                Self::advance(common, used.at);
+                self.advance(common, used.at, 1);
+                self.publish_used(common);
                 Ok(chain)
             }
             Err(cause) => Err(common.broken_by(cause)),
+        }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, common: &Common<M>, at: u64, _: u32) {
+        common.used.set(at + 1);
+    }
+
+    #[inline(always)]
+    fn publish_used(&self, common: &Common<M>) {
+        if !common.no_interrupt.get() {
+            let at = common.used.get_own() as u16;
+            common.memory.rings().publish_used_event(at);
         }
     }
 

@@ -67,6 +67,18 @@ fn busy(scene: impl Fn() + Sync + Send + 'static) {
     model.check(scene);
 }
 
+/// Scenes that must go wrong: what the failure says, a test's name, how it is played.
+macro_rules! fails {
+    ($($says:literal: $($(#[$doc:meta])* $name:ident, $played:expr;)+)+) => {$($(
+        $(#[$doc])*
+        #[test]
+        #[should_panic(expected = $says)]
+        fn $name() {
+            $played;
+        }
+    )+)+};
+}
+
 mod kick {
     //! Add and publish against the device's notification check.
 
@@ -97,40 +109,21 @@ mod kick {
         }
     }
 
-    #[test]
-    #[should_panic(expected = "the device sleeps for ever")]
-    fn fails_on_split_without_full_barrier() {
-        check(|| lost_kick::<SplitModel<WeakFull>>(2, 1, true));
-    }
-
-    #[test]
-    #[should_panic(expected = "the device sleeps for ever")]
-    fn fails_on_split_without_full_barrier_and_event_idx() {
-        check(|| lost_kick::<SplitModel<WeakFull>>(2, 1, false));
-    }
-
-    #[test]
-    #[should_panic(expected = "the device sleeps for ever")]
-    fn fails_on_packed_without_full_barrier() {
-        check(|| lost_kick::<PackedModel<WeakFull>>(2, 1, true));
-    }
-
-    #[test]
-    #[should_panic(expected = "the device sleeps for ever")]
-    fn fails_on_packed_without_full_barrier_and_event_idx() {
-        check(|| lost_kick::<PackedModel<WeakFull>>(2, 1, false));
-    }
-
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn fails_on_split_without_write_barrier() {
-        check(|| lost_kick::<SplitModel<NoWrite>>(2, 0, true));
-    }
-
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn fails_on_packed_without_write_barrier() {
-        check(|| lost_kick::<PackedModel<NoWrite>>(2, 0, true));
+    fails! {
+        "the device sleeps for ever":
+        fails_on_split_without_full_barrier,
+            check(|| lost_kick::<SplitModel<WeakFull>>(2, 1, true));
+        fails_on_split_without_full_barrier_and_event_idx,
+            check(|| lost_kick::<SplitModel<WeakFull>>(2, 1, false));
+        fails_on_packed_without_full_barrier,
+            check(|| lost_kick::<PackedModel<WeakFull>>(2, 1, true));
+        fails_on_packed_without_full_barrier_and_event_idx,
+            check(|| lost_kick::<PackedModel<WeakFull>>(2, 1, false));
+        "Causality violation":
+        fails_on_split_without_write_barrier,
+            check(|| lost_kick::<SplitModel<NoWrite>>(2, 0, true));
+        fails_on_packed_without_write_barrier,
+            check(|| lost_kick::<PackedModel<NoWrite>>(2, 0, true));
     }
 }
 
@@ -192,54 +185,28 @@ mod wakeup {
         }
     }
 
-    #[test]
-    #[should_panic(expected = "the poller sleeps for ever")]
-    fn fails_on_split_without_full_barrier() {
+    fails! {
+        "the poller sleeps for ever":
         // Not at the first buffer: a used_event of 0 is what a split queue
         // with callbacks off has.
-        check(|| lost_wakeup::<SplitModel<WeakFull>>(2, 1, true, Token::Counted));
-    }
-
-    #[test]
-    #[should_panic(expected = "the poller sleeps for ever")]
-    fn fails_on_split_without_full_barrier_and_event_idx() {
-        check(|| lost_wakeup::<SplitModel<WeakFull>>(2, 1, false, Token::Wide));
-    }
-
-    #[test]
-    #[should_panic(expected = "the poller sleeps for ever")]
-    fn fails_on_packed_without_full_barrier() {
-        check(|| lost_wakeup::<PackedModel<WeakFull>>(2, 1, true, Token::Counted));
-    }
-
-    #[test]
-    #[should_panic(expected = "the poller sleeps for ever")]
-    fn fails_on_packed_without_full_barrier_and_event_idx() {
-        check(|| lost_wakeup::<PackedModel<WeakFull>>(2, 1, false, Token::Wide));
-    }
-
-    #[test]
-    #[should_panic(expected = "the driver sleeps for ever")]
-    fn fails_delayed_on_split_without_full_barrier() {
-        check(|| lost_wakeup_delayed::<SplitModel<WeakFull>>(2, 1, true));
-    }
-
-    #[test]
-    #[should_panic(expected = "the driver sleeps for ever")]
-    fn fails_delayed_on_packed_without_full_barrier() {
-        check(|| lost_wakeup_delayed::<PackedModel<WeakFull>>(2, 1, true));
-    }
-
-    #[test]
-    #[should_panic(expected = "the drainer sleeps for ever")]
-    fn fails_for_a_split_drainer_without_full_barrier() {
-        check(|| lost_wakeup_of_drainer::<SplitModel<WeakFull>>(2, 0));
-    }
-
-    #[test]
-    #[should_panic(expected = "the drainer sleeps for ever")]
-    fn fails_for_a_packed_drainer_without_full_barrier() {
-        check(|| lost_wakeup_of_drainer::<PackedModel<WeakFull>>(2, 0));
+        fails_on_split_without_full_barrier,
+            check(|| lost_wakeup::<SplitModel<WeakFull>>(2, 1, true, Token::Counted));
+        fails_on_split_without_full_barrier_and_event_idx,
+            check(|| lost_wakeup::<SplitModel<WeakFull>>(2, 1, false, Token::Wide));
+        fails_on_packed_without_full_barrier,
+            check(|| lost_wakeup::<PackedModel<WeakFull>>(2, 1, true, Token::Counted));
+        fails_on_packed_without_full_barrier_and_event_idx,
+            check(|| lost_wakeup::<PackedModel<WeakFull>>(2, 1, false, Token::Wide));
+        "the driver sleeps for ever":
+        fails_delayed_on_split_without_full_barrier,
+            check(|| lost_wakeup_delayed::<SplitModel<WeakFull>>(2, 1, true));
+        fails_delayed_on_packed_without_full_barrier,
+            check(|| lost_wakeup_delayed::<PackedModel<WeakFull>>(2, 1, true));
+        "the drainer sleeps for ever":
+        fails_for_a_split_drainer_without_full_barrier,
+            check(|| lost_wakeup_of_drainer::<SplitModel<WeakFull>>(2, 0));
+        fails_for_a_packed_drainer_without_full_barrier,
+            check(|| lost_wakeup_of_drainer::<PackedModel<WeakFull>>(2, 0));
     }
 }
 
@@ -247,7 +214,7 @@ mod truth {
     //! get_buf against poll, with an add again in the same slot.
 
     use super::scenes::{
-        taken_and_added_again, taken_and_chained_over, taken_and_used_again, taken_over_the_end,
+        taken_and_added_again, taken_and_filled, taken_and_used_again, taken_over_the_end,
     };
     use super::*;
 
@@ -255,7 +222,9 @@ mod truth {
         for token in TRUE_TOKENS {
             for before in laps() {
                 check(move || taken_and_added_again::<D>(before, token));
-                check(move || taken_and_chained_over::<D>(before, token));
+                for batch in [false, true] {
+                    check(move || taken_and_filled::<D>(before, token, batch));
+                }
                 check(move || taken_over_the_end::<D>(before, token));
             }
             busy(move || taken_and_used_again::<D>(token));
@@ -277,32 +246,20 @@ mod truth {
         check(|| taken_and_added_again::<SplitModel<Real>>(0, Token::Uncounted));
     }
 
-    /// C's answer, which is what a queue without wrap counters gives.
-    #[test]
-    #[should_panic(expected = "a used buffer was missed")]
-    fn fails_for_cs_answer_on_packed() {
-        check(|| taken_and_added_again::<PackedModel<Real>>(0, Token::Uncounted));
-    }
-
-    #[test]
-    #[should_panic(expected = "a used buffer was missed")]
-    fn fails_without_read_barrier() {
-        check(|| taken_and_added_again::<PackedModel<NoRead>>(0, Token::Counted));
-    }
-
-    #[test]
-    #[should_panic(expected = "a used buffer was missed")]
-    fn fails_without_read_barrier_wide() {
-        check(|| taken_and_added_again::<PackedModel<NoRead>>(1, Token::Wide));
-    }
-
-    /// The slot's next state must not be seen before the position that goes
-    /// with it. get_buf's release does not do that: the position is the store
-    /// that has to come first.
-    #[test]
-    #[should_panic(expected = "a used buffer was missed")]
-    fn fails_without_write_barrier() {
-        check(|| taken_and_added_again::<PackedModel<NoWrite>>(0, Token::Counted));
+    fails! {
+        "a used buffer was missed":
+        /// C's answer, which is what a queue without wrap counters gives.
+        fails_for_cs_answer_on_packed,
+            check(|| taken_and_added_again::<PackedModel<Real>>(0, Token::Uncounted));
+        fails_without_read_barrier,
+            check(|| taken_and_added_again::<PackedModel<NoRead>>(0, Token::Counted));
+        fails_without_read_barrier_wide,
+            check(|| taken_and_added_again::<PackedModel<NoRead>>(1, Token::Wide));
+        /// The slot's next state must not be seen before the position that goes
+        /// with it. get_buf's release does not do that: the position is the store
+        /// that has to come first.
+        fails_without_write_barrier,
+            check(|| taken_and_added_again::<PackedModel<NoWrite>>(0, Token::Counted));
     }
 }
 
@@ -314,35 +271,26 @@ mod wrap {
 
     #[test]
     fn holds_on_packed() {
-        busy(|| around::<PackedModel<Real>>(1, 3, false));
-        busy(|| around::<PackedModel<Real>>(2, 3, true));
+        busy(|| around::<PackedModel<Real>>(1, 3, false, 1));
+        busy(|| around::<PackedModel<Real>>(2, 3, true, 2));
         if long() {
-            busy(|| around::<PackedModel<Real>>(3, 4, true));
+            busy(|| around::<PackedModel<Real>>(3, 4, true, 2));
         }
     }
 
     #[test]
     fn holds_on_split() {
-        busy(|| around::<SplitModel<Real>>(1, 2, false));
-        busy(|| around::<SplitModel<Real>>(2, 3, true));
+        busy(|| around::<SplitModel<Real>>(1, 2, false, 1));
+        busy(|| around::<SplitModel<Real>>(2, 3, true, 2));
     }
 
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn fails_on_packed_without_write_barrier() {
-        busy(|| around::<PackedModel<NoWrite>>(1, 2, false));
-    }
-
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn fails_on_packed_without_read_barrier() {
-        busy(|| around::<PackedModel<NoRead>>(1, 2, false));
-    }
-
-    #[test]
-    #[should_panic(expected = "Causality violation")]
-    fn fails_on_split_without_read_barrier() {
-        busy(|| around::<SplitModel<NoRead>>(1, 2, false));
+    fails! {
+        "Causality violation":
+        fails_on_packed_without_write_barrier,
+            busy(|| around::<PackedModel<NoWrite>>(1, 2, false, 1));
+        fails_on_packed_without_read_barrier,
+            busy(|| around::<PackedModel<NoRead>>(1, 2, false, 1));
+        fails_on_split_without_read_barrier, busy(|| around::<SplitModel<NoRead>>(1, 2, false, 1));
     }
 }
 
@@ -367,27 +315,19 @@ mod interrupt {
     }
 
     #[test]
-    #[should_panic(expected = "the interrupt was for nobody")]
-    fn fails_on_packed_without_read_barrier() {
-        check(interrupt_behind_drainer::<PackedModel<NoRead>>);
-    }
-
-    #[test]
     fn finds_nothing_where_nothing_is() {
         check(interrupt_of_others::<SplitModel<Real>>);
         check(interrupt_of_others::<PackedModel<Real>>);
     }
 
-    #[test]
-    #[should_panic(expected = "a buffer was found where none is")]
-    fn fails_on_split_with_relaxed_position() {
-        check(interrupt_of_others::<SplitModel<WeakNumber>>);
-    }
-
-    #[test]
-    #[should_panic(expected = "a buffer was found where none is")]
-    fn fails_on_packed_with_relaxed_position() {
-        check(interrupt_of_others::<PackedModel<WeakNumber>>);
+    fails! {
+        "the interrupt was for nobody":
+        fails_on_packed_without_read_barrier,
+            check(interrupt_behind_drainer::<PackedModel<NoRead>>);
+        "a buffer was found where none is":
+        fails_on_split_with_relaxed_position, check(interrupt_of_others::<SplitModel<WeakNumber>>);
+        fails_on_packed_with_relaxed_position,
+            check(interrupt_of_others::<PackedModel<WeakNumber>>);
     }
 }
 
@@ -416,15 +356,11 @@ mod reset {
         holds::<PackedModel<Real>>();
     }
 
-    #[test]
-    #[should_panic(expected = "a used buffer was missed")]
-    fn fails_on_split_without_write_barrier() {
-        check(|| reset_and_poller::<SplitModel<NoWrite>>(0, Token::Counted));
-    }
-
-    #[test]
-    #[should_panic(expected = "a used buffer was missed")]
-    fn fails_on_packed_without_write_barrier() {
-        check(|| reset_and_poller::<PackedModel<NoWrite>>(0, Token::Counted));
+    fails! {
+        "a used buffer was missed":
+        fails_on_split_without_write_barrier,
+            check(|| reset_and_poller::<SplitModel<NoWrite>>(0, Token::Counted));
+        fails_on_packed_without_write_barrier,
+            check(|| reset_and_poller::<PackedModel<NoWrite>>(0, Token::Counted));
     }
 }

@@ -6,14 +6,16 @@
 //! virtqueue` is the same in all of them.
 
 mod areas;
+mod bufs;
 mod dma;
 mod sg;
 mod vdev;
 mod vq;
 
 pub use areas::vring;
+pub use bufs::{BadParts, Parts, virtqueue_buf, virtqueue_used_buf};
 pub use dma::{dma_addr_t, dma_data_direction};
-pub use sg::{Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist};
+pub use sg::{AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist};
 pub use vdev::{
     AbiVersion, DeviceRef, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops,
     virtio_device,

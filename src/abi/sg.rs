@@ -8,6 +8,7 @@
 use core::ffi::{c_uint, c_ulong};
 use core::mem::{offset_of, size_of};
 
+use super::bufs::Parts;
 use ring::{AddError, Element, Elements};
 
 /// One entry of a list of buffer parts, as in the tools' headers.
@@ -85,6 +86,7 @@ unsafe fn following(sg: *const scatterlist) -> *const scatterlist {
 
 /// A list that is expected to have a certain number of entries, contiguous in memory.
 /// `CHECKED`: [`SgArray::checked`] has verified that.
+#[derive(Clone, Copy)]
 pub struct SgArray<const CHECKED: bool> {
     first: *const scatterlist,
     /// The number of entries less one.
@@ -249,6 +251,7 @@ impl<const N: usize> Elements for SgSingles<N> {
 /// Several lists, none of which is empty or has links: first those that the device
 /// reads, then those that it writes. `PREMAPPED`: use the device's addresses that the
 /// driver supplied. `COUNTED`: [`SgRuns::counted`] has verified the lists.
+#[derive(Clone, Copy)]
 pub struct SgRuns<'a, const PREMAPPED: bool, const COUNTED: bool> {
     lists: &'a [*const scatterlist],
     out_lists: usize,
@@ -412,11 +415,10 @@ impl SgLists<'_> {
     }
 }
 
-impl Elements for SgLists<'_> {
-    #[inline(always)]
+impl SgLists<'_> {
     fn each(
         &self,
-        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+        write: &mut dyn FnMut(Element, bool) -> Result<(), AddError>,
     ) -> Result<(), AddError> {
         let lists = self.lists.len();
         for (i, first) in self.lists.iter().enumerate() {
@@ -435,5 +437,37 @@ impl Elements for SgLists<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Elements in any form, for code that is rarely executed.
+#[derive(Clone, Copy)]
+pub enum AnyElements<'a> {
+    /// Lists.
+    Lists(SgLists<'a>),
+    /// The parts of a buffer.
+    Parts(Parts<'a>),
+}
+
+impl AnyElements<'_> {
+    /// [`Elements::each`] through a pointer: there is only one copy of each walk.
+    #[inline(never)]
+    fn walk(
+        &self,
+        write: &mut dyn FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        match self {
+            Self::Lists(lists) => lists.each(write),
+            Self::Parts(parts) => parts.each(write),
+        }
+    }
+}
+
+impl Elements for AnyElements<'_> {
+    fn each(
+        &self,
+        mut write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        self.walk(&mut write)
     }
 }

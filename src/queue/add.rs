@@ -13,9 +13,11 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::kick::{call_notify, kick_early};
 use super::{Handle, RingKind};
-use crate::abi::{Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist, virtqueue};
+use crate::abi::{
+    AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist, virtqueue,
+};
 use ring::memory::Memory;
-use ring::{AddError, Added, Data, Request};
+use ring::{AddError, Added, Common, Data, Elements, Request};
 
 /// The caller of `virtqueue_add_sgs` does not pass the number of entries. The library
 /// counts at most this many, so that counting ends on a list that links to itself.
@@ -24,7 +26,7 @@ pub(super) const MAX_COUNTED: u32 = 1 << 20;
 /// The exported function that was called, and whether the driver had mapped the
 /// elements. (One scalar, which needs one register.)
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum AddCall {
+pub(super) enum AddCall {
     /// `virtqueue_add_outbuf`
     Outbuf,
     /// `virtqueue_add_inbuf`
@@ -35,6 +37,10 @@ enum AddCall {
     Sgs,
     /// `virtqueue_add_sgs`, without such a list
     InSgs,
+    /// `virtqueue_add_bufs`, with at least one entry that the device reads
+    Bufs,
+    /// `virtqueue_add_bufs`, without such an entry
+    InBufs,
     OutbufPremapped,
     InbufPremapped,
     InbufCtxPremapped,
@@ -48,6 +54,7 @@ impl AddCall {
             Self::Outbuf | Self::OutbufPremapped => "virtqueue_add_outbuf",
             Self::Inbuf | Self::InbufPremapped => "virtqueue_add_inbuf",
             Self::InbufCtx | Self::InbufCtxPremapped => "virtqueue_add_inbuf_ctx",
+            Self::Bufs | Self::InBufs => "virtqueue_add_bufs",
             _ => "virtqueue_add_sgs",
         }
     }
@@ -60,7 +67,7 @@ impl AddCall {
     fn has_out(self) -> bool {
         matches!(
             self,
-            Self::Outbuf | Self::OutbufPremapped | Self::Sgs | Self::SgsPremapped
+            Self::Outbuf | Self::OutbufPremapped | Self::Sgs | Self::SgsPremapped | Self::Bufs
         )
     }
 
@@ -75,8 +82,9 @@ impl AddCall {
 }
 
 /// The functions for one list. There is separate code for lists of one entry, which are
-/// the most frequent (`make counts`: the rows "entries 1"), and for chains of three
-/// entries that the device reads ("entries 3"). All others share their code.
+/// the most frequent (`make counts`: the rows "entries 1"), and for chains of two and
+/// three entries that the device reads ("net-out entries 2", "entries 3"). All others
+/// share their code.
 macro_rules! add_functions {
     ($($name:ident $call:ident, $premapped:ident $premapped_call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
@@ -90,9 +98,14 @@ macro_rules! add_functions {
             let call = AddCall::$call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe {
+                if num == 1 {
+                    return add_array::<R, false, false>(vq, sg, 1, data, ctx, call);
+                }
+                // This keeps the test for 1 the first.
+                unlikely();
                 match (num, TABLE, call) {
-                    (1, ..) => add_array::<R, false, false>(vq, sg, 1, data, ctx, call),
-                    (3, false, AddCall::Outbuf) => add_three_out::<R>(vq, sg, data),
+                    (3, false, AddCall::Outbuf) => add_few_out::<R, 3>(vq, sg, num, data),
+                    (_, false, AddCall::Outbuf) => add_longer_out::<R>(vq, sg, num, data),
                     _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, call),
                 }
             }
@@ -122,19 +135,45 @@ add_functions! {
     add_inbuf_ctx InbufCtx, add_inbuf_ctx_premapped InbufCtxPremapped, ctx;
 }
 
-/// [`add_array`] for a chain of three that the device reads.
+/// Tells the compiler that the branch that calls this is rarely taken.
+#[cold]
+fn unlikely() {}
+
+/// [`add_array`] for a chain of `NUM` that the device reads.
 ///
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_three_out<R: RingKind>(
+unsafe fn add_few_out<R: RingKind, const NUM: c_uint>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
+    _num: c_uint,
     data: *mut c_void,
 ) -> c_int {
     let call = AddCall::Outbuf;
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, false, false>(vq, sg, 3, data, null_mut(), call) }
+    unsafe { add_array::<R, false, false>(vq, sg, NUM, data, null_mut(), call) }
+}
+
+/// [`add_longer`] without a table, for what the device reads. (A function of its own,
+/// so that chains of three need not be told from those of two.)
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_longer_out<R: RingKind>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: live queue, this kind, serialised; well-formed list.
+    unsafe {
+        match num {
+            2 => add_few_out::<R, 2>(vq, sg, num, data),
+            _ => add_longer::<R, false>(vq, sg, num, data, null_mut(), AddCall::Outbuf),
+        }
+    }
 }
 
 /// [`add_array`] for any number of entries, in a table or in the ring.
@@ -184,19 +223,23 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
         let driver = unsafe { queue.driver() };
         if TABLE {
             let request = Request::new(num, elements, data, ctx);
-            if let Ok(added) = driver.add_to_slot(common, &request) {
+            if let Ok(added) = driver.add_to_slot(common, &request, None) {
                 // SAFETY: serialised.
                 return unsafe { finish(&queue, added) };
             }
         } else if let Some(elements) = elements.checked() {
             let request = Request::new(num, elements, data, ctx);
-            match driver.add_run::<_, LONG>(common, &request) {
+            match driver.add_run::<_, LONG>(common, &request, None) {
                 // SAFETY: serialised.
                 Ok(added) => return unsafe { finish(&queue, added) },
                 Err(AddError::Bug) => return failed(),
                 // SAFETY: live queue, this kind, serialised.
                 Err(AddError::NoSpace) if driver.num_free() < num => unsafe {
                     return refused::<R>(vq, num, call);
+                },
+                // SAFETY: live queue, this kind, serialised.
+                Err(AddError::NoSpace) if LONG => unsafe {
+                    return add_around::<R, _>(vq, &Request::new(num, elements, data, ctx));
                 },
                 Err(_) => {}
             }
@@ -250,13 +293,36 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
         {
             let queue = Handle::<R>::new(vq);
             let request = Request::new(N as u32, elements, data, null_mut());
-            match queue.driver().add_run::<_, false>(queue.common(), &request) {
+            match queue
+                .driver()
+                .add_run::<_, false>(queue.common(), &request, None)
+            {
                 Ok(added) => return finish(&queue, added),
                 Err(AddError::Bug) => return failed(),
                 Err(_) => {}
             }
         }
         add_longer_sgs::<R, false>(vq, sgs, out_sgs, in_sgs, data)
+    }
+}
+
+/// Adds a chain for which there is room, but which wraps around the end of a packed
+/// ring.
+///
+/// # Safety
+/// As for [`add_array`].
+#[cold]
+#[inline(never)]
+unsafe fn add_around<R: RingKind, E: Elements>(vq: *mut virtqueue, request: &Request<E>) -> c_int {
+    // SAFETY: live queue, this kind, serialised. One driver: the reference is not used
+    // after the program's functions are called, which may call the library.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        match queue.driver().add_direct(queue.common(), request) {
+            Ok(added) => finish(&queue, added),
+            Err(AddError::Unmapped) => R::UNMAPPED,
+            Err(_) => failed(),
+        }
     }
 }
 
@@ -283,14 +349,18 @@ unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
             if TABLE {
                 // `add_to_slot` counts the entries.
                 let request = Request::new(0, elements, data, null_mut());
-                if let Ok(added) = driver.add_to_slot(common, &request) {
+                if let Ok(added) = driver.add_to_slot(common, &request, None) {
                     return finish(&queue, added);
                 }
             } else if let Some((entries, elements)) = elements.counted(driver.num_free()) {
                 let request = Request::new(entries, elements, data, null_mut());
-                match driver.add_run::<_, true>(common, &request) {
+                match driver.add_run::<_, true>(common, &request, None) {
                     Ok(added) => return finish(&queue, added),
                     Err(AddError::Bug) => return failed(),
+                    Err(AddError::NoSpace) => {
+                        let request = Request::new(entries, elements, data, null_mut());
+                        return add_around::<R, _>(vq, &request);
+                    }
                     Err(_) => {}
                 }
             }
@@ -369,18 +439,18 @@ unsafe fn add_premapped<R: RingKind>(
     // SAFETY: serialised, one driver: the program's functions are not called.
     let driver = unsafe { queue.driver() };
     if common.indirect() && entries > 1 {
-        driver.add_to_slot(common, &request).ok()
+        driver.add_to_slot(common, &request, None).ok()
     } else {
-        driver.add_run::<_, true>(common, &request).ok()
+        driver.add_run::<_, true>(common, &request, None).ok()
     }
 }
 
 /// The maximum number of entries in a buffer on this queue.
-fn most_entries<R: RingKind>(queue: &Handle<R>) -> u32 {
-    if queue.common().indirect() {
+pub(super) fn most_entries<R: RingKind>(common: &Common<R::Memory>) -> u32 {
+    if common.indirect() {
         R::MAX_TABLE
     } else {
-        queue.common().memory().size().into()
+        common.memory().size().into()
     }
 }
 
@@ -405,7 +475,11 @@ unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
 /// As for [`add_array`].
 #[cold]
 #[inline(never)]
-unsafe fn refused<R: RingKind>(vq: *mut virtqueue, entries: u32, call: AddCall) -> c_int {
+pub(super) unsafe fn refused<R: RingKind>(
+    vq: *mut virtqueue,
+    entries: u32,
+    call: AddCall,
+) -> c_int {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     let common = queue.common();
@@ -452,7 +526,7 @@ fn failed() -> c_int {
 }
 
 #[cold]
-fn invalid<R: RingKind>(queue: &Handle<R>, call: AddCall, what: Arguments<'_>) -> c_int {
+pub(super) fn invalid<R: RingKind>(queue: &Handle<R>, call: AddCall, what: Arguments<'_>) -> c_int {
     queue.complain(call.function(), what);
     -libc::EINVAL
 }
@@ -492,7 +566,7 @@ unsafe fn add_any_list<R: RingKind>(
             "ctx {ctx:p} on a queue with indirect descriptors"
         ));
     }
-    if num > most_entries::<R>(&queue) {
+    if num > most_entries::<R>(queue.common()) {
         // SAFETY: live queue, this kind, serialised.
         return unsafe { refused::<R>(vq, num, call) };
     }
@@ -502,7 +576,7 @@ unsafe fn add_any_list<R: RingKind>(
             bad(format_args!("list has {length} entries, {num} announced"))
         }
         // SAFETY: live queue, this kind, serialised.
-        Some(_) => unsafe { add_counted(&queue, list, num, data, ctx, call) },
+        Some(_) => unsafe { add_counted(&queue, AnyElements::Lists(list), num, data, ctx, call) },
     }
 }
 
@@ -533,11 +607,20 @@ unsafe fn add_any_lists<R: RingKind, const PREMAPPED: bool>(
         )
     };
     let bad = |what: Arguments<'_>| invalid(&queue, call, what);
-    let limit = most_entries::<R>(&queue).min(MAX_COUNTED);
+    let limit = most_entries::<R>(queue.common()).min(MAX_COUNTED);
     match (NonNull::new(data), lists.count(limit)) {
         (Some(data), Some(entries @ 1..)) => {
             // SAFETY: live queue, this kind, serialised.
-            unsafe { add_counted(&queue, lists, entries, data, null_mut(), call) }
+            unsafe {
+                add_counted(
+                    &queue,
+                    AnyElements::Lists(lists),
+                    entries,
+                    data,
+                    null_mut(),
+                    call,
+                )
+            }
         }
         (None, _) => bad(format_args!("data is NULL")),
         (_, Some(_)) => bad(format_args!("no entries in {out_sgs} + {in_sgs} lists")),
@@ -552,9 +635,9 @@ unsafe fn add_any_lists<R: RingKind, const PREMAPPED: bool>(
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_counted<R: RingKind>(
+pub(super) unsafe fn add_counted<R: RingKind>(
     queue: &Handle<R>,
-    elements: SgLists<'_>,
+    elements: AnyElements<'_>,
     entries: u32,
     data: Data,
     ctx: *mut c_void,

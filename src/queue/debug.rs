@@ -16,7 +16,10 @@ use core::sync::atomic::{
 
 use super::add::MAX_COUNTED;
 use super::{Head, Ops, complain, complain_broken, try_box};
-use crate::abi::{SgLists, scatterlist, virtqueue, vq_recycle_done_t, vq_recycle_t};
+use crate::abi::{
+    AnyElements, Parts, SgLists, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf,
+    vq_recycle_done_t, vq_recycle_t,
+};
 use crate::platform::{self, Text};
 use ring::{Elements, MAX_SIZE, UsedElement};
 
@@ -138,18 +141,15 @@ impl Checks {
 
     /// Records how many bytes the device may write to the buffer that is about to be
     /// added. This must come before the add, because the add may call a function of the
-    /// program's that already takes the buffer back. Looks at `most` entries at most.
+    /// program's that already takes the buffer back. `elements` returns None for a
+    /// buffer that the add refuses.
     ///
     /// # Safety
-    /// `vq` is the queue of these checks, serialised; `lists` as for [`SgLists::new`].
-    #[inline(never)]
-    unsafe fn note_writable(
+    /// `vq` is the queue of these checks, serialised.
+    unsafe fn note_writable<'a>(
         &self,
         vq: *mut virtqueue,
-        lists: *const *const scatterlist,
-        out_lists: c_uint,
-        in_lists: c_uint,
-        most: u32,
+        elements: impl FnOnce() -> Option<AnyElements<'a>>,
     ) {
         if self.writable.is_empty() {
             return;
@@ -157,19 +157,7 @@ impl Checks {
         // SAFETY: live queue, this kind, serialised.
         let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
-            // SAFETY: well-formed lists, which the caller upholds.
-            let lists = unsafe { SgLists::new(lists, out_lists, in_lists, false) };
-            let mut sum = 0u32;
-            // The add refuses longer lists.
-            if lists.count(most).is_some() {
-                let _ = lists.each(|element, _| {
-                    if element.device_writes {
-                        sum = sum.saturating_add(element.length);
-                    }
-                    Ok(())
-                });
-            }
-            writable.store(sum, Relaxed);
+            writable.store(elements().map_or(0, writable_bytes), Relaxed);
         }
     }
 
@@ -288,6 +276,34 @@ impl Checks {
         }
     }
 
+    /// Takes a buffer, with [`Ops::get_buf_ctx`], because that is the function that checks
+    /// lengths. If there is one, the device is evidently working, so that the buffers
+    /// still waiting do not count as late.
+    ///
+    /// # Safety
+    /// `vq` is the queue of these checks, serialised; `len` and `ctx` as for that
+    /// function.
+    #[inline(never)]
+    unsafe fn take(
+        &self,
+        vq: *mut virtqueue,
+        function: Name,
+        len: *mut c_uint,
+        ctx: *mut *mut c_void,
+    ) -> *mut c_void {
+        // SAFETY: live queue, this kind, serialised; program's arguments.
+        unsafe {
+            let was_broken = ((*self.base_ops()).is_broken)(vq);
+            let buffer = ((*self.base_ops()).get_buf_ctx)(vq, len, ctx);
+            if !buffer.is_null() {
+                self.take_waiting_since();
+            } else if !was_broken && ((*self.base_ops()).is_broken)(vq) {
+                self.used_again(vq, function);
+            }
+            buffer
+        }
+    }
+
     /// No buffer waits for a kick any longer, because all were announced or taken back.
     /// Returns since when the first had waited, or 0.
     pub fn take_waiting_since(&self) -> u64 {
@@ -333,6 +349,34 @@ impl Checks {
     }
 }
 
+/// The lists of an add. None if they have more than `most` entries.
+///
+/// # Safety
+/// As for [`SgLists::new`].
+unsafe fn checked_lists<'a>(
+    lists: *const *const scatterlist,
+    out_lists: c_uint,
+    in_lists: c_uint,
+    most: u32,
+) -> Option<AnyElements<'a>> {
+    // SAFETY: well-formed lists, which the caller upholds.
+    let lists = unsafe { SgLists::new(lists, out_lists, in_lists, false) };
+    lists.count(most).map(|_| AnyElements::Lists(lists))
+}
+
+/// How many bytes the device may write.
+#[inline(never)]
+fn writable_bytes(elements: AnyElements<'_>) -> u32 {
+    let mut sum = 0u32;
+    let _ = elements.each(|element, _| {
+        if element.device_writes {
+            sum = sum.saturating_add(element.length);
+        }
+        Ok(())
+    });
+    sum
+}
+
 /// Reported while the other thread has not stored its function's name yet.
 const UNKNOWN_FUNCTION: Name = &"another function";
 
@@ -343,6 +387,8 @@ fn replace_ops(ops: &mut Ops) {
         add_inbuf,
         add_inbuf_ctx,
         add_sgs,
+        add_bufs,
+        get_bufs,
         kick_prepare,
         kick,
         get_buf,
@@ -396,7 +442,7 @@ macro_rules! add_functions {
             unsafe {
                 let checks = Checks::of(vq);
                 let inside = checks.enter(vq, &$function);
-                checks.note_writable(vq, $lists, $out, $in, $most);
+                checks.note_writable(vq, || checked_lists($lists, $out, $in, $most));
                 let error = checks.added(((*checks.base_ops()).$name)(vq $(, $argument)*));
                 if error == 0 {
                     checks.used_again(vq, &$function);
@@ -420,34 +466,76 @@ add_functions! {
         "virtqueue_add_sgs", (sgs, out_sgs, in_sgs, MAX_COUNTED);
 }
 
-/// The functions that take a buffer back. If they return one, the device is evidently
-/// working, so that the buffers still waiting do not count as late.
+/// The functions that take a buffer back.
 macro_rules! taking_functions {
-    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, $base:ident($($value:expr),*);)+) => {$(
+    ($($name:ident($($argument:ident: $type:ty),*), $function:literal, ($len:expr, $ctx:expr);)+) => {$(
         unsafe fn $name(vq: *mut virtqueue $(, $argument: $type)*) -> *mut c_void {
             // SAFETY: checked queue, and this function's contract, which is that of the
             // base function.
             unsafe {
                 let checks = Checks::of(vq);
                 let _inside = checks.enter(vq, &$function);
-                let was_broken = ((*checks.base_ops()).is_broken)(vq);
-                let buffer = ((*checks.base_ops()).$base)(vq $(, $value)*);
-                if !buffer.is_null() {
-                    checks.take_waiting_since();
-                } else if !was_broken && ((*checks.base_ops()).is_broken)(vq) {
-                    checks.used_again(vq, &$function);
-                }
-                buffer
+                checks.take(vq, &$function, $len, $ctx)
             }
         }
     )+};
 }
 
-// Both call `get_buf_ctx`, because that is the function that checks lengths.
 taking_functions! {
-    get_buf(len: *mut c_uint), "virtqueue_get_buf", get_buf_ctx(len, null_mut());
-    get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void),
-        "virtqueue_get_buf_ctx", get_buf_ctx(len, ctx);
+    get_buf(len: *mut c_uint), "virtqueue_get_buf", (len, null_mut());
+    get_buf_ctx(len: *mut c_uint, ctx: *mut *mut c_void), "virtqueue_get_buf_ctx", (len, ctx);
+}
+
+/// One after the other, each with its checks.
+unsafe fn add_bufs(vq: *mut virtqueue, bufs: *const virtqueue_buf, num: c_uint) -> c_int {
+    const FUNCTION: Name = &"virtqueue_add_bufs";
+    let num = num.min(c_int::MAX as c_uint);
+    let mut added = 0;
+    // SAFETY: checked queue, and this function's contract, which is that of the base
+    // function; program's arguments: there are `num` parts.
+    unsafe {
+        let checks = Checks::of(vq);
+        let _inside = checks.enter(vq, FUNCTION);
+        while added < num {
+            let first = bufs.add(added as usize);
+            let left = core::slice::from_raw_parts(first, (num - added) as usize);
+            let parts = Parts::first(left).ok();
+            checks.note_writable(vq, || parts.map(AnyElements::Parts));
+            // Without a buffer, the base function reports what is wrong.
+            let count = parts.map_or(num - added, |parts| parts.count());
+            let result = ((*checks.base_ops()).add_bufs)(vq, first, count);
+            if result <= 0 {
+                return if added == 0 { result } else { added as c_int };
+            }
+            added += count;
+            checks.added(0);
+            checks.used_again(vq, FUNCTION);
+            checks.kick_if_due(vq);
+        }
+    }
+    added as c_int
+}
+
+/// One after the other, each with its checks.
+unsafe fn get_bufs(vq: *mut virtqueue, bufs: *mut virtqueue_used_buf, num: c_uint) -> c_uint {
+    let mut taken = 0;
+    // SAFETY: checked queue, and this function's contract, which is that of the base
+    // function; program's arguments: there is room for `num` buffers.
+    unsafe {
+        let checks = Checks::of(vq);
+        let _inside = checks.enter(vq, &"virtqueue_get_bufs");
+        while taken < num {
+            let (mut len, mut ctx) = (0, null_mut());
+            let data = checks.take(vq, &"virtqueue_get_bufs", &mut len, &mut ctx);
+            if data.is_null() {
+                break;
+            }
+            bufs.add(taken as usize)
+                .write(virtqueue_used_buf { data, ctx, len });
+            taken += 1;
+        }
+    }
+    taken
 }
 
 unsafe fn detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {

@@ -151,7 +151,7 @@ unsafe fn take_extra<R: RingKind>(
 /// `vq` is a live queue.
 #[cold]
 #[inline(never)]
-unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
+pub(super) unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c_void {
     let what = match cause {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",

@@ -7,6 +7,7 @@
 //! ([`Ops`]), through which an exported function jumps.
 
 mod add;
+mod batch;
 mod create;
 mod debug;
 mod get_buf;
@@ -24,7 +25,8 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::abi::{
-    DeviceRef, device, scatterlist, virtqueue, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
+    DeviceRef, device, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf, vq_notify_t,
+    vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, QueueName, Text};
 use debug::Checks;
@@ -48,6 +50,8 @@ pub struct Ops {
         unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
     pub add_sgs:
         unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
+    pub add_bufs: unsafe fn(*mut virtqueue, *const virtqueue_buf, c_uint) -> c_int,
+    pub get_bufs: unsafe fn(*mut virtqueue, *mut virtqueue_used_buf, c_uint) -> c_uint,
     pub notify: unsafe fn(*mut virtqueue) -> bool,
     pub get_buf_ctx: unsafe fn(*mut virtqueue, *mut c_uint, *mut *mut c_void) -> *mut c_void,
     pub disable_cb: unsafe fn(*mut virtqueue),
@@ -361,6 +365,8 @@ fn functions<R: RingKind, const TABLE: bool>() -> Ops {
         add_inbuf: add::add_inbuf::<R, TABLE>,
         add_inbuf_ctx: add::add_inbuf_ctx::<R, TABLE>,
         add_sgs: add::add_sgs::<R, TABLE>,
+        add_bufs: batch::add_bufs::<R>,
+        get_bufs: batch::get_bufs::<R>,
         kick_prepare: kick::kick_prepare::<R>,
         notify: kick::notify::<R>,
         kick: kick::kick::<R>,

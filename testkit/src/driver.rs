@@ -57,7 +57,7 @@ unsafe impl Send for Handle {}
 unsafe impl Sync for Handle {}
 
 unsafe extern "C" fn notify(vq: *mut virtqueue) -> bool {
-    // SAFETY: set in `Queue::finish`, and lives as long as the queue.
+    // SAFETY: set in `Queue::create`, and lives as long as the queue.
     let signals = unsafe { &*(*vq).r#priv.cast::<Signals>() };
     signals.kicks.send();
     !signals.refuse.load(Relaxed)
@@ -95,6 +95,28 @@ pub fn new_device(features: u64, config: *const virtio_config_ops) -> Box<virtio
     vdev
 }
 
+/// Methods that are a call without arguments.
+macro_rules! calls {
+    ($($name:ident $(-> $answer:ty)? = $function:ident;)*) => {
+        impl Queue {
+            $(pub fn $name(&mut self) $(-> $answer)? {
+                // SAFETY: a live queue.
+                unsafe { (self.functions.$function)(self.vq) }
+            })*
+        }
+    };
+}
+
+calls! {
+    kick -> bool = virtqueue_kick;
+    kick_prepare -> bool = virtqueue_kick_prepare;
+    notify -> bool = virtqueue_notify;
+    disable_cb = virtqueue_disable_cb;
+    enable_cb -> bool = virtqueue_enable_cb;
+    enable_cb_delayed -> bool = virtqueue_enable_cb_delayed;
+    enable_cb_prepare -> u32 = virtqueue_enable_cb_prepare;
+}
+
 impl Queue {
     /// A queue of our ring, as it is linked to this program.
     pub fn ours(options: Options) -> Self {
@@ -103,64 +125,48 @@ impl Queue {
 
     /// A queue in memory of the library's.
     pub fn new(functions: &Functions, options: Options) -> Self {
-        let mut vdev = new_device(options.features(), &CONFIG);
-        // SAFETY: the device lives as long as the queue, the name for ever.
-        let vq = unsafe {
-            (functions.vring_create_virtqueue)(
-                0,
-                options.size.into(),
-                ALIGN,
-                &mut *vdev,
-                !options.strong,
-                false,
-                false,
-                Some(notify),
-                Some(callback),
-                c"test".as_ptr(),
-            )
-        };
-        Self::finish(functions, options, vdev, vq)
+        Self::create(functions, options, None)
     }
 
     /// A queue of ours in `memory`, which must not be touched by anybody but
     /// the device's side while it lives.
     pub fn new_in(options: Options, memory: &mut Block) -> Self {
-        let functions = Functions::linked();
-        let mut vdev = new_device(options.features(), &CONFIG);
-        let create_in = functions.vring_create_virtqueue_in.expect("ours has it");
+        Self::create(&Functions::linked(), options, Some(memory))
+    }
+
+    fn create(f: &Functions, options: Options, memory: Option<&mut Block>) -> Self {
+        let mut device = new_device(options.features(), &CONFIG);
+        let (size, vdev, weak) = (options.size.into(), &raw mut *device, !options.strong);
+        let (notify, callback, name) = (Some(notify as _), Some(callback as _), c"test".as_ptr());
         // SAFETY: the device lives as long as the queue, the name for ever;
         // the caller keeps the memory.
         let vq = unsafe {
-            create_in(
-                0,
-                options.size.into(),
-                ALIGN,
-                &mut *vdev,
-                !options.strong,
-                false,
-                false,
-                memory.base(),
-                memory.length(),
-                Some(notify),
-                Some(callback),
-                c"test".as_ptr(),
-            )
+            match memory {
+                None => (f.vring_create_virtqueue)(
+                    0, size, ALIGN, vdev, weak, false, false, notify, callback, name,
+                ),
+                Some(memory) => f.vring_create_virtqueue_in.expect("ours has it")(
+                    0,
+                    size,
+                    ALIGN,
+                    vdev,
+                    weak,
+                    false,
+                    false,
+                    memory.base(),
+                    memory.length(),
+                    notify,
+                    callback,
+                    name,
+                ),
+            }
         };
-        Self::finish(&functions, options, vdev, vq)
-    }
-
-    fn finish(
-        functions: &Functions,
-        options: Options,
-        device: Box<virtio_device>,
-        vq: *mut virtqueue,
-    ) -> Self {
         assert!(!vq.is_null(), "no queue for {options:?}");
         let signals = Arc::<Signals>::default();
         // SAFETY: a live queue; `priv` is the program's.
         unsafe { (*vq).r#priv = Arc::as_ptr(&signals).cast_mut().cast() };
         Self {
-            functions: *functions,
+            functions: *f,
             vq,
             _device: device,
             signals,
@@ -248,47 +254,12 @@ impl Queue {
         }
     }
 
-    pub fn kick(&mut self) -> bool {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_kick)(self.vq) }
-    }
-
-    pub fn kick_prepare(&mut self) -> bool {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_kick_prepare)(self.vq) }
-    }
-
-    pub fn notify(&mut self) -> bool {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_notify)(self.vq) }
-    }
-
     /// The next used buffer: token and length.
     pub fn get(&mut self) -> Option<(usize, u32)> {
         let mut length = 0;
         // SAFETY: a live queue.
         let token = unsafe { (self.functions.virtqueue_get_buf)(self.vq, &mut length) };
         (!token.is_null()).then_some((token.addr(), length))
-    }
-
-    pub fn disable_cb(&mut self) {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_disable_cb)(self.vq) }
-    }
-
-    pub fn enable_cb(&mut self) -> bool {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_enable_cb)(self.vq) }
-    }
-
-    pub fn enable_cb_delayed(&mut self) -> bool {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_enable_cb_delayed)(self.vq) }
-    }
-
-    pub fn enable_cb_prepare(&mut self) -> u32 {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_enable_cb_prepare)(self.vq) }
     }
 
     /// Ours only.

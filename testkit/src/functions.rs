@@ -9,8 +9,8 @@ use libloading::Library;
 use virtio_ring::capi;
 
 use crate::abi::{
-    device, gfp_t, scatterlist, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
-    vq_recycle_done_t, vq_recycle_t, vring,
+    device, gfp_t, scatterlist, virtio_device, virtqueue, virtqueue_buf, virtqueue_used_buf,
+    vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
 
 /// Functions that every ring has, and functions that it may lack.
@@ -100,6 +100,8 @@ functions! {
         // Ours.
         virtqueue_enable_cb_prepare64(Queue) -> u64;
         virtqueue_poll64(Queue, u64) -> bool;
+        virtqueue_add_bufs(Queue, *const virtqueue_buf, c_uint, gfp_t) -> c_int;
+        virtqueue_get_bufs(Queue, *mut virtqueue_used_buf, c_uint) -> c_uint;
         vring_create_virtqueue_in(c_uint, c_uint, c_uint, *mut virtio_device, bool, bool, bool,
             *mut c_void, usize, vq_notify_t, vq_callback_t, *const c_char) -> Queue;
     }

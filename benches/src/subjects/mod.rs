@@ -77,7 +77,15 @@ fn shared(ring: &'static str, name: String, file: PathBuf) -> Result<Subject> {
         ring,
         name,
         file: Some(file),
-        make: Box::new(move |row| through_c(functions, row).map(Some)),
+        make: Box::new(move |row| {
+            let lacks_bufs = functions.virtqueue_add_bufs.is_none();
+            // 6.1 has no premapped queues.
+            let lacks_premapped = functions.virtqueue_dma_dev.is_none();
+            if !row.work.is_c() && lacks_bufs || row.work.premapped && lacks_premapped {
+                return Ok(None);
+            }
+            through_c(functions, row).map(Some)
+        }),
     })
 }
 

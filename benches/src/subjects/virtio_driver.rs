@@ -88,7 +88,7 @@ impl Drop for Memory {
 
 pub fn make(row: &Row) -> Result<Option<Run>> {
     let work = row.work;
-    if (work.indirect && work.entries > 1) || work.poll || work.wraps {
+    if (work.indirect && work.entries > 1) || !work.is_simple() {
         return Ok(None);
     }
     let mut features = VirtioFeatureFlags::VERSION_1 | VirtioFeatureFlags::RING_EVENT_IDX;

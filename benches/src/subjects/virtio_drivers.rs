@@ -91,7 +91,7 @@ impl Transport for Areas {
 
 pub fn make(row: &Row) -> Result<Option<Run>> {
     let work = row.work;
-    if work.packed || usize::from(work.size) != SIZE || work.poll || work.wraps {
+    if work.packed || usize::from(work.size) != SIZE || !work.is_simple() {
         return Ok(None);
     }
     let mut areas = Areas::default();

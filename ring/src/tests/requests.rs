@@ -67,7 +67,7 @@ impl<R: Ring> Plain<R> {
             ctx: null_mut(),
         };
         self.ring
-            .add_run::<_, false>(&self.common, &request)
+            .add_run::<_, false>(&self.common, &request, None)
             .map(|_| ())
     }
 

@@ -206,3 +206,54 @@ impl memory::Flag for Flag {
         self.0.store(value.into(), false);
     }
 }
+
+/// What both models' memory has in common: its size is that of `$ring`, and there are no
+/// tables.
+macro_rules! model_memory {
+    ($model:ident, $ring:ident) => {
+        use virtio_ring_protocol::memory::Placed;
+        use virtio_ring_protocol::{AddError, Element, Elements};
+
+        impl<O: Orders> virtio_ring_protocol::memory::Memory for $model<O> {
+            type Table = ();
+            type Number = super::cells::Number<O>;
+            type Flag = super::cells::Flag;
+
+            fn size(&self) -> u16 {
+                self.$ring.len() as u16
+            }
+
+            fn full_barrier(&self) {
+                self.barriers.full();
+            }
+
+            fn read_barrier(&self) {
+                self.barriers.read();
+            }
+
+            fn write_barrier(&self) {
+                self.barriers.write();
+            }
+
+            fn place_table(
+                &self,
+                _: u32,
+                _: u32,
+                _: &impl Elements,
+                _: impl Fn(Element, u32, bool) -> Descriptor,
+            ) -> Result<Placed<()>, AddError> {
+                Err(AddError::NoMemory)
+            }
+
+            fn fill_slot(
+                &self,
+                _: u32,
+                _: &impl Elements,
+                _: impl Fn(Element, u32, bool) -> Descriptor,
+            ) -> Result<Placed<()>, AddError> {
+                Err(AddError::NoMemory)
+            }
+        }
+    };
+}
+pub(super) use model_memory;

@@ -12,10 +12,10 @@
 use loom::cell::Cell;
 use loom::sync::atomic::Ordering::{Acquire, Release};
 use loom::sync::atomic::fence;
-use virtio_ring_protocol::memory::{Descriptor, Memory, PackedDescriptor, PackedMemory, Placed};
-use virtio_ring_protocol::{AddError, Element, Elements, Packed};
+use virtio_ring_protocol::Packed;
+use virtio_ring_protocol::memory::{Descriptor, PackedDescriptor, PackedMemory};
 
-use super::cells::{Barriers, Flag, Number, Orders, Word};
+use super::cells::{Barriers, Orders, Word, model_memory};
 use super::device::Device;
 
 /// Descriptor flags (2.8.1).
@@ -89,46 +89,7 @@ impl<O> PackedModel<O> {
     }
 }
 
-impl<O: Orders> Memory for PackedModel<O> {
-    type Table = ();
-    type Number = Number<O>;
-    type Flag = Flag;
-
-    fn size(&self) -> u16 {
-        self.ring.len() as u16
-    }
-
-    fn full_barrier(&self) {
-        self.barriers.full();
-    }
-
-    fn read_barrier(&self) {
-        self.barriers.read();
-    }
-
-    fn write_barrier(&self) {
-        self.barriers.write();
-    }
-
-    fn place_table(
-        &self,
-        _: u32,
-        _: u32,
-        _: &impl Elements,
-        _: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<()>, AddError> {
-        Err(AddError::NoMemory)
-    }
-
-    fn fill_slot(
-        &self,
-        _: u32,
-        _: &impl Elements,
-        _: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<()>, AddError> {
-        Err(AddError::NoMemory)
-    }
-}
+model_memory!(PackedModel, ring);
 
 /// One descriptor.
 pub struct Slot {

@@ -3,6 +3,7 @@
 //! The device's part is played by the first thread.
 
 use std::ptr::null_mut;
+use std::sync::Arc;
 
 use loom::thread;
 use virtio_ring_protocol::{Common, Element, Elements, Listed, Released, Request, Ring};
@@ -65,7 +66,28 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
 }
 
 fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    assert!(ring.add_run::<_, false>(common, &request(n, 1)).is_ok());
+    assert!(
+        ring.add_run::<_, false>(common, &request(n, 1), None)
+            .is_ok()
+    );
+}
+
+/// Adds buffers from `n` on, up to `most`, as one batch. Returns how many.
+fn add_batch<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, most: u16) -> u16 {
+    let mut numbers = n..n + most;
+    let mut batch = D::Ring::begin_batch(common);
+    let added = ring.add_ones(common, &mut batch, u32::from(most), || {
+        let request = request(numbers.next()?, 1);
+        let mut only = None;
+        let each = request.elements.each(|element, _| {
+            only = Some(element);
+            Ok(())
+        });
+        each.ok()?;
+        Some((only?, request.data))
+    });
+    ring.publish_batch(common, batch);
+    added as u16
 }
 
 /// Takes the next used buffer, if there is one, and finds `n` in it.
@@ -92,13 +114,40 @@ fn read<D: Device>(memory: &D, n: u16) -> u16 {
     id
 }
 
+/// Takes buffer `n` and uses it; the answer is whether the device interrupts.
+fn serve<D: Device>(common: &Common<D>, n: u16, event_idx: bool) -> bool {
+    let id = read(common.memory(), n);
+    use_buffer(common.memory(), n, id, event_idx)
+}
+
+/// Another thread with the same queue.
+fn beside<D: Device, T: 'static>(
+    common: &Arc<Common<D>>,
+    what: impl FnOnce(&Arc<Common<D>>) -> T + 'static,
+) -> thread::JoinHandle<T> {
+    let common = common.clone();
+    thread::spawn(move || what(&common))
+}
+
+/// A poller with a token from before a buffer was used, beside the drainer: it must be
+/// told.
+fn poll_beside<D: Device>(
+    common: &Arc<Common<D>>,
+    held: Held,
+    drainer: impl FnOnce(&Arc<Common<D>>) + 'static,
+) {
+    let drainer = beside(common, drainer);
+    let told = poll(common, held);
+    drainer.join().unwrap();
+    assert!(told, "a used buffer was missed");
+}
+
 /// Sends `count` buffers there and back before the scene begins, so that it
 /// plays in another slot or lap.
 fn warm_up<D: Device>(ring: &mut D::Ring, common: &Common<D>, count: u16, event_idx: bool) {
     for n in 0..count {
         add(ring, common, n);
-        let id = read(common.memory(), n);
-        use_buffer(common.memory(), n, id, event_idx);
+        serve(common, n, event_idx);
         assert!(get(ring, common, n));
         ring.kick_prepare(common);
     }
@@ -112,12 +161,9 @@ pub fn lost_kick<D: Device>(size: u16, before: u16, event_idx: bool) {
     let (common, mut ring) = queue::<D>(size, event_idx);
     warm_up(&mut ring, &common, before, event_idx);
     common.memory().refuse_kicks();
-    let driver = thread::spawn({
-        let common = common.clone();
-        move || {
-            add(&mut ring, &common, before);
-            ring.kick_prepare(&common)
-        }
+    let driver = beside(&common, move |common| {
+        add(&mut ring, common, before);
+        ring.kick_prepare(common)
     });
     let seen = ask_and_look(common.memory(), before, event_idx);
     if seen {
@@ -137,12 +183,11 @@ pub fn lost_wakeup<D: Device>(size: u16, before: u16, event_idx: bool, token: To
     D::Ring::disable_cb(&common);
     add(&mut ring, &common, before);
     let id = read(common.memory(), before);
-    let driver = thread::spawn({
-        let common = common.clone();
-        move || {
-            let held = prepare(&mut ring, &common, token);
-            thread::spawn(move || poll(&common, held)).join().unwrap()
-        }
+    let driver = beside(&common, move |common| {
+        let held = prepare(&mut ring, common, token);
+        beside(common, move |common| poll(common, held))
+            .join()
+            .unwrap()
     });
     let interrupted = use_buffer(common.memory(), before, id, event_idx);
     let told = driver.join().unwrap();
@@ -157,10 +202,7 @@ pub fn lost_wakeup_delayed<D: Device>(size: u16, before: u16, event_idx: bool) {
     D::Ring::disable_cb(&common);
     add(&mut ring, &common, before);
     let id = read(common.memory(), before);
-    let driver = thread::spawn({
-        let common = common.clone();
-        move || !ring.enable_cb_delayed(&common)
-    });
+    let driver = beside(&common, move |common| !ring.enable_cb_delayed(common));
     let interrupted = use_buffer(common.memory(), before, id, event_idx);
     let told = driver.join().unwrap();
     assert!(told || interrupted, "the driver sleeps for ever");
@@ -178,15 +220,11 @@ pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
     let second = before + 1;
     add(&mut ring, &common, before);
     add(&mut ring, &common, second);
-    let id = read(common.memory(), before);
-    use_buffer(common.memory(), before, id, true);
+    serve(&common, before, true);
     let id = read(common.memory(), second);
-    let driver = thread::spawn({
-        let common = common.clone();
-        move || {
-            assert!(get(&mut ring, &common, before));
-            get(&mut ring, &common, second)
-        }
+    let driver = beside(&common, move |common| {
+        assert!(get(&mut ring, common, before));
+        get(&mut ring, common, second)
     });
     let interrupted = use_buffer(common.memory(), second, id, true);
     let taken = driver.join().unwrap();
@@ -201,10 +239,7 @@ pub fn enabled_after_disable_beside<D: Device>(before: u16) {
     warm_up(&mut ring, &common, before, true);
     D::Ring::disable_cb(&common);
     ring.enable_cb_prepare(&common);
-    let callback = thread::spawn({
-        let common = common.clone();
-        move || D::Ring::disable_cb(&common)
-    });
+    let callback = beside(&common, move |common| D::Ring::disable_cb(common));
     ring.enable_cb_prepare(&common);
     callback.join().unwrap();
     ring.enable_cb_prepare(&common);
@@ -212,8 +247,7 @@ pub fn enabled_after_disable_beside<D: Device>(before: u16) {
         add(&mut ring, &common, n);
     }
     for n in [before, before + 1] {
-        let id = read(common.memory(), n);
-        let interrupted = use_buffer(common.memory(), n, id, true);
+        let interrupted = serve(&common, n, true);
         assert!(interrupted, "the driver sleeps for ever");
         assert!(get(&mut ring, &common, n));
     }
@@ -229,41 +263,31 @@ pub fn taken_and_added_again<D: Device>(before: u16, token: Token) {
     warm_up(&mut ring, &common, before, event_idx);
     add(&mut ring, &common, before);
     let held = prepare(&mut ring, &common, token);
-    let id = read(common.memory(), before);
-    use_buffer(common.memory(), before, id, event_idx);
-    let drainer = thread::spawn({
-        let common = common.clone();
-        move || {
-            assert!(get(&mut ring, &common, before));
-            add(&mut ring, &common, before + 1);
-        }
+    serve(&common, before, event_idx);
+    poll_beside(&common, held, move |common| {
+        assert!(get(&mut ring, common, before));
+        add(&mut ring, common, before + 1);
     });
-    let told = poll(&common, held);
-    drainer.join().unwrap();
-    assert!(told, "a used buffer was missed");
 }
 
-/// The same on a ring of two: the next buffer is a chain whose second
-/// descriptor is in that slot.
-pub fn taken_and_chained_over<D: Device>(before: u16, token: Token) {
+/// The same on a ring of two, with both slots filled at once: by a chain, whose second
+/// descriptor may be in that slot, or by a batch of two buffers.
+pub fn taken_and_filled<D: Device>(before: u16, token: Token, batch: bool) {
     let event_idx = false;
     let (common, mut ring) = queue::<D>(2, event_idx);
     count_wraps(&common, token);
     warm_up(&mut ring, &common, before, event_idx);
     add(&mut ring, &common, before);
     let held = prepare(&mut ring, &common, token);
-    let id = read(common.memory(), before);
-    use_buffer(common.memory(), before, id, event_idx);
-    let drainer = thread::spawn({
-        let common = common.clone();
-        move || {
-            assert!(get(&mut ring, &common, before));
-            assert!(ring.add(&common, &request(before + 1, 2)).is_ok());
+    serve(&common, before, event_idx);
+    poll_beside(&common, held, move |common| {
+        assert!(get(&mut ring, common, before));
+        if batch {
+            assert_eq!(add_batch(&mut ring, common, before + 1, 2), 2);
+        } else {
+            assert!(ring.add(common, &request(before + 1, 2)).is_ok());
         }
     });
-    let told = poll(&common, held);
-    drainer.join().unwrap();
-    assert!(told, "a used buffer was missed");
 }
 
 /// The same over the end of a lap of two: the first slot is available again
@@ -280,20 +304,13 @@ pub fn taken_over_the_end<D: Device>(laps: u16, token: Token) {
         add(&mut ring, &common, n);
     }
     for n in [first, first + 1] {
-        let id = read(common.memory(), n);
-        use_buffer(common.memory(), n, id, event_idx);
+        serve(&common, n, event_idx);
     }
-    let drainer = thread::spawn({
-        let common = common.clone();
-        move || {
-            assert!(get(&mut ring, &common, first));
-            add(&mut ring, &common, first + 2);
-            assert!(get(&mut ring, &common, first + 1));
-        }
+    poll_beside(&common, held, move |common| {
+        assert!(get(&mut ring, common, first));
+        add(&mut ring, common, first + 2);
+        assert!(get(&mut ring, common, first + 1));
     });
-    let told = poll(&common, held);
-    drainer.join().unwrap();
-    assert!(told, "a used buffer was missed");
 }
 
 /// The same with the device at work, too: it uses the buffer that was added
@@ -305,19 +322,12 @@ pub fn taken_and_used_again<D: Device>(token: Token) {
     count_wraps(&common, token);
     add(&mut ring, &common, 0);
     let held = prepare(&mut ring, &common, token);
-    let id = read(common.memory(), 0);
-    use_buffer(common.memory(), 0, id, event_idx);
-    let drainer = thread::spawn({
-        let common = common.clone();
-        move || {
-            assert!(get(&mut ring, &common, 0));
-            add(&mut ring, &common, 1);
-        }
+    serve(&common, 0, event_idx);
+    let drainer = beside(&common, move |common| {
+        assert!(get(&mut ring, common, 0));
+        add(&mut ring, common, 1);
     });
-    let poller = thread::spawn({
-        let common = common.clone();
-        move || poll(&common, held)
-    });
+    let poller = beside(&common, move |common| poll(common, held));
     if let Some((id, length)) = take(common.memory(), 1) {
         assert_eq!(length, 101, "an old descriptor");
         use_buffer(common.memory(), 1, id, event_idx);
@@ -330,22 +340,21 @@ pub fn taken_and_used_again<D: Device>(token: Token) {
 /// Around the end of the ring: `count` buffers go through it, the driver
 /// adding whenever there is room and both sides taking what they see. Each
 /// must see the other's entries complete, in order, in every lap.
-pub fn around<D: Device>(size: u16, count: u16, event_idx: bool) {
+pub fn around<D: Device>(size: u16, count: u16, event_idx: bool, batch: u16) {
     let (common, mut ring) = queue::<D>(size, event_idx);
-    let driver = thread::spawn({
-        let common = common.clone();
-        move || {
-            let (mut added, mut taken) = (0, 0);
-            while taken < count {
-                while added < count && ring.num_free() > 0 {
-                    add(&mut ring, &common, added);
-                    added += 1;
-                }
-                if get(&mut ring, &common, taken) {
-                    taken += 1;
-                } else {
-                    thread::yield_now();
-                }
+    let driver = beside(&common, move |common| {
+        let (mut added, mut taken) = (0, 0);
+        while taken < count {
+            let most = batch.min(count - added);
+            added += add_batch(&mut ring, common, added, most);
+            let (got, bad) = ring.get_bufs(common, batch.into(), |data, length, _| {
+                assert_eq!(data.addr().get(), usize::from(taken) + 1, "wrong buffer");
+                assert_eq!(length, u32::from(taken) + 1, "wrong length");
+                taken += 1;
+            });
+            assert!(bad.is_none());
+            if got == 0 {
+                thread::yield_now();
             }
         }
     });
@@ -371,15 +380,12 @@ pub fn interrupt_and_drainer<D: Device>(before: u16, event_idx: bool) {
     warm_up(&mut ring, &common, before, event_idx);
     add(&mut ring, &common, before);
     let id = read(common.memory(), before);
-    let drainer = thread::spawn({
-        let common = common.clone();
-        move || {
-            let taken = get(&mut ring, &common, before);
-            // What the callback may be doing at the same time.
-            D::Ring::disable_cb(&common);
-            let held = prepare(&mut ring, &common, Token::Wide);
-            taken || poll(&common, held)
-        }
+    let drainer = beside(&common, move |common| {
+        let taken = get(&mut ring, common, before);
+        // What the callback may be doing at the same time.
+        D::Ring::disable_cb(common);
+        let held = prepare(&mut ring, common, Token::Wide);
+        taken || poll(common, held)
     });
     use_buffer(common.memory(), before, id, event_idx);
     let found = D::Ring::more_used(&common);
@@ -395,16 +401,12 @@ pub fn interrupt_and_drainer<D: Device>(before: u16, event_idx: bool) {
 /// taken. It must find nothing, however little else the thread has seen.
 pub fn interrupt_of_others<D: Device>() {
     let (common, mut ring) = queue::<D>(1, false);
-    let interrupt = thread::spawn({
-        let common = common.clone();
-        move || {
-            let taken = D::Ring::token64_now(&common) != D::Ring::START;
-            (taken, D::Ring::more_used(&common))
-        }
+    let interrupt = beside(&common, move |common| {
+        let taken = D::Ring::token64_now(common) != D::Ring::START;
+        (taken, D::Ring::more_used(common))
     });
     add(&mut ring, &common, 0);
-    let id = read(common.memory(), 0);
-    use_buffer(common.memory(), 0, id, false);
+    serve(&common, 0, false);
     assert!(get(&mut ring, &common, 0));
     let (taken, found) = interrupt.join().unwrap();
     assert!(!(taken && found), "a buffer was found where none is");
@@ -419,15 +421,11 @@ pub fn interrupt_behind_drainer<D: Device>() {
         add(&mut ring, &common, n);
     }
     for n in 0..2 {
-        let id = read(common.memory(), n);
-        use_buffer(common.memory(), n, id, false);
+        serve(&common, n, false);
     }
-    let drainer = thread::spawn({
-        let common = common.clone();
-        move || {
-            assert!(get(&mut ring, &common, 0), "a used buffer is gone");
-            add(&mut ring, &common, 2);
-        }
+    let drainer = beside(&common, move |common| {
+        assert!(get(&mut ring, common, 0), "a used buffer is gone");
+        add(&mut ring, common, 2);
     });
     let found = D::Ring::more_used(&common);
     drainer.join().unwrap();
@@ -443,13 +441,9 @@ pub fn reset_and_poller<D: Device>(before: u16, token: Token) {
     warm_up(&mut ring, &common, before, false);
     add(&mut ring, &common, before);
     let held = prepare(&mut ring, &common, token);
-    let id = read(common.memory(), before);
-    use_buffer(common.memory(), before, id, false);
+    serve(&common, before, false);
     assert!(ring.detach_unused_buf(&common).is_some());
-    let poller = thread::spawn({
-        let common = common.clone();
-        move || poll(&common, held)
-    });
+    let poller = beside(&common, move |common| poll(common, held));
     ring.restart(&common, true);
     let told = poller.join().unwrap();
     assert!(told, "a used buffer was missed");

@@ -6,12 +6,10 @@
 
 use loom::cell::Cell;
 use loom::sync::atomic::{Ordering::Release, fence};
-use virtio_ring_protocol::memory::{
-    Descriptor, Memory, Placed, SplitDescriptor, SplitMemory, SplitRings,
-};
-use virtio_ring_protocol::{AddError, Element, Elements, Split};
+use virtio_ring_protocol::Split;
+use virtio_ring_protocol::memory::{Descriptor, Memory, SplitDescriptor, SplitMemory, SplitRings};
 
-use super::cells::{Barriers, Flag, Number, Orders, Word};
+use super::cells::{Barriers, Orders, Word, model_memory};
 use super::device::Device;
 
 const NO_INTERRUPT: u16 = 1;
@@ -36,46 +34,7 @@ impl<O> SplitModel<O> {
     }
 }
 
-impl<O: Orders> Memory for SplitModel<O> {
-    type Table = ();
-    type Number = Number<O>;
-    type Flag = Flag;
-
-    fn size(&self) -> u16 {
-        self.descriptors.len() as u16
-    }
-
-    fn full_barrier(&self) {
-        self.barriers.full();
-    }
-
-    fn read_barrier(&self) {
-        self.barriers.read();
-    }
-
-    fn write_barrier(&self) {
-        self.barriers.write();
-    }
-
-    fn place_table(
-        &self,
-        _: u32,
-        _: u32,
-        _: &impl Elements,
-        _: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<()>, AddError> {
-        Err(AddError::NoMemory)
-    }
-
-    fn fill_slot(
-        &self,
-        _: u32,
-        _: &impl Elements,
-        _: impl Fn(Element, u32, bool) -> Descriptor,
-    ) -> Result<Placed<()>, AddError> {
-        Err(AddError::NoMemory)
-    }
-}
+model_memory!(SplitModel, descriptors);
 
 pub struct Slot(Cell<Descriptor>);
 

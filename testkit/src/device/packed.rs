@@ -4,7 +4,7 @@
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
 use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
-use super::{area_lengths, check_order, passed, table};
+use super::{check_order, passed, table};
 
 /// Whose a descriptor is (2.8.1).
 pub const AVAIL: u16 = 1 << 7;
@@ -121,18 +121,16 @@ impl Device for Packed {
     unsafe fn new(areas: [u64; 3], options: Options) -> Self {
         let [desc, driver, device] = areas;
         assert!(desc.is_multiple_of(16) && driver.is_multiple_of(4) && device.is_multiple_of(4));
-        let lengths = area_lengths(true, options.size.into());
-        // SAFETY: the caller's areas, as large as 2.8 says.
-        unsafe {
-            Self {
-                desc: Area::new(desc, lengths[0]),
-                driver: Area::new(driver, lengths[1]),
-                device: Area::new(device, lengths[2]),
-                options,
-                taken: 0,
-                given: 0,
-                told: 0,
-            }
+        // SAFETY: the caller.
+        let [desc, driver, device] = unsafe { super::areas(areas, true, options.size.into()) };
+        Self {
+            desc,
+            driver,
+            device,
+            options,
+            taken: 0,
+            given: 0,
+            told: 0,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
 use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
-use super::{area_lengths, check_order, passed, table};
+use super::{check_order, passed, table};
 
 /// Available and used ring: flags, index, entries, event (2.7.6 and 2.7.8).
 const FLAGS: usize = 0;
@@ -90,20 +90,18 @@ impl Split {
 
 impl Device for Split {
     unsafe fn new(areas: [u64; 3], options: Options) -> Self {
-        let lengths = area_lengths(false, options.size.into());
         let [desc, avail, used] = areas;
         assert!(desc.is_multiple_of(16) && avail.is_multiple_of(2) && used.is_multiple_of(4));
-        // SAFETY: the caller's areas, as large as 2.7 says.
-        unsafe {
-            Self {
-                desc: Area::new(desc, lengths[0]),
-                avail: Area::new(avail, lengths[1]),
-                used: Area::new(used, lengths[2]),
-                options,
-                taken: 0,
-                given: 0,
-                told: 0,
-            }
+        // SAFETY: the caller.
+        let [desc, avail, used] = unsafe { super::areas(areas, false, options.size.into()) };
+        Self {
+            desc,
+            avail,
+            used,
+            options,
+            taken: 0,
+            given: 0,
+            told: 0,
         }
     }
 

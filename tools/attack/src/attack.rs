@@ -77,37 +77,62 @@ pub enum Part {
     Tag,
 }
 
-/// Where in the used ring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry {
-    Next,
-    Behind,
-}
-
 /// Everything that lies in memory that the device can write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Field {
     Descriptor(Which, Part),
     /// An entry of an indirect table.
     Table(Last, Part),
-    // Split.
-    UsedFlags,
-    UsedIdx,
-    UsedId(Entry),
-    UsedLen(Entry),
-    AvailEvent,
-    AvailFlags,
-    AvailIdx,
-    /// The available ring's entry of the chain that was added last.
-    AvailEntry,
-    /// The one that the driver writes next.
-    AvailFree,
-    UsedEvent,
-    // Packed.
-    DeviceOffWrap,
-    DeviceFlags,
-    DriverOffWrap,
-    DriverFlags,
+    /// Any other: its name, and where it is.
+    Other(&'static str, fn(&Scene) -> Place),
+}
+
+/// Fields of a split ring that are no descriptors'.
+const SPLIT: [Field; 12] = [
+    Field::Other("used.flags", |scene| half(scene, 2, 0)),
+    Field::Other("used.idx", |scene| half(scene, 2, 2)),
+    Field::Other("used.ring[next].id", |scene| used(scene, 0, Part::Tag)),
+    Field::Other("used.ring[next].len", |scene| used(scene, 0, Part::Length)),
+    Field::Other("used.ring[behind].id", |scene| used(scene, 1, Part::Tag)),
+    Field::Other("used.ring[behind].len", |scene| {
+        used(scene, 1, Part::Length)
+    }),
+    Field::Other("avail_event", |scene| {
+        half(scene, 2, 4 + 8 * usize::from(scene.size()))
+    }),
+    Field::Other("avail.flags", |scene| half(scene, 1, 0)),
+    Field::Other("avail.idx", |scene| half(scene, 1, 2)),
+    // Of the chain that was added last, and what the driver writes next.
+    Field::Other("avail.ring[last]", |scene| avail_entry(scene, 1)),
+    Field::Other("avail.ring[free]", |scene| avail_entry(scene, 0)),
+    Field::Other("used_event", |scene| {
+        half(scene, 1, 4 + 2 * usize::from(scene.size()))
+    }),
+];
+
+const PACKED: [Field; 4] = [
+    Field::Other("device event off_wrap", |scene| half(scene, 2, 0)),
+    Field::Other("device event flags", |scene| half(scene, 2, 2)),
+    Field::Other("driver event off_wrap", |scene| half(scene, 1, 0)),
+    Field::Other("driver event flags", |scene| half(scene, 1, 2)),
+];
+
+/// Half a word of one of the areas.
+fn half(scene: &Scene, area: usize, offset: usize) -> Place {
+    Place {
+        area: scene.areas[area],
+        offset,
+        width: 2,
+    }
+}
+
+fn used(scene: &Scene, ahead: u64, part: Part) -> Place {
+    part.used_place(scene, scene.driver.position() + ahead)
+}
+
+fn avail_entry(scene: &Scene, behind: u64) -> Place {
+    let entry = (scene.driver.added() - behind) as usize % usize::from(scene.size());
+    half(scene, 1, 4 + 2 * entry)
 }
 
 /// Is it a table's last entry, or its first?
@@ -118,28 +143,9 @@ const PARTS: [Part; 4] = [Part::Address, Part::Length, Part::Flags, Part::Tag];
 impl Field {
     /// The fields of a queue.
     pub fn all(queue: Queue) -> Vec<Self> {
-        let mut all = if queue.packed {
-            vec![
-                Self::DeviceOffWrap,
-                Self::DeviceFlags,
-                Self::DriverOffWrap,
-                Self::DriverFlags,
-            ]
-        } else {
-            vec![
-                Self::UsedFlags,
-                Self::UsedIdx,
-                Self::UsedId(Entry::Next),
-                Self::UsedLen(Entry::Next),
-                Self::UsedId(Entry::Behind),
-                Self::UsedLen(Entry::Behind),
-                Self::AvailEvent,
-                Self::AvailFlags,
-                Self::AvailIdx,
-                Self::AvailEntry,
-                Self::AvailFree,
-                Self::UsedEvent,
-            ]
+        let mut all = match queue.packed {
+            true => PACKED.to_vec(),
+            false => SPLIT.to_vec(),
         };
         let mut which = vec![Which::Next, Which::Behind, Which::Unused, Which::Free];
         if queue.buffers == Buffers::Chained {
@@ -157,22 +163,10 @@ impl Field {
     }
 
     fn place(self, scene: &Scene) -> Place {
-        let [desc, driver, device] = scene.areas;
-        let size = usize::from(scene.size());
-        let at = |area, offset, width| Place {
-            area,
-            offset,
-            width,
-        };
-        let used = |entry: Entry, part: Part| {
-            let ahead = u64::from(entry == Entry::Behind);
-            part.used_place(scene, scene.driver.position() + ahead)
-        };
-        let avail_entry = |behind: u64| 4 + 2 * ((scene.driver.added() - behind) as usize % size);
         match self {
             Self::Descriptor(which, part) => {
                 let offset = 16 * usize::from(slot(scene, which));
-                part.place(desc, offset, scene.options.packed)
+                part.place(scene.areas[0], offset, scene.options.packed)
             }
             Self::Table(last, part) => {
                 let kept = scene.kept().next();
@@ -180,20 +174,18 @@ impl Field {
                 let offset = if last { table.length() - 16 } else { 0 };
                 part.place(table, offset, scene.options.packed)
             }
-            Self::UsedFlags => at(device, 0, 2),
-            Self::UsedIdx => at(device, 2, 2),
-            Self::UsedId(entry) => used(entry, Part::Tag),
-            Self::UsedLen(entry) => used(entry, Part::Length),
-            Self::AvailEvent => at(device, 4 + 8 * size, 2),
-            Self::AvailFlags => at(driver, 0, 2),
-            Self::AvailIdx => at(driver, 2, 2),
-            Self::AvailEntry => at(driver, avail_entry(1), 2),
-            Self::AvailFree => at(driver, avail_entry(0), 2),
-            Self::UsedEvent => at(driver, 4 + 2 * size, 2),
-            Self::DeviceOffWrap => at(device, 0, 2),
-            Self::DeviceFlags => at(device, 2, 2),
-            Self::DriverOffWrap => at(driver, 0, 2),
-            Self::DriverFlags => at(driver, 2, 2),
+            Self::Other(_, place) => place(scene),
+        }
+    }
+
+    fn name(self, packed: bool) -> String {
+        match self {
+            Self::Descriptor(which, part) => format!("desc[{which}].{}", part.name(packed)),
+            Self::Table(last, part) => {
+                let entry = if last { "last" } else { "first" };
+                format!("table[{entry}].{}", part.name(packed))
+            }
+            Self::Other(name, _) => name.into(),
         }
     }
 }
@@ -277,19 +269,20 @@ pub enum Value {
 }
 
 impl Value {
-    fn all(queue: Queue) -> Vec<Self> {
-        let mut all = vec![
-            Self::Zero,
-            Self::AllOnes,
-            Self::OneMore,
-            Self::OneLess,
-            Self::LiveId,
-            Self::StaleLap,
-        ];
-        if queue.buffers == Buffers::Chained {
-            all.push(Self::MidChain);
-        }
-        all
+    const ALL: [(Self, &str); 7] = [
+        (Self::Zero, "zero"),
+        (Self::AllOnes, "all ones"),
+        (Self::OneMore, "one more"),
+        (Self::OneLess, "one less"),
+        (Self::LiveId, "another live id"),
+        (Self::StaleLap, "the lap before"),
+        (Self::MidChain, "a mid-chain id"),
+    ];
+
+    fn all(queue: Queue) -> impl Iterator<Item = Self> {
+        let chained = queue.buffers == Buffers::Chained;
+        let all = Self::ALL.into_iter().map(|(value, _)| value);
+        all.filter(move |&value| chained || value != Self::MidChain)
     }
 
     fn of(self, scene: &Scene, field: Field, place: Place) -> u64 {
@@ -353,13 +346,11 @@ impl Attack {
             _ if !queue.event_idx => false,
             Self::Nothing => true,
             Self::Forgery(_) => queue.buffers == Buffers::Chained,
-            Self::Field(field, _) => matches!(
-                field,
-                Field::UsedIdx
-                    | Field::UsedId(Entry::Next)
-                    | Field::UsedLen(Entry::Next)
-                    | Field::Descriptor(Which::Next, _)
-            ),
+            Self::Field(Field::Descriptor(which, _), _) => which == Which::Next,
+            Self::Field(Field::Table(..), _) => false,
+            Self::Field(Field::Other(name, _), _) => {
+                ["used.idx", "used.ring[next].id", "used.ring[next].len"].contains(&name)
+            }
         }
     }
 
@@ -380,14 +371,14 @@ impl Attack {
         match self {
             Self::Nothing => "nothing".into(),
             Self::Forgery(_) => "known attacks".into(),
-            Self::Field(Field::Descriptor(_, part), _) => {
-                format!("desc[].{}", part.name(packed))
+            // Whichever entry of a table or ring it is.
+            Self::Field(field, _) => {
+                let name = field.name(packed);
+                match (name.find('['), name.find(']')) {
+                    (Some(from), Some(to)) => format!("{}{}", &name[..=from], &name[to..]),
+                    _ => name,
+                }
             }
-            Self::Field(Field::Table(_, part), _) => format!("table[].{}", part.name(packed)),
-            Self::Field(Field::UsedId(_), _) => "used.ring[].id".into(),
-            Self::Field(Field::UsedLen(_), _) => "used.ring[].len".into(),
-            Self::Field(Field::AvailEntry | Field::AvailFree, _) => "avail.ring[]".into(),
-            Self::Field(field, _) => field.name(packed),
         }
     }
 
@@ -397,37 +388,6 @@ impl Attack {
             Self::Field(field, value) => format!("{}: {value}", field.name(packed)),
             Self::Forgery(forgery) => forgery.name.into(),
         }
-    }
-}
-
-impl Field {
-    fn name(self, packed: bool) -> String {
-        let fixed = match self {
-            Self::Descriptor(which, part) => {
-                return format!("desc[{which}].{}", part.name(packed));
-            }
-            Self::Table(last, part) => {
-                let entry = if last { "last" } else { "first" };
-                return format!("table[{entry}].{}", part.name(packed));
-            }
-            Self::UsedFlags => "used.flags",
-            Self::UsedIdx => "used.idx",
-            Self::UsedId(Entry::Next) => "used.ring[next].id",
-            Self::UsedId(Entry::Behind) => "used.ring[behind].id",
-            Self::UsedLen(Entry::Next) => "used.ring[next].len",
-            Self::UsedLen(Entry::Behind) => "used.ring[behind].len",
-            Self::AvailEvent => "avail_event",
-            Self::AvailFlags => "avail.flags",
-            Self::AvailIdx => "avail.idx",
-            Self::AvailEntry => "avail.ring[last]",
-            Self::AvailFree => "avail.ring[free]",
-            Self::UsedEvent => "used_event",
-            Self::DeviceOffWrap => "device event off_wrap",
-            Self::DeviceFlags => "device event flags",
-            Self::DriverOffWrap => "driver event off_wrap",
-            Self::DriverFlags => "driver event flags",
-        };
-        fixed.into()
     }
 }
 
@@ -446,14 +406,6 @@ impl Display for Which {
 
 impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Zero => "zero",
-            Self::AllOnes => "all ones",
-            Self::OneMore => "one more",
-            Self::OneLess => "one less",
-            Self::LiveId => "another live id",
-            Self::StaleLap => "the lap before",
-            Self::MidChain => "a mid-chain id",
-        })
+        f.write_str(Self::ALL[*self as usize].1)
     }
 }

@@ -98,7 +98,7 @@ impl Group<'_> {
             command.env_remove(name);
         }
         let mut child = command
-            .arg("--child")
+            .arg("child")
             .arg(self.ring)
             .args([self.queue, first, self.turns as usize].map(|n| n.to_string()))
             .env("GLIBC_TUNABLES", MALLOC)

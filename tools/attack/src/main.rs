@@ -25,36 +25,20 @@ use anyhow::{Context, Result};
 use testkit::{Change, KERNELS};
 
 use crate::child::Group;
-use crate::options::{Options, Request};
+use crate::options::{Command, Options};
 use crate::queue::Queue;
 use crate::report::Report;
 
 fn main() -> ExitCode {
-    let result = match options::parse(lexopt::Parser::from_env()) {
-        Ok(Request::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Request::Child {
+    testkit::options::run(|options: Options| match options.command {
+        Some(Command::Child {
             ring,
             queue,
             first,
             turns,
         }) => child::run(ring, queue, first, turns).map(|()| true),
-        Ok(Request::Attack(options)) => attack_all(&options),
-        Err(error) => {
-            eprintln!("attack: {error:#} (--help shows the options)");
-            return ExitCode::from(2);
-        }
-    };
-    match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("attack: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+        None => attack_all(&options),
+    })
 }
 
 /// Was everything as it should be?

@@ -4,32 +4,32 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
-use lexopt::prelude::*;
+use clap::{Parser, Subcommand};
 
-pub const HELP: &str = "\
-Attacks libvirtio_ring and the kernel's rings with a device that lies.
+/// Attacks libvirtio_ring and the kernel's rings with a device that lies.
+#[derive(Parser)]
+#[command(override_usage = "make attack [ARGS='OPTIONS']", after_help = ENVIRONMENT)]
+#[command(name = "attack", disable_help_subcommand = true)]
+pub struct Options {
+    /// A short form, for test suites: a second thread attacks for a tenth of the
+    /// time; of C's rings, only what 6.1 is known to do
+    #[arg(long)]
+    pub short: bool,
+    /// This shared object in place of ours
+    #[arg(long, value_name = "FILE")]
+    pub ring: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
 
-Usage: make attack [ARGS='OPTIONS']
-
-  --short        a short form, for test suites: a second thread attacks for a
-                 tenth of the time; of C's rings, only what 6.1 is known to do
-  --ring FILE    this shared object in place of ours
-  --help         show this
-
+const ENVIRONMENT: &str = "\
 Environment:
-  KERNEL_SRC     a kernel tree to use instead of Debian's; may be read-only
-";
+  KERNEL_SRC  a kernel tree to use instead of Debian's; may be read-only";
 
-/// Buffers under one attack by a second thread.
-const TURNS: u32 = 5000;
-
-/// What was asked for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Request {
-    Help,
-    Attack(Options),
+#[derive(Subcommand)]
+pub enum Command {
     /// From ourselves.
+    #[command(hide = true)]
     Child {
         ring: PathBuf,
         queue: usize,
@@ -38,35 +38,11 @@ pub enum Request {
     },
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    pub short: bool,
-    pub ring: Option<PathBuf>,
-}
+/// Buffers under one attack by a second thread.
+const TURNS: u32 = 5000;
 
 impl Options {
     pub fn turns(&self) -> u32 {
         if self.short { TURNS / 10 } else { TURNS }
     }
-}
-
-pub fn parse(mut parser: lexopt::Parser) -> Result<Request> {
-    let mut options = Options::default();
-    while let Some(arg) = parser.next()? {
-        match arg {
-            Long("short") => options.short = true,
-            Long("ring") => options.ring = Some(parser.value()?.into()),
-            Long("child") => {
-                return Ok(Request::Child {
-                    ring: parser.value()?.into(),
-                    queue: parser.value()?.parse()?,
-                    first: parser.value()?.parse()?,
-                    turns: parser.value()?.parse()?,
-                });
-            }
-            Short('h') | Long("help") => return Ok(Request::Help),
-            _ => return Err(arg.unexpected().into()),
-        }
-    }
-    Ok(Request::Attack(options))
 }

@@ -5,9 +5,8 @@
 
 use testkit::Functions;
 use testkit::device::{
-    AVAIL, AnyDevice, Area, Chain, DESCRIPTOR, Element, INDIRECT, Options, USED,
+    self, AnyDevice, Area, Chain, DESCRIPTOR, Element, INDIRECT, Options, is_used_at,
 };
-use testkit::device::{area_lengths, used_flags};
 use testkit::pattern;
 
 use crate::attack::Part;
@@ -53,10 +52,9 @@ impl Scene {
     pub fn new(functions: &Functions, queue: Queue) -> Checked<Self> {
         let options = queue.options();
         let driver = Driver::new(functions, options);
-        let addresses = driver.queue().areas();
-        let lengths = area_lengths(options.packed, options.size.into());
+        let (addresses, packed, size) = (driver.queue().areas(), options.packed, options.size);
         // SAFETY: the queue's areas, which live as long as the scene.
-        let area = |i: usize| unsafe { Area::new(addresses[i], lengths[i]) };
+        let areas = unsafe { device::areas(addresses, packed, size.into()) };
         // SAFETY: the queue lives as long as the scene, and is never reset.
         let device = unsafe { driver.queue().device() };
         let mut scene = Self {
@@ -64,7 +62,7 @@ impl Scene {
             options,
             device,
             driver,
-            areas: [area(0), area(1), area(2)],
+            areas,
             before: Default::default(),
             taken: Vec::new(),
             returned: 0,
@@ -193,7 +191,12 @@ impl Scene {
         let position = self.driver.position();
         let written = |part: Part| part.used_place(self, position).get();
         let (id, length) = (written(Part::Tag), written(Part::Length));
-        let is_used = self.is_used(position);
+        let is_used = is_used_at(
+            self.areas,
+            self.options.packed,
+            self.size().into(),
+            position,
+        );
         let Some((token, got)) = self.driver.get()? else {
             return Ok(None);
         };
@@ -209,16 +212,6 @@ impl Scene {
             ));
         }
         Ok(Some(token))
-    }
-
-    /// Does the device say that there is a used buffer at a position?
-    fn is_used(&self, position: u64) -> bool {
-        if !self.options.packed {
-            return self.areas[2].get16(2) != position as u16;
-        }
-        let size = u64::from(self.size());
-        let flags = self.areas[0].get16((position % size) as usize * DESCRIPTOR + 14);
-        flags & (AVAIL | USED) == used_flags(position, size)
     }
 
     fn get_expected(&mut self, token: usize) -> Checked<()> {

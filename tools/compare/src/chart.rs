@@ -82,10 +82,7 @@ mod tests {
     fn everybody_has_a_bar_unless_it_failed() {
         let mut columns = example(&[&[1.0], &[1.5], &[1.75], &[1.25], &[1.0]]);
         columns[1].split.instructions = 333.0;
-        columns[2].runs.sides[0].failure = Some(Failure {
-            why: "hang".into(),
-            tail: String::new(),
-        });
+        columns[2].runs.sides[0].failure = Some(Failure::new("hang", ""));
         let report = Report {
             facts: Vec::new(),
             command: String::new(),

@@ -31,6 +31,14 @@ impl Side {
         }
     }
 
+    #[cfg(test)]
+    pub fn lasting(ring: Ring, times: &[f64]) -> Side {
+        Side {
+            runs: times.iter().map(|&t| Usage::lasting(t)).collect(),
+            ..Side::new(ring)
+        }
+    }
+
     pub fn ok(&self) -> bool {
         self.failure.is_none()
     }
@@ -141,10 +149,7 @@ pub fn once(row: &Row, side: &mut Side, programs: &Programs, settings: &Settings
     }
     let result = programs
         .get(row.way, side.ring, row.test)
-        .map_err(|error| Failure {
-            why: "build".into(),
-            tail: format!("{error:#}"),
-        })
+        .map_err(|error| Failure::early("build", error))
         .and_then(|program| match row.action {
             Action::Link => Ok(None),
             Action::Run => run(row, program, settings).map(Some),
@@ -158,10 +163,8 @@ pub fn once(row: &Row, side: &mut Side, programs: &Programs, settings: &Settings
 fn run(row: &Row, program: &Path, settings: &Settings) -> Outcome {
     let preload = settings.preload.as_deref();
     let on_device = row.test.needs_device();
-    let _turn = turn::take(turn::RUN.as_ref()).map_err(|error| Failure {
-        why: "cannot run".into(),
-        tail: format!("{error:#}"),
-    })?;
+    let turn = turn::take(turn::RUN.as_ref());
+    let _turn = turn.map_err(|error| Failure::early("cannot run", error))?;
     Run {
         program,
         options: &row.options,
@@ -178,21 +181,14 @@ mod tests {
     use super::*;
     use crate::matrix::{Kernel, rows};
 
-    fn side(ring: Ring, times: &[f64]) -> Side {
-        Side {
-            runs: times.iter().map(|&t| Usage::lasting(t)).collect(),
-            ..Side::new(ring)
-        }
-    }
-
     fn measured() -> Measured {
         Measured {
             row: rows(&[Kernel::V6_1], false, &[]).remove(0),
             c: vec![
-                side(Ring::C("-O2"), &[1.0, 9.0, 2.0]),
-                side(Ring::C("-O3"), &[3.0, 3.0, 1.0]),
+                Side::lasting(Ring::C("-O2"), &[1.0, 9.0, 2.0]),
+                Side::lasting(Ring::C("-O3"), &[3.0, 3.0, 1.0]),
             ],
-            ours: side(Ring::Ours, &[1.0]),
+            ours: Side::lasting(Ring::Ours, &[1.0]),
         }
     }
 
@@ -201,14 +197,14 @@ mod tests {
         let mut m = measured();
         assert_eq!(m.best_c().unwrap().ring, Ring::C("-O2"));
         assert_eq!(m.verdict(), Some(Verdict::TooFewRuns));
-        m.ours = side(Ring::Ours, &[1.0, 1.0, 1.0]);
+        m.ours = Side::lasting(Ring::Ours, &[1.0, 1.0, 1.0]);
         assert_eq!(m.verdict(), Some(Verdict::Times(0.5)));
     }
 
     #[test]
     fn short_runs_are_repeated_more_often() {
         let runs = |times: &[f64], rounds| {
-            let ours = side(Ring::Ours, times);
+            let ours = Side::lasting(Ring::Ours, times);
             let (row, c) = (measured().row, Vec::new());
             Measured { row, c, ours }.goes_on(rounds)
         };
@@ -223,10 +219,7 @@ mod tests {
     fn one_bad_side_fails_the_row() {
         let mut m = measured();
         assert!(m.ok());
-        m.c[1].failure = Some(Failure {
-            why: "hang".into(),
-            tail: String::new(),
-        });
+        m.c[1].failure = Some(Failure::new("hang", ""));
         assert!(!m.ok());
     }
 

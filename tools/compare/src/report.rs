@@ -299,10 +299,7 @@ mod tests {
     #[test]
     fn a_failure_is_seen() {
         let mut columns = example(&[&[1.0, 1.0, 1.0], &[3.0, 3.0, 3.0]]);
-        columns[1].runs.sides[0].failure = Some(Failure {
-            why: "hang".into(),
-            tail: "last words".into(),
-        });
+        columns[1].runs.sides[0].failure = Some(Failure::new("hang", "last words"));
         assert_eq!(row(&columns, "page-faults").unwrap()[1], "FAIL hang");
         assert_eq!(row(&columns, "elapsed, against C").unwrap()[1], "-");
         let report = Report {

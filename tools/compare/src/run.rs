@@ -37,6 +37,18 @@ pub struct Failure {
     pub tail: String,
 }
 
+impl Failure {
+    pub fn new(why: &str, tail: impl ToString) -> Failure {
+        let (why, tail) = (why.to_owned(), tail.to_string());
+        Failure { why, tail }
+    }
+
+    /// Nothing was run.
+    pub fn early(why: &str, error: anyhow::Error) -> Failure {
+        Failure::new(why, format_args!("{error:#}"))
+    }
+}
+
 pub type Outcome = Result<Usage, Failure>;
 
 pub struct Run<'a> {
@@ -53,14 +65,11 @@ impl Run<'_> {
     pub fn outcome(&self) -> Outcome {
         match self.run() {
             Ok((None, usage)) => Ok(usage),
-            Ok((Some(why), usage)) => Err(Failure {
-                why,
-                tail: format!("{}\n(after {:.1} s)", self.tail(), usage.seconds()),
-            }),
-            Err(error) => Err(Failure {
-                why: "cannot run".into(),
-                tail: format!("{error:#}"),
-            }),
+            Ok((Some(why), usage)) => {
+                let tail = format!("{}\n(after {:.1} s)", self.tail(), usage.seconds());
+                Err(Failure { why, tail })
+            }
+            Err(error) => Err(Failure::early("cannot run", error)),
         }
     }
 

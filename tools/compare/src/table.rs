@@ -104,24 +104,16 @@ fn ring_name(ring: Ring) -> String {
 mod tests {
     use super::*;
     use crate::matrix::{Kernel, rows};
-    use crate::usage::Usage;
-
-    fn side(ring: Ring, times: &[f64]) -> Side {
-        Side {
-            runs: times.iter().map(|&t| Usage::lasting(t)).collect(),
-            ..Side::new(ring)
-        }
-    }
 
     fn broken() -> Measured {
-        let mut ours = side(Ring::Ours, &[]);
-        ours.failure = Some(Failure {
-            why: "hang".into(),
-            tail: "last words".into(),
-        });
+        let mut ours = Side::lasting(Ring::Ours, &[]);
+        ours.failure = Some(Failure::new("hang", "last words"));
         Measured {
             row: rows(&[Kernel::V6_1], false, &["vringh_test plain".into()]).remove(0),
-            c: vec![side(Ring::C("-O2"), &[2.0]), side(Ring::C("-O3"), &[1.0])],
+            c: vec![
+                Side::lasting(Ring::C("-O2"), &[2.0]),
+                Side::lasting(Ring::C("-O3"), &[1.0]),
+            ],
             ours,
         }
     }
@@ -129,13 +121,13 @@ mod tests {
     #[test]
     fn a_ratio_is_there_where_the_quartiles_lie_apart() {
         let mut m = broken();
-        m.c[1] = side(Ring::C("-O3"), &[1.0, 1.1, 1.2]);
+        m.c[1] = Side::lasting(Ring::C("-O3"), &[1.0, 1.1, 1.2]);
         for (times, ratio) in [
             (&[0.5, 0.55, 0.6][..], "0.50"),
             (&[0.5, 1.1, 1.2], "no difference seen"),
             (&[0.5], "-"),
         ] {
-            m.ours = side(Ring::Ours, times);
+            m.ours = Side::lasting(Ring::Ours, times);
             assert_eq!(cells(&m)[8], ratio);
         }
     }

@@ -194,10 +194,7 @@ mod tests {
     fn the_faster_level_is_shown_unless_the_other_failed() {
         let mut runs = runs(&[&[3.0, 4.0, 5.0], &[1.0, 2.0, 9.0]]);
         assert_eq!(runs.shown().ring, Ring::Changed(Change::Series, "-O3"));
-        runs.sides[0].failure = Some(Failure {
-            why: "hang".into(),
-            tail: String::new(),
-        });
+        runs.sides[0].failure = Some(Failure::new("hang", ""));
         assert_eq!(runs.shown().ring, Ring::Changed(Change::Series, "-O2"));
         assert_eq!(runs.failures().count(), 1);
     }

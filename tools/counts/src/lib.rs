@@ -18,13 +18,14 @@ use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, id};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail, ensure};
 
 pub use device::Device;
 pub use inline::Inline;
 pub use queue::Queue;
-pub use work::Work;
+pub use work::{Call, DRIVERS, LISTS, Work};
 
 /// For one buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -97,7 +98,9 @@ fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
     let folder = testkit::target().join("counts");
     fs::create_dir_all(&folder)?;
     // Several may count at a time.
-    let file = folder.join(format!("callgrind.{}", id()));
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let run = RUNS.fetch_add(1, Relaxed);
+    let file = folder.join(format!("callgrind.{}.{run}", id()));
     let program = fs::canonicalize(env::current_exe()?)?;
     let library = library.to_str().context("a library's name")?;
     let output = Command::new("valgrind")

@@ -7,15 +7,45 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use testkit::device::Options;
 
+/// The function that adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// `virtqueue_add_outbuf`
+    Outbuf,
+    /// `virtqueue_add_inbuf`
+    Inbuf,
+    /// `virtqueue_add_inbuf_ctx`, without a context where there may be tables
+    InbufCtx,
+    /// `virtqueue_add_sgs`: the lengths of the lists that the device reads, and of those
+    /// that it writes; 0 stands for no list
+    Sgs([u16; 3], [u16; 3]),
+    /// `virtqueue_add_bufs` and `virtqueue_get_bufs`, a batch at a time
+    Bufs,
+}
+
+impl Call {
+    /// Its word, which the number of entries follows.
+    const WORDS: [(&str, Self); 4] = [
+        ("entries", Self::Outbuf),
+        ("inbuf", Self::Inbuf),
+        ("inbuf_ctx", Self::InbufCtx),
+        ("bufs", Self::Bufs),
+    ];
+}
+
 /// What is done over and over: `batch` buffers are added, the device uses
 /// them, the driver takes them back. As words:
-/// `packed entries 3 batch 32 indirect size 1024 callbacks poll wraps`, of
-/// which all but the first are optional.
+/// `packed entries 3 batch 32 indirect size 1024 callbacks irq delayed poll wraps
+/// premapped`, of which all but the first are optional. In place of `entries 3` may
+/// stand `inbuf 3`, `inbuf_ctx 3`, `bufs 3`, or `sgs 1,16/1` for two lists that the
+/// device reads and one that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
     /// Packed, else split.
     pub packed: bool,
-    /// Elements of a buffer, all read by the device.
+    /// How buffers are added.
+    pub call: Call,
+    /// Elements of a buffer.
     pub entries: u16,
     /// Buffers for each kick.
     pub batch: u16,
@@ -25,25 +55,103 @@ pub struct Work {
     pub size: u16,
     /// Callbacks stay on; else they are turned off once.
     pub callbacks: bool,
+    /// The device interrupts for each batch; callbacks are off while its buffers are
+    /// taken, and on again afterwards, as in virtio_blk.
+    pub irq: bool,
+    /// After each batch, a callback is wanted when most buffers are used, as in
+    /// virtio_net.
+    pub delayed: bool,
     /// For each batch a poll token, and a poll that is true.
     pub poll: bool,
     /// Wraps are counted.
     pub wraps: bool,
+    /// The driver maps its buffers.
+    pub premapped: bool,
 }
+
+/// What the kernel's drivers do: driver, and words for [`Work`] without the layout.
+/// (drivers/firmware/arm_scmi/virtio.c, char/virtio_console.c, char/hw_random,
+/// net/vmw_vsock/virtio_transport.c, block/virtio_blk.c, scsi/virtio_scsi.c,
+/// fs/fuse/virtio_fs.c, net/virtio_net.c)
+pub const DRIVERS: &[(&str, &str)] = &[
+    ("scmi", "sgs 1/1 poll"),
+    ("rng", "inbuf 1 irq"),
+    ("console-out", "entries 1"),
+    ("console-in", "inbuf 1 batch 8 irq"),
+    ("vsock-out", "sgs 1,1/ batch 4 irq"),
+    ("vsock-in", "inbuf 1 batch 32 irq"),
+    ("blk-4K", "sgs 1/1,1 batch 4 irq"),
+    ("blk-16K", "sgs 1,4/1 batch 4 irq"),
+    ("blk-64K", "sgs 1/16,1 batch 4 irq"),
+    ("blk-256K", "sgs 1,64/1 batch 2 irq"),
+    ("blk-504K", "sgs 1/126,1 irq"),
+    ("scsi-read", "sgs 1/1,16 batch 4 irq"),
+    ("scsi-write", "sgs 1,16/1 batch 4 irq"),
+    ("fs-read", "sgs 1,1/1,4 batch 2 irq"),
+    ("fs-lookup", "sgs 1,1,1/1,1 batch 2 irq"),
+    ("net-out", "entries 1 batch 16 delayed"),
+    ("net-out", "entries 2 batch 16 delayed"),
+    ("net-out", "entries 4 batch 8 delayed"),
+    ("net-out", "entries 18 batch 4 delayed"),
+    ("net-in", "inbuf 1 batch 32 irq"),
+    ("net-in", "inbuf_ctx 1 batch 32 irq"),
+    ("net-in-premapped", "inbuf_ctx 1 batch 32 irq premapped"),
+    ("net-out-premapped", "entries 2 batch 16 delayed premapped"),
+    ("net-out-many", "bufs 1 batch 32 delayed"),
+    ("net-out-many", "bufs 4 batch 8 delayed"),
+];
+
+/// Single calls of functions whose cost grows with the lists.
+pub const LISTS: &[&str] = &[
+    "sgs 1/1 batch 32",
+    "sgs 1,1/1 batch 32",
+    "sgs 1,16/1 batch 4",
+    "entries 16 batch 4",
+    "entries 64 batch 2",
+];
 
 impl Work {
     /// One buffer of one element at a time, callbacks off, in a ring of 256.
     pub const fn plain(packed: bool) -> Self {
         Self {
             packed,
+            call: Call::Outbuf,
             entries: 1,
             batch: 1,
             indirect: false,
             size: 256,
             callbacks: false,
+            irq: false,
+            delayed: false,
             poll: false,
             wraps: false,
+            premapped: false,
         }
+    }
+
+    /// Words without a layout, for both, and with indirect descriptors, too, where they
+    /// make a difference.
+    pub fn variants(words: &str) -> impl Iterator<Item = Self> {
+        let works = ["split", "packed"].map(|layout| {
+            let direct: Self = format!("{layout} {words}").parse().expect("words of ours");
+            let indirect = (direct.entries > 1).then_some(Self {
+                indirect: true,
+                ..direct
+            });
+            [Some(direct), indirect]
+        });
+        works.into_iter().flatten().flatten()
+    }
+
+    /// Can a ring without this project's functions do it?
+    pub fn is_c(&self) -> bool {
+        self.call != Call::Bufs
+    }
+
+    /// Is it `virtqueue_add_outbuf` and `virtqueue_get_buf` and nothing else?
+    pub fn is_simple(&self) -> bool {
+        self.call == Call::Outbuf
+            && !(self.irq || self.delayed || self.poll || self.wraps || self.premapped)
     }
 
     /// The rows by which rings are compared, four for either layout: one
@@ -84,21 +192,60 @@ impl Work {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let layout = if self.packed { "packed" } else { "split" };
-        write!(f, "{layout} entries {} batch {}", self.entries, self.batch)?;
+        match self.call {
+            Call::Sgs(outs, ins) => {
+                write!(f, "{layout} sgs {}/{}", Lengths(outs), Lengths(ins))?;
+            }
+            call => {
+                let word = Call::WORDS.iter().find(|(_, c)| *c == call);
+                let word = word.map_or("", |(word, _)| word);
+                write!(f, "{layout} {word} {}", self.entries)?;
+            }
+        }
+        write!(f, " batch {}", self.batch)?;
         if self.size != Self::plain(false).size {
             write!(f, " size {}", self.size)?;
         }
         for (set, word) in [
             (self.indirect, "indirect"),
             (self.callbacks, "callbacks"),
+            (self.irq, "irq"),
+            (self.delayed, "delayed"),
             (self.poll, "poll"),
             (self.wraps, "wraps"),
+            (self.premapped, "premapped"),
         ] {
             if set {
                 write!(f, " {word}")?;
             }
         }
         Ok(())
+    }
+}
+
+/// Lengths of lists, with commas.
+struct Lengths([u16; 3]);
+
+impl fmt::Display for Lengths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lengths = self.0.iter().filter(|length| **length > 0);
+        let lengths: Vec<_> = lengths.map(u16::to_string).collect();
+        f.write_str(&lengths.join(","))
+    }
+}
+
+impl FromStr for Lengths {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mut lengths = [0; 3];
+        for (i, length) in text.split_terminator(',').enumerate() {
+            let place = lengths.get_mut(i).context("more than three lists")?;
+            *place = length
+                .parse()
+                .with_context(|| format!("a list of '{length}'"))?;
+        }
+        Ok(Self(lengths))
     }
 }
 
@@ -113,14 +260,28 @@ impl FromStr for Work {
             _ => bail!("'{text}' starts with neither split nor packed"),
         };
         while let Some(word) = words.next() {
+            if let Some((_, call)) = Call::WORDS.iter().find(|(w, _)| *w == word) {
+                work.call = *call;
+            }
             let number = match word {
-                "entries" => &mut work.entries,
+                "sgs" => {
+                    let lists = words.next().and_then(|lists| lists.split_once('/'));
+                    let (outs, ins) = lists.with_context(|| format!("sgs in '{text}'"))?;
+                    let (Lengths(outs), Lengths(ins)) = (outs.parse()?, ins.parse()?);
+                    work.call = Call::Sgs(outs, ins);
+                    work.entries = outs.iter().chain(&ins).sum();
+                    continue;
+                }
+                "entries" | "inbuf" | "inbuf_ctx" | "bufs" => &mut work.entries,
                 "batch" => &mut work.batch,
                 "size" => &mut work.size,
                 _ => {
                     *match word {
                         "indirect" => &mut work.indirect,
                         "callbacks" => &mut work.callbacks,
+                        "irq" => &mut work.irq,
+                        "delayed" => &mut work.delayed,
+                        "premapped" => &mut work.premapped,
                         "poll" => &mut work.poll,
                         "wraps" => &mut work.wraps,
                         _ => bail!("'{word}' in '{text}' is not known"),
@@ -150,6 +311,10 @@ mod tests {
         for text in [
             "split entries 1 batch 1",
             "packed entries 3 batch 32 size 1024 indirect callbacks poll wraps",
+            "split sgs 1,16/1 batch 4 irq",
+            "packed sgs 1,1/ batch 1 delayed",
+            "split inbuf_ctx 1 batch 2 premapped",
+            "packed bufs 4 batch 8",
         ] {
             assert_eq!(text.parse::<Work>().unwrap().to_string(), text);
         }
@@ -166,6 +331,8 @@ mod tests {
             "split batch 0",
             "split entries 64 batch 5",
             "split 3",
+            "split sgs 1",
+            "split sgs 1,1,1,1/1",
         ] {
             assert!(text.parse::<Work>().is_err(), "{text:?}");
         }

@@ -111,6 +111,16 @@ pub enum Step {
     Poll64 {
         age: u8,
     },
+    /// Many buffers with one call of ours, and with that many of C's.
+    AddBufs {
+        count: u8,
+        /// Of each.
+        entries: u8,
+        readable: u8,
+    },
+    GetBufs {
+        count: u8,
+    },
 }
 
 /// Which function adds.
@@ -310,7 +320,15 @@ fn step((kind, a, b): (u8, u8, u16)) -> Step {
         }),
         240 => Step::EnableCbPrepare64,
         241 => Step::Poll64 { age: a % 8 },
-        242..244 => Step::NotificationData,
+        242 => Step::NotificationData,
+        243 => match a {
+            0..128 => Step::AddBufs {
+                count: low % 40,
+                entries: high % 16,
+                readable: a << 1,
+            },
+            _ => Step::GetBufs { count: low % 64 },
+        },
         244 => match a {
             0..32 => Step::Callback(b % 2 == 0),
             _ => Step::Callback(true),

@@ -32,14 +32,6 @@ pub struct Device {
     chains: Vec<Chain>,
 }
 
-/// Has the device used what is at a position? (`position` of get_buf's.)
-pub fn is_used_at(c: &Areas, packed: bool, size: u64, position: u64) -> bool {
-    if !packed {
-        return c.device().get16(2) != position as u16;
-    }
-    flags(c, position, size) & (AVAIL | USED) == used_flags(position, size)
-}
-
 /// Byte offset of a packed descriptor.
 fn offset(position: u64, size: u64) -> usize {
     (position % size) as usize * DESCRIPTOR

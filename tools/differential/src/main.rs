@@ -21,30 +21,21 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use clap::Parser;
 
 use crate::case::Case;
 use crate::libraries::Pairs;
 use crate::memory::Mismatch;
-use crate::options::{Options, Request};
+use crate::options::Options;
 use crate::rules::Applied;
 use crate::search::Failure;
 
 fn main() -> ExitCode {
-    let options = match options::parse(lexopt::Parser::from_env()) {
-        Ok(Request::Help) => {
-            print!("{}", options::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Request::Differences) => {
-            print!("{}", rules::markdown());
-            return ExitCode::SUCCESS;
-        }
-        Ok(Request::Run(options)) => options,
-        Err(error) => {
-            eprintln!("differential: {error:#} (--help shows the options)");
-            return ExitCode::from(2);
-        }
-    };
+    let options = Options::parse();
+    if options.differences {
+        print!("{}", rules::markdown());
+        return ExitCode::SUCCESS;
+    }
     match differential(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -61,7 +52,7 @@ fn differential(options: &Options) -> Result<bool> {
         Some(file) => file.clone(),
         None => testkit::ours()?,
     };
-    let pairs = Pairs::load(&ours, options.build)?;
+    let pairs = Pairs::load(&ours, !options.no_build)?;
     silence()?;
     if let Some(file) = &options.replay {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;

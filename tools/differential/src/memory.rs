@@ -60,6 +60,10 @@ impl Areas {
         unsafe { Area::new(self.addresses[i] as u64, self.lengths[i]) }
     }
 
+    pub fn all(&self) -> [Area; 3] {
+        [0, 1, 2].map(|i| self.area(i))
+    }
+
     pub fn desc(&self) -> Area {
         self.area(0)
     }

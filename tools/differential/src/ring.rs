@@ -83,32 +83,20 @@ pub struct Returned {
     pub ctx: usize,
 }
 
-impl From<i64> for Returned {
-    fn from(value: i64) -> Self {
-        Self {
-            value,
-            ..Self::default()
-        }
-    }
-}
-
-impl From<bool> for Returned {
-    fn from(value: bool) -> Self {
-        i64::from(value).into()
-    }
-}
-
-impl From<c_int> for Returned {
-    fn from(value: c_int) -> Self {
-        i64::from(value).into()
-    }
-}
-
 impl From<()> for Returned {
     fn from((): ()) -> Self {
         Self::default()
     }
 }
+
+macro_rules! returned {
+    ($($number:ty),*) => {$(impl From<$number> for Returned {
+        fn from(value: $number) -> Self {
+            Self { value: value.into(), ..Self::default() }
+        }
+    })*};
+}
+returned!(i64, bool, c_int);
 
 /// Memory for a split ring of `size`, not cleared but for what both sides take
 /// for granted: flags and indices at 0.

@@ -3,7 +3,7 @@
 //! A case on two rings in lock step: C's and ours, compared after every step.
 
 use std::collections::HashMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use testkit::device::Element;
 use testkit::lists;
@@ -227,12 +227,12 @@ impl<'a> Bench<'a> {
     }
 
     /// Compares what calls came to, and notes it.
-    pub fn check(&mut self, what: &str, [c, ours]: [Answer; 2]) -> Result<(), Mismatch> {
+    pub fn check(&mut self, what: impl Display, [c, ours]: [Answer; 2]) -> Result<(), Mismatch> {
         if let Some(log) = &mut self.log {
             let _ = writeln!(log, "    {what}{}", shown(&c));
         }
         if c != ours {
-            return Err(answers_differ(what, &c, &ours));
+            return Err(answers_differ(&what, &c, &ours));
         }
         // Invariants: what is not free is in flight.
         if ours.num_free > ours.size || ours.size - ours.num_free != self.busy {
@@ -290,8 +290,8 @@ fn shown(answer: &Answer) -> String {
     text
 }
 
-fn answers_differ(what: &str, c: &Answer, ours: &Answer) -> Mismatch {
-    let mut text = what.to_owned();
+fn answers_differ(what: &dyn Display, c: &Answer, ours: &Answer) -> Mismatch {
+    let mut text = what.to_string();
     let mut field = |name: &str, c: &dyn std::fmt::Debug, ours: &dyn std::fmt::Debug| {
         let (c, ours) = (format!("{c:x?}"), format!("{ours:x?}"));
         if c != ours {

@@ -98,7 +98,7 @@ fn try_case(
     seed[8..16].copy_from_slice(&number.to_le_bytes());
     let config = Config {
         failure_persistence: None,
-        max_shrink_iters: if options.shrink { 50_000 } else { 0 },
+        max_shrink_iters: if options.as_found { 0 } else { 50_000 },
         max_shrink_time: 60_000,
         ..Config::default()
     };

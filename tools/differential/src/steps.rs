@@ -2,13 +2,16 @@
 
 //! What each step of a case is on both rings, and what has to come of it.
 
+use std::fmt::Display;
+
 use testkit::Functions;
-use testkit::device::{DESCRIPTOR, INDIRECT, NEXT};
+use testkit::abi::{virtqueue_buf, virtqueue_used_buf};
+use testkit::device::{DESCRIPTOR, Element, INDIRECT, NEXT, is_used_at};
 use testkit::lists;
 use testkit::pattern::{self, Shape};
 
 use crate::case::{Add, Entries, Fault, Lists, NUM_MAX, Size, Step};
-use crate::device::{Device, is_used_at};
+use crate::device::Device;
 use crate::memory::Mismatch;
 use crate::ring::{Returned, Vq};
 use crate::rules::Id;
@@ -23,6 +26,14 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const E2BIG: i64 = -(libc::E2BIG as i64);
 const EBUSY: i64 = -(libc::EBUSY as i64);
 
+/// Calls a function of the queue alone, from which nothing follows but its answer.
+macro_rules! call {
+    ($bench:ident, $function:ident) => {
+        // SAFETY: a live queue.
+        $bench.plain(stringify!($function), |f, vq| unsafe { (f.$function)(vq) })
+    };
+}
+
 impl Bench<'_> {
     /// A call that nothing follows from but its answer.
     fn plain<R: Into<Returned>>(
@@ -31,6 +42,11 @@ impl Bench<'_> {
         function: impl Fn(&Functions, Vq) -> R,
     ) -> Result<(), Mismatch> {
         let [c, ours] = self.both(function);
+        self.came_to(what, c, ours)
+    }
+
+    /// Compares what a call has returned, and what else it did.
+    fn came_to(&mut self, what: impl Display, c: Returned, ours: Returned) -> Result<(), Mismatch> {
         let answers = [self.c.answer(c), self.ours.answer(ours)];
         self.check(what, answers)
     }
@@ -42,16 +58,13 @@ impl Bench<'_> {
                 entries,
                 lists,
             } => self.add(call, entries, lists),
-            // SAFETY: a live queue.
-            Step::Kick => self.plain("kick", |f, vq| unsafe { (f.virtqueue_kick)(vq) }),
-            Step::KickPrepare => {
-                // SAFETY: a live queue.
-                self.plain("kick_prepare", |f, vq| unsafe {
-                    (f.virtqueue_kick_prepare)(vq)
-                })
-            }
-            // SAFETY: a live queue.
-            Step::Notify => self.plain("notify", |f, vq| unsafe { (f.virtqueue_notify)(vq) }),
+            Step::Kick => call!(self, virtqueue_kick),
+            Step::KickPrepare => call!(self, virtqueue_kick_prepare),
+            Step::Notify => call!(self, virtqueue_notify),
+            Step::DisableCb => call!(self, virtqueue_disable_cb),
+            Step::EnableCb => call!(self, virtqueue_enable_cb),
+            Step::Break(true) => call!(self, __virtqueue_break),
+            Step::Break(false) => call!(self, __virtqueue_unbreak),
             Step::GetBuf => self.get_buf(false),
             Step::GetBufCtx => self.get_buf(true),
             Step::Use { count, nth, length } => {
@@ -64,13 +77,6 @@ impl Bench<'_> {
                     (f.vring_interrupt)(0, vq.cast())
                 })
             }
-            Step::DisableCb => {
-                // SAFETY: a live queue.
-                self.plain("disable_cb", |f, vq| unsafe {
-                    (f.virtqueue_disable_cb)(vq);
-                })
-            }
-            Step::EnableCb => self.enable_cb(),
             Step::EnableCbDelayed => self.enable_cb_delayed(),
             Step::EnableCbPrepare => self.prepare(false),
             Step::EnableCbPrepare64 => self.prepare(true),
@@ -99,12 +105,6 @@ impl Bench<'_> {
                 self.ours.set_callback(wanted);
                 Ok(())
             }
-            // SAFETY: a live queue.
-            Step::Break(true) => self.plain("break", |f, vq| unsafe { (f.__virtqueue_break)(vq) }),
-            Step::Break(false) => {
-                // SAFETY: a live queue.
-                self.plain("unbreak", |f, vq| unsafe { (f.__virtqueue_unbreak)(vq) })
-            }
             Step::BreakDevice(broken) => {
                 self.c.break_device(broken);
                 self.ours.break_device(broken);
@@ -114,6 +114,12 @@ impl Bench<'_> {
             Step::Reset(fault) => self.reset(fault),
             Step::Resize { to, fault } => self.resize(to, fault),
             Step::Detach { count } => self.detach(count),
+            Step::AddBufs {
+                count,
+                entries,
+                readable,
+            } => self.add_bufs(count, entries, readable),
+            Step::GetBufs { count } => self.get_bufs(count),
         }
     }
 
@@ -185,17 +191,97 @@ impl Bench<'_> {
         if c.value == 0 {
             self.added(token, ctx, entries);
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        match self.log {
-            None => self.check("add", answers),
-            Some(_) => {
-                let what = format!(
-                    "add token {token:#x}, {readable} + {} entries",
-                    entries - readable
-                );
-                self.check(&what, answers)
+        let writable = entries - readable;
+        self.came_to(
+            format_args!("add token {token:#x}, {readable} + {writable} entries"),
+            c,
+            ours,
+        )
+    }
+
+    /// Buffers of one entry, but for every fourth, which has `entries`.
+    fn add_bufs(&mut self, count: u8, entries: u8, readable: u8) -> Result<(), Mismatch> {
+        let shape = |i| {
+            let entries = if i % 4 == 3 {
+                u32::from(entries).max(1)
+            } else {
+                1
+            };
+            let readable = (entries * u32::from(readable) + 128) >> 8;
+            Shape { entries, readable }
+        };
+        let token = |serial: u64| (serial << 4 | 8) as usize;
+        let mut parts: Vec<virtqueue_buf> = Vec::new();
+        for i in 0..count {
+            let serial = self.serial + 1 + u64::from(i);
+            pattern::fill(serial, shape(i), &mut self.elements);
+            let last = self.elements.len() - 1;
+            let part = |(k, element): (usize, &Element)| virtqueue_buf {
+                addr: element.address,
+                len: element.length,
+                flags: u32::from(k < last) | u32::from(element.writable) << 1,
+                data: std::ptr::without_provenance_mut(token(serial)),
+            };
+            parts.extend(self.elements.iter().enumerate().map(part));
+        }
+        let ours = self.ours.call(|f, vq| {
+            let function = f.virtqueue_add_bufs.expect("ours has it");
+            // SAFETY: a live queue, parts that live through the call.
+            unsafe { function(vq, parts.as_ptr(), parts.len() as u32, 0) }
+        });
+        let (mut added, mut error) = (0, 0);
+        for i in 0..count {
+            self.serial += 1;
+            if error != 0 {
+                continue;
+            }
+            let Shape { entries, readable } = shape(i);
+            pattern::fill(self.serial, shape(i), &mut self.elements);
+            let whole = lists::Style::Whole;
+            let (outs, ins) = self.lists.build(&self.elements, readable as usize, whole);
+            let heads = self.lists.heads();
+            let token = token(self.serial);
+            let data = std::ptr::without_provenance_mut(token);
+            let c = self.c.call(|f, vq| {
+                // SAFETY: a live queue, lists that live through the call.
+                unsafe { (f.virtqueue_add_sgs)(vq, heads, outs, ins, data, 0) }
+            });
+            error = c.value;
+            if error == 0 {
+                self.added(token, 0, entries);
+                added += i64::from(entries);
             }
         }
+        let c = if added > 0 { added } else { error };
+        self.came_to("add_bufs", c.into(), ours)
+    }
+
+    fn get_bufs(&mut self, count: u8) -> Result<(), Mismatch> {
+        let mut tokens = Vec::new();
+        while tokens.len() < count.into() {
+            let c = self.c.get_buf(false);
+            if c.token == 0 {
+                break;
+            }
+            let buffer = self.returned(c.token)?;
+            self.position.advance(buffer.descriptors.into());
+            tokens.push((c.token, buffer.ctx, c.length));
+        }
+        let mut room: Vec<virtqueue_used_buf> = Vec::with_capacity(count.into());
+        let ours = self.ours.call(|f, vq| {
+            let function = f.virtqueue_get_bufs.expect("ours has it");
+            // SAFETY: a live queue, and room for `count`.
+            i64::from(unsafe { function(vq, room.as_mut_ptr(), count.into()) })
+        });
+        // SAFETY: the function wrote as many.
+        unsafe { room.set_len(ours.value as usize) };
+        let got = room
+            .iter()
+            .map(|buf| (buf.data.addr(), buf.ctx.addr(), buf.len));
+        if !got.eq(tokens.iter().copied()) {
+            return Err(Mismatch(format!("get_bufs: C's buffers are {tokens:x?}")));
+        }
+        self.came_to("get_bufs", (tokens.len() as i64).into(), ours)
     }
 
     /// C has a buffer more: finds it in its ring.
@@ -262,19 +348,13 @@ impl Bench<'_> {
         {
             expect("the ctx of get_buf_ctx", flight.ctx as i64, ours.ctx as i64)?;
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        self.check(if with_ctx { "get_buf_ctx" } else { "get_buf" }, answers)
+        self.came_to(if with_ctx { "get_buf_ctx" } else { "get_buf" }, c, ours)
     }
 
     /// Is there a used buffer that get_buf has not given?
     fn more_used(&self) -> bool {
-        let size = self.size.into();
-        is_used_at(&self.c.areas, self.packed(), size, self.position.seen())
-    }
-
-    fn enable_cb(&mut self) -> Result<(), Mismatch> {
-        // SAFETY: a live queue.
-        self.plain("enable_cb", |f, vq| unsafe { (f.virtqueue_enable_cb)(vq) })
+        let (areas, size) = (self.c.areas.all(), self.size.into());
+        is_used_at(areas, self.packed(), size, self.position.seen())
     }
 
     fn enable_cb_delayed(&mut self) -> Result<(), Mismatch> {
@@ -286,8 +366,7 @@ impl Bench<'_> {
         self.rules.allow(Id::DelayedBroken)?;
         // True, and nothing has changed: as C's, which was not called.
         let ours = self.ours.call(call);
-        let answers = [self.c.answer(true.into()), self.ours.answer(ours)];
-        self.check("enable_cb_delayed", answers)
+        self.came_to("enable_cb_delayed", true.into(), ours)
     }
 
     fn prepare(&mut self, wide: bool) -> Result<(), Mismatch> {
@@ -327,8 +406,7 @@ impl Bench<'_> {
         };
         self.newest = (self.newest + 1) % TOKENS;
         self.tokens[self.newest] = token;
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        self.check("enable_cb_prepare", answers)
+        self.came_to("enable_cb_prepare", c, ours)
     }
 
     fn poll(&mut self, c_token: u32, token: u32) -> Result<(), Mismatch> {
@@ -352,11 +430,7 @@ impl Bench<'_> {
                 c.value = expected;
             }
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        match self.log {
-            None => self.check("poll", answers),
-            Some(_) => self.check(&format!("poll {token:#x}, C's {c_token:#x}"), answers),
-        }
+        self.came_to(format_args!("poll {token:#x}, C's {c_token:#x}"), c, ours)
     }
 
     /// C has no such call: the answer is worked out.
@@ -368,9 +442,7 @@ impl Bench<'_> {
             // SAFETY: a live queue.
             unsafe { function(vq, token) }
         });
-        let expected = (news && !self.broken).into();
-        let answers = [self.c.answer(expected), self.ours.answer(ours)];
-        self.check("poll64", answers)
+        self.came_to("poll64", (news && !self.broken).into(), ours)
     }
 
     fn notification_data(&mut self) -> Result<(), Mismatch> {
@@ -390,8 +462,7 @@ impl Bench<'_> {
         if !there {
             self.rules.allow(Id::NotThere)?;
         }
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
-        self.check("notification_data", answers)
+        self.came_to("notification_data", c, ours)
     }
 
     fn reset(&mut self, fault: Fault) -> Result<(), Mismatch> {
@@ -440,10 +511,7 @@ impl Bench<'_> {
             c
         };
         let ours = self.ours.resize(to, fault);
-        match self.log {
-            None => self.was_reset("resize", c, ours),
-            Some(_) => self.was_reset(&format!("resize to {to}"), c, ours),
-        }
+        self.was_reset(&format!("resize to {to}"), c, ours)
     }
 
     /// After a reset or resize, whether it did something or not.
@@ -487,8 +555,7 @@ impl Bench<'_> {
             if token != 0 {
                 self.returned(token)?;
             }
-            let answers = [self.c.answer(c), self.ours.answer(ours)];
-            self.check("detach_unused_buf", answers)?;
+            self.came_to("detach_unused_buf", c, ours)?;
             if token == 0 {
                 break;
             }

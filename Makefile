@@ -32,7 +32,8 @@ OPS ?= 50000000
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \
-	compare interop test-interop attack test-attack aba poll-cost counts model stress carry clean \
+	compare interop test-interop attack test-attack aba poll-cost counts model stress \
+	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants
 
 all: library $(OUT)/virtio_ring.o

@@ -68,12 +68,14 @@ const fn short(row: Row) -> Row {
     Row { short: true, ..row }
 }
 
-/// Both rings, in turns.
-fn side_by_side(kind: Kind, program: &'static str, args: &'static str) -> [Row; 2] {
-    [Ring::Ours, Ring::C].map(|ring| Row {
+/// Both rings, in turns, three times.
+fn side_by_side(kind: Kind, program: &'static str, args: &'static str) -> Vec<Row> {
+    let rings = [Ring::Ours, Ring::C].into_iter().cycle().take(6);
+    let row = |ring| Row {
         ring,
         ..row(kind, program, args)
-    })
+    };
+    rings.map(row).collect()
 }
 
 pub fn all() -> Vec<Row> {

@@ -21,17 +21,26 @@ const RINGS: [(&str, Colour); 5] = [
 /// As SVG. Panels whose rows were not measured are left out.
 pub fn chart(measured: &[Measured]) -> Result<String> {
     let of = |group| measured.iter().filter(move |m| m.row.group == group);
+    let layouts = [(false, "split"), (true, "packed")];
+    let drivers = layouts.into_iter().filter_map(|(packed, layout)| {
+        let rows = of(Group::Drivers).filter(|m| m.row.work.packed == packed);
+        let rows: Vec<_> = rows.filter_map(driver).collect();
+        let title = format!("what the kernel's drivers do, {layout}: time in percent of C 6.1's");
+        let content = Content::Bars(rows, Some(0));
+        matches!(&content, Content::Bars(rows, _) if !rows.is_empty())
+            .then(|| vec![Panel { title, content }])
+    });
     let main: Vec<_> = of(Group::Main).map(bars).collect();
     let main = (!main.is_empty()).then(|| Panel {
         title: "driver and device in one loop".into(),
         content: Content::Bars(main, None),
     });
-    let sizes = [(false, "split"), (true, "packed")];
-    let sizes = sizes.into_iter().filter_map(|(packed, layout)| {
+    let sizes = layouts.into_iter().filter_map(|(packed, layout)| {
         let rows = of(Group::Sizes).filter(|m| m.row.work.packed == packed);
         lines(rows.collect(), layout)
     });
-    let mut panels: Vec<Vec<Panel>> = vec![main.into_iter().collect(), sizes.collect()];
+    let mut panels: Vec<Vec<Panel>> = drivers.collect();
+    panels.extend([main.into_iter().collect(), sizes.collect()]);
     panels.retain(|row| !row.is_empty());
     let title = "Nanoseconds to add, kick and take back one buffer (less is better)";
     svg(title, &RINGS, &panels)
@@ -46,6 +55,22 @@ fn bars(row: &Measured) -> Bars {
         label: label(&row.row.work).into(),
         bars: bars.collect(),
     }
+}
+
+/// A driver's bar, with indirect descriptors where they make a difference, as drivers
+/// negotiate them.
+fn driver(row: &Measured) -> Option<Bars> {
+    let work = &row.row.work;
+    if work.entries > 1 && !work.indirect {
+        return None;
+    }
+    let ratio = row.fastest(OURS)?.ratio?.times(100.0);
+    let mut label: Vec<_> = row.row.driver.split('-').map(String::from).collect();
+    label.push(work.entries.to_string());
+    Some(Bars {
+        label,
+        bars: vec![(ratio, RINGS[4].1)],
+    })
 }
 
 /// Two lines.

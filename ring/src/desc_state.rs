@@ -10,22 +10,25 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
-use core::mem;
 
 use super::{BadId, Data, Id};
 
 /// The record of one id. Most buffers are simple: they have one id, no allocated
-/// table and no context. Free slots look the same, so that adding a simple buffer
+/// table and no context. Most free slots look the same, so that adding a simple buffer
 /// only has to write its data here.
+///
+/// A chain that comes back may stay a run: its first slot goes on to say where it ends,
+/// so that the next chain of the same length can be taken without a walk. All other
+/// slots of the free list have `more` 0 and `last` as in a simple buffer.
 struct Slot {
     /// Set while a buffer is in flight under this id.
     data: Option<Data>,
     /// The next free id, or the next of the chain.
     next: u16,
-    /// The last id of the chain, and [`HAS_EXTRA`]. This id in a simple buffer.
+    /// How many other ids the chain or run has. 0 in a simple buffer.
+    more: u16,
+    /// The last id of the chain or run, and [`HAS_EXTRA`]. This id in a simple buffer.
     last: u32,
-    /// How many ids the chain has. 1 in a simple buffer.
-    count: u16,
 }
 
 /// Flag in `last`: there is an entry in `extras` for this id.
@@ -67,17 +70,6 @@ pub enum Released {
     WithExtra(Data, u32, u16),
 }
 
-/// The free list.
-pub struct FreeList<'a>(&'a [Slot]);
-
-impl FreeList<'_> {
-    /// The id after `id`.
-    #[inline(always)]
-    pub fn next_of(&self, id: Id) -> Option<Id> {
-        Some(self.0.get(id as usize)?.next.into())
-    }
-}
-
 /// A walk along the free list, to take a chain off its top.
 pub struct Walk<'a> {
     slots: &'a mut [Slot],
@@ -98,6 +90,40 @@ impl Walk<'_> {
         Some(self.slots.get(id as usize)?.next.into())
     }
 
+    /// Takes the first `count` ids off the list, if they are a run (or one id that starts
+    /// no run), after which `num_free` are free. Returns the first one.
+    #[inline(always)]
+    pub fn claim_run(self, count: u32, num_free: u32, data: Data) -> Option<Id> {
+        let head = *self.free_head;
+        let slot = self.slots.get(head as usize)?;
+        // Both in one load.
+        let link = u32::from(slot.next) | u32::from(slot.more) << 16;
+        if link >> 16 != count - 1 {
+            return None;
+        }
+        *self.free_head = if count == 1 {
+            link & 0xffff
+        } else {
+            self.next_of(slot.last)?
+        };
+        *self.num_free = num_free;
+        self.slots.get_mut(head as usize)?.data = Some(data);
+        Some(head)
+    }
+
+    /// The id after the first one, unless that starts a run.
+    #[inline(always)]
+    pub fn after_single(&self) -> Option<Id> {
+        let slot = self.slots.get(*self.free_head as usize)?;
+        (slot.more == 0).then(|| slot.next.into())
+    }
+
+    /// Are the first `count` ids a run?
+    pub fn is_run(&self, count: u32) -> bool {
+        let slot = self.slots.get(*self.free_head as usize);
+        slot.is_some_and(|slot| u32::from(slot.more) + 1 == count)
+    }
+
     /// Takes up to `most` single ids off the list: while there are any, calls `take` with
     /// each one and the id after it, until that returns None instead of the buffer's
     /// data. Returns how many.
@@ -111,6 +137,9 @@ impl Walk<'_> {
             && let Some(data) = take(head, slot.next.into())
         {
             slot.data = Some(data);
+            if slot.more != 0 {
+                (slot.more, slot.last) = (0, head);
+            }
             head = slot.next.into();
             count += 1;
         }
@@ -127,7 +156,7 @@ impl Walk<'_> {
             slot.data = Some(data);
             if chain.count > 1 {
                 slot.last = chain.last;
-                slot.count = chain.count as u16;
+                slot.more = (chain.count - 1) as u16;
             }
         }
         *self.free_head = chain.after;
@@ -160,8 +189,8 @@ impl<T> DescStates<T> {
             // The last descriptor's `next` is never followed. C leaves 0 there,
             // which is visible in a split descriptor.
             next: if id + 1 < size { id + 1 } else { 0 },
+            more: 0,
             last: id.into(),
-            count: 1,
         };
         let extra = |_| Extra {
             ctx: core::ptr::null_mut(),
@@ -217,10 +246,22 @@ impl<T> DescStates<T> {
         }
     }
 
-    /// The free list, to look at.
-    #[inline(always)]
-    pub fn free_list(&self) -> FreeList<'_> {
-        FreeList(&self.slots)
+    /// Makes the first `count` free ids a run.
+    #[cold]
+    #[inline(never)]
+    pub fn make_run(&mut self, count: u32) {
+        let (head, mut last, mut after) = (self.free_head, 0, self.free_head);
+        for _ in 0..count.min(self.num_free) {
+            last = after;
+            let Some(slot) = self.slots.get_mut(last as usize) else {
+                return;
+            };
+            (slot.more, slot.last) = (0, last);
+            after = slot.next.into();
+        }
+        if let Some(slot) = self.slots.get_mut(head as usize) {
+            (slot.more, slot.last) = (count.saturating_sub(1) as u16, last);
+        }
     }
 
     /// A walk along the free list.
@@ -233,9 +274,9 @@ impl<T> DescStates<T> {
         }
     }
 
-    /// Puts the chain of `id` on top of the free list.
+    /// Puts the chain of `id` on top of the free list. `RUNS`: it stays a run.
     #[inline(always)]
-    pub fn release(&mut self, id: Id) -> Result<Released, BadId> {
+    pub fn release<const RUNS: bool>(&mut self, id: Id) -> Result<Released, BadId> {
         let slot = self.slots.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
         let data = slot.data.take().ok_or(BadId::NotAHead)?;
         let last = slot.last;
@@ -246,8 +287,12 @@ impl<T> DescStates<T> {
             self.num_free = num_free;
             return Ok(Released::Single(data, num_free));
         }
-        slot.last = id;
-        let count = mem::replace(&mut slot.count, 1);
+        let count = slot.more + 1;
+        if !RUNS {
+            (slot.more, slot.last) = (0, id);
+        } else if last & HAS_EXTRA != 0 {
+            slot.last = last & !HAS_EXTRA;
+        }
         if let Some(end) = self.slots.get_mut((last & !HAS_EXTRA) as usize) {
             end.next = self.free_head as u16;
         }

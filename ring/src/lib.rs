@@ -421,7 +421,7 @@ pub trait Ring: Sized {
     ) -> Result<Added, AddError>;
 
     /// A faster [`Self::add_indirect`], which fails with [`AddError::NoMemory`] if the
-    /// table does not fit into its slot, and with [`AddError::Unsupported`] if there is
+    /// table does not fit into its slot or the next free id starts a run, and with [`AddError::Unsupported`] if there is
     /// only one element, which needs no table.
     /// With a batch, the buffer is added to that.
     fn add_to_slot<E: Elements>(
@@ -438,11 +438,10 @@ pub trait Ring: Sized {
         request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// A faster [`Self::add_direct`]. It may fail, with any error, where
+    /// A faster [`Self::add_direct`]. It may fail with [`AddError::NoSpace`] where
     /// [`Self::add_direct`] succeeds: a packed ring refuses a chain that wraps around
-    /// the end of the ring. `LONG`: the number of elements is not known at compile
-    /// time. With a batch, the buffer is added to that.
-    fn add_run<E: Elements, const LONG: bool>(
+    /// the end of the ring, or whose ids did not come back as a chain of the same length. With a batch, the buffer is added to that.
+    fn add_run<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
@@ -489,6 +488,9 @@ pub trait Ring: Sized {
     /// based on this copy.
     fn next_used(&self, common: &Common<Self::Memory>) -> Option<UsedElement>;
 
+    /// Frees the descriptors of a buffer in flight.
+    fn release(&mut self, id: Id) -> Result<Released, BadId>;
+
     /// Takes the buffer of a used entry. Breaks the queue if no such buffer is in
     /// flight.
     fn take(
@@ -526,7 +528,7 @@ pub trait Ring: Sized {
         while taken < most
             && let Some(used) = self.next_used(common)
         {
-            match self.states_mut().release(used.id) {
+            match self.release(used.id) {
                 Ok(Released::Single(data, _)) => {
                     self.advance(common, used.at, 1);
                     each(data, used.length, None);

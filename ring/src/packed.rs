@@ -174,6 +174,13 @@ impl<M: PackedMemory> Packed<M> {
         this_lap.chain(next_lap)
     }
 
+    /// Makes sure that the first `count` free ids are a run.
+    fn make_run(&mut self, count: u32) {
+        if count <= self.states.num_free() && !self.states.walk().is_run(count) {
+            self.states.make_run(count);
+        }
+    }
+
     /// Adds a buffer with the table that `place` writes for an id.
     #[inline(always)]
     fn add_table<E: Elements>(
@@ -188,6 +195,8 @@ impl<M: PackedMemory> Packed<M> {
         }
         let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
         let id = self.states.first_free();
+        let walk = self.states.walk();
+        let after = walk.after_single().ok_or(AddError::NoMemory)?;
         let slot = common.memory.ring().get(Self::next_avail(common));
         let slot = slot.ok_or_else(AddError::bug)?;
         let table = place(id)?;
@@ -197,12 +206,11 @@ impl<M: PackedMemory> Packed<M> {
             flags: 0,
             tag: id as u16,
         });
-        let walk = self.states.walk();
         let chain = Chain {
             head: id,
             last: id,
             count: 1,
-            after: walk.next_of(id).ok_or_else(AddError::bug)?,
+            after,
             num_free,
         };
         walk.claim(chain, request.data);
@@ -212,12 +220,9 @@ impl<M: PackedMemory> Packed<M> {
     }
 
     /// Makes a buffer available as a chain of descriptors, in `slots`, of which `head` is
-    /// the first. With `LONG`, the
-    /// free list is walked while the descriptors are written, so that its dependent
-    /// loads overlap with independent stores. Without, it is walked afterwards, which
-    /// needs fewer registers.
+    /// the first.
     #[inline(always)]
-    fn add_chain<E: Elements, const LONG: bool>(
+    fn add_chain<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -230,19 +235,21 @@ impl<M: PackedMemory> Packed<M> {
         }
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
-        let id = self.states.first_free();
+        // The records come first, because that needs fewer registers.
+        let walk = self.states.walk();
+        let id = walk.claim_run(count, num_free, request.data);
+        let id = id.ok_or(AddError::NoSpace)?;
+        self.states.add_extra(id, request.ctx, None);
         if count > 1 {
             // The flags of all but the head overwrite a used mark that a poller may
             // be looking for. The used position, which shows that it was taken, must
             // become visible before them.
             common.memory.write_barrier();
         }
-        let (mut last, mut after) = (id, id);
         let mut written = 0;
         // The head's flags are written last, because they make the whole chain
         // available.
         let mut head_flags = 0;
-        let free = self.states.free_list();
         let result = slots.zip(&request.elements, |slot, lap, element, more| {
             let flags = lap | element.flags() | if more { flag::NEXT } else { 0 };
             if core::ptr::eq(slot, head) {
@@ -252,45 +259,24 @@ impl<M: PackedMemory> Packed<M> {
             }
             slot.write(element.chained(0, id as u16));
             written += 1;
-            if LONG {
-                last = after;
-                after = free.next_of(last).ok_or_else(AddError::bug)?;
-            }
             Ok(())
         });
-        match result {
-            Ok(()) => {}
-            Err(AddError::Unmapped) => {
-                self.take_back(common, written);
-                return Err(AddError::Unmapped);
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = result {
+            self.take_back(common, id, written);
+            return Err(error);
         }
-        let walk = self.states.walk();
-        if !LONG {
-            for _ in 0..count {
-                last = after;
-                after = walk.next_of(last).ok_or_else(AddError::bug)?;
-            }
-        }
-        let chain = Chain {
-            head: id,
-            last,
-            count,
-            after,
-            num_free,
-        };
-        walk.claim(chain, request.data);
-        self.states.add_extra(id, request.ctx, None);
         Ok(self.publish(common, head, head_flags, count, num_free, batch))
     }
 
-    /// Undoes the first `count` descriptors of a chain. All but the first are already
-    /// marked as available, so that the device could run into them after a shorter
+    /// Undoes the chain `id`, of which `count` descriptors are written. All but the first
+    /// are already marked as available, so that the device could run into them after a shorter
     /// chain at the same position. This gives them the flags of the previous lap,
     /// which mark them as neither available nor used.
     #[cold]
-    fn take_back(&self, common: &Common<M>, count: u32) {
+    fn take_back(&mut self, common: &Common<M>, id: Id, count: u32) {
+        if self.release(id).is_ok() {
+            self.take_extra(id);
+        }
         let chain = self.onward(common).take(count as usize);
         for (slot, flags) in chain.skip(1) {
             slot.write_flags(flags ^ (AVAIL | USED));
@@ -358,6 +344,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
+        self.make_run(1);
         self.add_table(common, request, None, |id| {
             let (entries, elements) = (request.entries, &request.elements);
             common
@@ -390,14 +377,15 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
+        self.make_run(request.entries);
         let slots = self.onward(common);
         let head = common.memory.ring().get(Self::next_avail(common));
         let head = head.ok_or_else(AddError::bug)?;
-        self.add_chain::<E, true>(common, request, head, Onward(slots), None)
+        self.add_chain(common, request, head, Onward(slots), None)
     }
 
     #[inline(always)]
-    fn add_run<E: Elements, const LONG: bool>(
+    fn add_run<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -408,7 +396,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
         let head = run.first().ok_or(AddError::NoSpace)?;
         let lap = self.avail_flags;
-        self.add_chain::<E, LONG>(common, request, head, Run(run, lap), batch)
+        self.add_chain(common, request, head, Run(run, lap), batch)
     }
 
     fn unannounced_room(&self, _: &Common<M>) -> u32 {
@@ -520,8 +508,13 @@ impl<M: PackedMemory> Ring for Packed<M> {
     }
 
     #[inline(always)]
+    fn release(&mut self, id: Id) -> Result<Released, BadId> {
+        self.states.release::<true>(id)
+    }
+
+    #[inline(always)]
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
-        match self.states.release(used.id) {
+        match self.release(used.id) {
             Ok(single @ Released::Single(..)) => {
                 self.advance(common, used.at, 1);
                 self.publish_used(common);
@@ -597,7 +590,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
         let id = self.states.first_in_flight()?;
-        let released = self.states.release(id).ok()?;
+        let released = self.release(id).ok()?;
         common.ever_added.set(true);
         Some((id, released))
     }

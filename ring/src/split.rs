@@ -182,11 +182,11 @@ impl<M: SplitMemory> Ring for Split<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.add_run::<E, true>(common, request, None)
+        self.add_run(common, request, None)
     }
 
     #[inline(always)]
-    fn add_run<E: Elements, const LONG: bool>(
+    fn add_run<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -312,8 +312,13 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     #[inline(always)]
+    fn release(&mut self, id: Id) -> Result<Released, BadId> {
+        self.states.release::<false>(id)
+    }
+
+    #[inline(always)]
     fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
-        match self.states.release(used.id) {
+        match self.release(used.id) {
             Ok(single @ Released::Single(..)) => {
                 self.advance(common, used.at, 1);
                 self.publish_used(common);
@@ -381,7 +386,7 @@ impl<M: SplitMemory> Ring for Split<M> {
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
         let id = self.states.first_in_flight()?;
-        let released = self.states.release(id).ok()?;
+        let released = self.release(id).ok()?;
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);

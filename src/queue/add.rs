@@ -17,7 +17,7 @@ use crate::abi::{
     AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist, virtqueue,
 };
 use ring::memory::Memory;
-use ring::{AddError, Added, Common, Data, Elements, Request};
+use ring::{AddError, Added, Common, Data, Request};
 
 /// The caller of `virtqueue_add_sgs` does not pass the number of entries. The library
 /// counts at most this many, so that counting ends on a list that links to itself.
@@ -99,7 +99,7 @@ macro_rules! add_functions {
             // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe {
                 if num == 1 {
-                    return add_array::<R, false, false>(vq, sg, 1, data, ctx, call);
+                    return add_array::<R, false>(vq, sg, 1, data, ctx, call);
                 }
                 // This keeps the test for 1 the first.
                 unlikely();
@@ -152,7 +152,7 @@ unsafe fn add_few_out<R: RingKind, const NUM: c_uint>(
 ) -> c_int {
     let call = AddCall::Outbuf;
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, false, false>(vq, sg, NUM, data, null_mut(), call) }
+    unsafe { add_array::<R, false>(vq, sg, NUM, data, null_mut(), call) }
 }
 
 /// [`add_longer`] without a table, for what the device reads. (A function of its own,
@@ -190,16 +190,16 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, TABLE, true>(vq, sg, num, data, ctx, call) }
+    unsafe { add_array::<R, TABLE>(vq, sg, num, data, ctx, call) }
 }
 
-/// Adds a list whose entries are contiguous. `LONG`: `num` is not known at compile time.
+/// Adds a list whose entries are contiguous.
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, the call is serialised, and the list is well
 /// formed.
 #[inline(always)]
-unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
+unsafe fn add_array<R: RingKind, const TABLE: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -229,7 +229,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
             }
         } else if let Some(elements) = elements.checked() {
             let request = Request::new(num, elements, data, ctx);
-            match driver.add_run::<_, LONG>(common, &request, None) {
+            match driver.add_run(common, &request, None) {
                 // SAFETY: serialised.
                 Ok(added) => return unsafe { finish(&queue, added) },
                 Err(AddError::Bug) => return failed(),
@@ -237,9 +237,9 @@ unsafe fn add_array<R: RingKind, const TABLE: bool, const LONG: bool>(
                 Err(AddError::NoSpace) if driver.num_free() < num => unsafe {
                     return refused::<R>(vq, num, call);
                 },
-                // SAFETY: live queue, this kind, serialised.
-                Err(AddError::NoSpace) if LONG => unsafe {
-                    return add_around::<R, _>(vq, &Request::new(num, elements, data, ctx));
+                // SAFETY: live queue, this kind, serialised; well-formed list.
+                Err(AddError::NoSpace) => unsafe {
+                    return add_array_direct::<R>(vq, sg, num, data.as_ptr(), ctx, call);
                 },
                 Err(_) => {}
             }
@@ -293,12 +293,12 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
         {
             let queue = Handle::<R>::new(vq);
             let request = Request::new(N as u32, elements, data, null_mut());
-            match queue
-                .driver()
-                .add_run::<_, false>(queue.common(), &request, None)
-            {
+            match queue.driver().add_run(queue.common(), &request, None) {
                 Ok(added) => return finish(&queue, added),
                 Err(AddError::Bug) => return failed(),
+                Err(AddError::NoSpace) => {
+                    return add_sgs_direct::<R>(vq, sgs, out_sgs, in_sgs, data.as_ptr());
+                }
                 Err(_) => {}
             }
         }
@@ -306,23 +306,62 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
     }
 }
 
-/// Adds a chain for which there is room, but which wraps around the end of a packed
-/// ring.
+/// Adds a list without a table: for a chain for which there is room, but which the fast
+/// path of a packed ring does not handle (`Ring::add_run`).
 ///
 /// # Safety
 /// As for [`add_array`].
-#[cold]
 #[inline(never)]
-unsafe fn add_around<R: RingKind, E: Elements>(vq: *mut virtqueue, request: &Request<E>) -> c_int {
-    // SAFETY: live queue, this kind, serialised. One driver: the reference is not used
-    // after the program's functions are called, which may call the library.
+unsafe fn add_array_direct<R: RingKind>(
+    vq: *mut virtqueue,
+    sg: *const scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    call: AddCall,
+) -> c_int {
+    // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        match queue.driver().add_direct(queue.common(), request) {
-            Ok(added) => finish(&queue, added),
-            Err(AddError::Unmapped) => R::UNMAPPED,
-            Err(_) => failed(),
+        if let Some(data) = NonNull::new(data)
+            && let Some(elements) = SgArray::new(sg, num, call.direction())
+            && let Some(elements) = elements.checked()
+        {
+            let request = Request::new(num, elements, data, ctx);
+            if let Ok(added) = queue.driver().add_direct(queue.common(), &request) {
+                return finish(&queue, added);
+            }
         }
+        add_any_list::<R>(vq, sg, num, data, ctx, call)
+    }
+}
+
+/// [`add_array_direct`] for several lists.
+///
+/// # Safety
+/// As for [`add_array`].
+#[inline(never)]
+unsafe fn add_sgs_direct<R: RingKind>(
+    vq: *mut virtqueue,
+    sgs: *const *const scatterlist,
+    out_sgs: c_uint,
+    in_sgs: c_uint,
+    data: *mut c_void,
+) -> c_int {
+    // SAFETY: live queue, this kind, serialised; program's arguments.
+    unsafe {
+        let queue = Handle::<R>::new(vq);
+        let elements = SgRuns::<false, false>::new(sgs, out_sgs, in_sgs);
+        let driver = queue.driver();
+        if let Some(data) = NonNull::new(data)
+            && let Some((entries, elements)) = elements.counted(driver.num_free())
+        {
+            let request = Request::new(entries, elements, data, null_mut());
+            if let Ok(added) = driver.add_direct(queue.common(), &request) {
+                return finish(&queue, added);
+            }
+        }
+        add_any_lists::<R, false>(vq, sgs, out_sgs, in_sgs, data)
     }
 }
 
@@ -354,12 +393,11 @@ unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
                 }
             } else if let Some((entries, elements)) = elements.counted(driver.num_free()) {
                 let request = Request::new(entries, elements, data, null_mut());
-                match driver.add_run::<_, true>(common, &request, None) {
+                match driver.add_run(common, &request, None) {
                     Ok(added) => return finish(&queue, added),
                     Err(AddError::Bug) => return failed(),
                     Err(AddError::NoSpace) => {
-                        let request = Request::new(entries, elements, data, null_mut());
-                        return add_around::<R, _>(vq, &request);
+                        return add_sgs_direct::<R>(vq, sgs, out_sgs, in_sgs, data.as_ptr());
                     }
                     Err(_) => {}
                 }
@@ -441,7 +479,7 @@ unsafe fn add_premapped<R: RingKind>(
     if common.indirect() && entries > 1 {
         driver.add_to_slot(common, &request, None).ok()
     } else {
-        driver.add_run::<_, true>(common, &request, None).ok()
+        driver.add_run(common, &request, None).ok()
     }
 }
 

@@ -131,7 +131,7 @@ fn add_longer<R: RingKind, const TABLE: bool>(
         let result = if TABLE {
             driver.add_to_slot(common, &request, Some(batch))
         } else {
-            driver.add_run::<_, true>(common, &request, Some(batch))
+            driver.add_run(common, &request, Some(batch))
         };
         if result.is_err() {
             break;

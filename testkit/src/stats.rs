@@ -32,6 +32,17 @@ impl Spread {
         })
     }
 
+    /// The same times a factor above 0.
+    pub fn times(&self, factor: f64) -> Self {
+        Self {
+            least: factor * self.least,
+            low: factor * self.low,
+            median: factor * self.median,
+            high: factor * self.high,
+            count: self.count,
+        }
+    }
+
     /// The median and, if there are several samples, the quartiles.
     pub fn shown(&self, decimals: usize) -> String {
         let Self {

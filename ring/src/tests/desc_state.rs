@@ -53,7 +53,7 @@ fn has_table(n: usize) -> bool {
 /// Gives the chain of buffer `n` back.
 fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
     let id = u32::from(chain[0]);
-    let released = match slots.release(id) {
+    let released = match slots.release::<false>(id) {
         Ok(Released::Single(found, free)) => (found, free, 1, false),
         Ok(Released::Chain(found, free, count)) => (found, free, count, false),
         Ok(Released::WithExtra(found, free, count)) => (found, free, count, true),
@@ -66,7 +66,10 @@ fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
 }
 
 fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
-    slots.release(id).err().expect("nothing is in flight there")
+    slots
+        .release::<false>(id)
+        .err()
+        .expect("nothing is in flight there")
 }
 
 fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {

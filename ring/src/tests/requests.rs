@@ -66,9 +66,7 @@ impl<R: Ring> Plain<R> {
             data: data(n),
             ctx: null_mut(),
         };
-        self.ring
-            .add_run::<_, false>(&self.common, &request, None)
-            .map(|_| ())
+        self.ring.add_run(&self.common, &request, None).map(|_| ())
     }
 
     /// The next used buffer's data. Its table is given back.

@@ -66,10 +66,7 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
 }
 
 fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    assert!(
-        ring.add_run::<_, false>(common, &request(n, 1), None)
-            .is_ok()
-    );
+    assert!(ring.add_run(common, &request(n, 1), None).is_ok());
 }
 
 /// Adds buffers from `n` on, up to `most`, as one batch. Returns how many.

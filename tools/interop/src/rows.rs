@@ -19,7 +19,11 @@ pub struct Row {
 impl Row {
     pub fn name(&self) -> String {
         let (kind, ring) = (self.kind.name(), self.ring.name());
-        format!("{kind}, {ring}: {} deaths={}", self.args, self.deaths)
+        let deaths = match self.deaths {
+            0 => String::new(),
+            deaths => format!(" deaths={deaths}"),
+        };
+        format!("{kind}, {ring}: {}{deaths}", self.args)
     }
 
     /// Is this one of the poller that was away?

@@ -32,7 +32,8 @@ OPS ?= 50000000
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \
-	compare attack test-attack aba poll-cost counts model stress carry clean \
+	compare interop test-interop attack test-attack aba poll-cost counts model stress \
+	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants
 
 all: library $(OUT)/virtio_ring.o
@@ -95,7 +96,7 @@ stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
 test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
-	test-fuzz
+	test-interop test-fuzz
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
@@ -153,6 +154,17 @@ attack: library
 	scripts/setup xz-utils
 	$(CARGO) build --release -p attack
 	$(OUT)/attack $(ARGS)
+
+# Device programs of others at the other end of the ring: SCMI, a disk, a network card.
+interop: library
+	scripts/setup xz-utils
+	$(CARGO) build --release -p interop
+	$(OUT)/interop $(ARGS)
+
+# A short form, with the device programs that are in the cache.
+test-interop:
+	$(MAKE) interop ARGS=--short
+
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"
 mutants: all

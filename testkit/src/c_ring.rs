@@ -2,6 +2,7 @@
 
 //! Builds a kernel tree's C ring as a shared object, to be loaded beside others.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,8 +30,20 @@ pub fn file(kernel: &str, change: Change, level: &str) -> PathBuf {
 /// Builds a kernel's C ring at a level of optimisation (`-O2`, `-O3`), and returns
 /// where it is.
 pub fn build(kernel: &str, change: Change, level: &str) -> Result<PathBuf> {
-    let tree = kernel_tree(kernel)?;
     let object = std::path::absolute(file(kernel, change, level))?;
+    build_at(&object, kernel, change, level, &[])?;
+    Ok(object)
+}
+
+/// As [`build`], with a path of the caller's, and more arguments for the compiler.
+pub fn build_at(
+    object: &Path,
+    kernel: &str,
+    change: Change,
+    level: &str,
+    arguments: &[&OsStr],
+) -> Result<()> {
+    let tree = kernel_tree(kernel)?;
     let source = object.with_extension("c");
     let folder = object.parent().context("no folder")?;
     fs::create_dir_all(folder)?;
@@ -57,11 +70,12 @@ pub fn build(kernel: &str, change: Change, level: &str) -> Result<PathBuf> {
         // The trees' headers lack these two.
         .args(["-Ddata_race(expr)=(expr)", "-DMODULE_DESCRIPTION(x)="])
         .arg(&source)
+        .args(arguments)
         .arg("-o")
         .arg(&new);
     run(&mut compiler)?;
-    fs::rename(&new, &object)?;
-    Ok(object)
+    fs::rename(&new, object)?;
+    Ok(())
 }
 
 /// The source with two edits. The ring's pages are zeroed and aligned, see

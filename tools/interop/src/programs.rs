@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+
+//! The C programs, compiled once, and the two libraries that they run over.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use testkit::{Change, c_ring, report, root};
+
+const SOURCES: [&str; 5] = [
+    "examples/scmi_polling.c",
+    "examples/blk.c",
+    "tools/interop/net.c",
+    "tools/interop/rng.c",
+    "tools/interop/vsock.c",
+];
+
+/// Whose ring a program runs over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ring {
+    Ours,
+    C,
+}
+
+impl Ring {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::C => "C 6.12 -O2",
+        }
+    }
+}
+
+pub struct Programs {
+    folder: PathBuf,
+}
+
+impl Programs {
+    /// Compiles the programs into `folder`, and C's ring if it is wanted.
+    pub fn build(folder: &Path, c: bool) -> Result<Self> {
+        let programs = Self {
+            folder: folder.to_owned(),
+        };
+        let ours = programs.library(Ring::Ours);
+        fs::create_dir(&ours)?;
+        // A copy: another run may build the library anew meanwhile.
+        fs::copy(testkit::ours()?, ours.join("libvirtio_ring.so.1"))?;
+        symlink("libvirtio_ring.so.1", ours.join("libvirtio_ring.so"))?;
+        for source in SOURCES {
+            programs.compile(source)?;
+        }
+        if c {
+            programs.build_c()?;
+        }
+        Ok(programs)
+    }
+
+    fn compile(&self, source: &str) -> Result<()> {
+        let name = Path::new(source).file_stem().context("no name")?;
+        let status = report::cc()
+            .args([
+                "-O2",
+                "-std=gnu11",
+                "-Wall",
+                "-Wextra",
+                "-Werror",
+                "-pthread",
+            ])
+            .args([
+                "-DVIRTIO_RING_ABI_6_12",
+                "-Wl,--defsym=__virtio_ring_abi_6_12=1",
+            ])
+            .arg("-I")
+            .arg(root().join("include"))
+            .arg("-I")
+            .arg(root().join("examples"))
+            .arg(root().join(source))
+            .arg("-o")
+            .arg(self.folder.join(name))
+            .arg("-L")
+            .arg(self.library(Ring::Ours))
+            .arg("-lvirtio_ring")
+            .status()
+            .context("no C compiler")?;
+        ensure!(status.success(), "cannot compile {source}");
+        Ok(())
+    }
+
+    fn build_c(&self) -> Result<()> {
+        let folder = self.library(Ring::C);
+        fs::create_dir(&folder)?;
+        let lent = root().join("tools/interop/lent.c");
+        let wrap = "-Wl,--wrap=malloc,--wrap=free,--wrap=posix_memalign";
+        // Both files include c_ring.h, which defines what is to be there once.
+        let arguments = [lent.as_os_str(), OsStr::new(wrap), OsStr::new("-fcommon")];
+        let object = folder.join("libvirtio_ring.so.1");
+        c_ring::build_at(&object, "6.12", Change::None, "-O2", &arguments)
+    }
+
+    fn library(&self, ring: Ring) -> PathBuf {
+        self.folder.join(match ring {
+            Ring::Ours => "ours",
+            Ring::C => "c",
+        })
+    }
+
+    pub fn command(&self, program: &str, ring: Ring) -> Command {
+        let mut command = Command::new(self.folder.join(program));
+        command.env("LD_LIBRARY_PATH", self.library(ring));
+        command
+    }
+}

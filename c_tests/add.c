@@ -6,7 +6,6 @@
 #include "fixture.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define P_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
 
@@ -156,26 +155,6 @@ static void indirect_table(struct fixture *fixture)
 	}
 }
 
-/* A list of entries that goes on elsewhere counts without its links. */
-static void chained_list(struct fixture *fixture)
-{
-	struct scatterlist first[3], second[2], third[1];
-	struct scatterlist *sgs[] = { first };
-	struct chain chain;
-
-	list(first, 0, 3);
-	list(second, 2, 2);
-	list(third, 3, 1);
-	sg_chain(first, 3, second);
-	sg_chain(second, 2, third);
-	CHECK_EQ(virtqueue_add_outbuf(fixture->vq, first, 4, token(0), 0), 0);
-	CHECK_EQ(virtqueue_add_inbuf(fixture->vq, first, 4, token(1), 0), 0);
-	CHECK_EQ(virtqueue_add_sgs(fixture->vq, sgs, 1, 0, token(2), 0), 0);
-	CHECK_POP(fixture, &chain, 0, 4, 0);
-	CHECK_POP(fixture, &chain, 0, 0, 4);
-	CHECK_POP(fixture, &chain, 0, 4, 0);
-}
-
 /* Empty lists among others add nothing. */
 static void empty_list(struct fixture *fixture)
 {
@@ -185,31 +164,6 @@ static void empty_list(struct fixture *fixture)
 
 	CHECK_EQ(virtqueue_add_sgs(fixture->vq, sgs, 2, 2, token(0), 0), 0);
 	CHECK_POP(fixture, &chain, 0, 1, 1);
-}
-
-/* Up to the last descriptor, and not one further. */
-static void full(struct fixture *fixture)
-{
-	unsigned int i;
-
-	for (i = 0; i < 4; i++) {
-		CHECK_EQ(fixture->vq->num_free, 4 - i);
-		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
-	}
-	CHECK_EQ(fixture->vq->num_free, 0);
-	CHECK_EQ(put_in(fixture, 4, 1, token(4)), -ENOSPC);
-	CHECK_EQ(put_in(fixture, 4, 2, token(4)), -ENOSPC);
-	CHECK_EQ(fixture->vq->num_free, 0);
-	if (!fixture->plan.packed) {
-		/* The end of the free list shows as 0. */
-		CHECK_EQ(fixture->dev.split.desc[3].next, 0);
-		CHECK_EQ(fixture->dev.split.avail->idx, 4);
-	}
-	/* One comes back, one fits. */
-	device_use_next(&fixture->dev, 0);
-	CHECK_GET(fixture, token(0), 0);
-	CHECK_EQ(put_in(fixture, 4, 1, token(4)), 0);
-	CHECK_EQ(put_in(fixture, 5, 1, token(5)), -ENOSPC);
 }
 
 /*
@@ -238,56 +192,6 @@ static void long_chain(struct fixture *fixture)
 		CHECK_POP(fixture, &chain, 0, 0, 4);
 	}
 	CHECK(!device_pop(&fixture->dev, &chain));
-}
-
-/* Ids are taken from a stack: the last that came back is the next to go. */
-static void order_of_ids(struct fixture *fixture)
-{
-	static const unsigned int expected[] = { 2, 0, 3, 4 };
-	struct chain chain[3], next;
-	unsigned int i;
-
-	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
-		CHECK_POP(fixture, &chain[i], i, 0, 1);
-		CHECK_EQ(chain[i].id, i);
-	}
-	device_use(&fixture->dev, &chain[0], 0);
-	device_use(&fixture->dev, &chain[2], 0);
-	CHECK_GET(fixture, token(0), 0);
-	CHECK_GET(fixture, token(2), 0);
-	for (i = 0; i < 4; i++) {
-		set_case("add %u", i);
-		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
-		CHECK_POP(fixture, &next, i, 0, 1);
-		CHECK_EQ(next.id, expected[i]);
-	}
-}
-
-/* A chain's ids come back as they were: in its order, on top. */
-static void order_of_chains_ids(struct fixture *fixture)
-{
-	struct chain a, b, c;
-
-	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);	/* ids 0, 1, 2 */
-	CHECK_EQ(put_in(fixture, 3, 2, token(1)), 0);	/* ids 3, 4 */
-	CHECK_POP(fixture, &a, 0, 0, 3);
-	CHECK_POP(fixture, &b, 3, 0, 2);
-	CHECK_EQ(a.id, 0);
-	CHECK_EQ(b.id, 3);
-	device_use(&fixture->dev, &b, 0);
-	device_use(&fixture->dev, &a, 0);
-	CHECK_GET(fixture, token(1), 0);
-	CHECK_EQ(fixture->vq->num_free, 13);
-	CHECK_GET(fixture, token(0), 0);
-	CHECK_EQ(fixture->vq->num_free, 16);
-	/* On the stack: 0, 1, 2, 3, 4, 5. */
-	CHECK_EQ(put_in(fixture, 0, 4, token(0)), 0);
-	CHECK_EQ(put_in(fixture, 4, 1, token(1)), 0);
-	CHECK_POP(fixture, &a, 0, 0, 4);
-	CHECK_EQ(a.id, 0);
-	CHECK_POP(fixture, &c, 4, 0, 1);
-	CHECK_EQ(c.id, 4);
 }
 
 /* Addresses in the middle of a page, and an entry of no bytes. */
@@ -338,12 +242,8 @@ TEST_PROGRAM(
 	QUEUE_ALL(one_element),
 	TEST_ALL(direct_chain),
 	QUEUE_ALL(indirect_table),
-	QUEUE_ALL(chained_list),
 	QUEUE_ALL(empty_list),
-	QUEUE_TEST(full, ALL, .num = 4),
 	QUEUE_TEST(long_chain, ALL, .num = 4),
-	QUEUE_ALL(order_of_ids),
-	QUEUE_TEST(order_of_chains_ids, ALL, .context = true),
 	QUEUE_ALL(odd_addresses),
 	TEST_ALL(strong_barriers)
 )

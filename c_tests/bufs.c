@@ -204,85 +204,71 @@ static void bad_bufs(struct plan plan)
 }
 
 /* A broken queue takes and gives nothing; a bad id ends a batch, and breaks it. */
-static void broken(struct plan plan)
+static void broken(struct fixture *fixture)
 {
 	struct virtqueue_buf bufs[3];
 	struct virtqueue_used_buf used[3];
-	struct fixture fixture;
 	struct chain chain;
 
-	fixture_open(&fixture, plan);
 	fill(bufs, (struct shape[]){ { 1, 0 }, { 1, 0 }, { 1, 0 } }, 3);
-	CHECK_EQ(virtqueue_add_bufs(fixture.vq, bufs, 3, 0), 3);
-	device_use_next(&fixture.dev, 0);
-	CHECK(device_pop(&fixture.dev, &chain));
-	device_use_id(&fixture.dev, 16, 0);
+	CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 3, 0), 3);
+	device_use_next(&fixture->dev, 0);
+	CHECK(device_pop(&fixture->dev, &chain));
+	device_use_id(&fixture->dev, 16, 0);
 	catch_stderr();
-	CHECK_EQ(virtqueue_get_bufs(fixture.vq, used, 3), 1);
+	CHECK_EQ(virtqueue_get_bufs(fixture->vq, used, 3), 1);
 	CHECK(strstr(caught(), "virtqueue_get_buf: test:id 16 out of range\n"));
 	CHECK_PTR(used[0].data, token(0));
 	CHECK_EQ(used[0].len, 0);
-	CHECK(virtqueue_is_broken(fixture.vq));
-	CHECK_EQ(virtqueue_get_bufs(fixture.vq, used, 3), 0);
-	CHECK_EQ(virtqueue_add_bufs(fixture.vq, bufs, 3, 0), -EIO);
-	CHECK_EQ(fixture.vq->num_free, 14);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(2));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
-	fixture_close(&fixture);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	CHECK_EQ(virtqueue_get_bufs(fixture->vq, used, 3), 0);
+	CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 3, 0), -EIO);
+	CHECK_EQ(fixture->vq->num_free, 14);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(1));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(2));
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
 }
 
 /* Contexts of single calls come back, too. */
-static void contexts(struct plan plan)
+static void contexts(struct fixture *fixture)
 {
 	struct virtqueue_used_buf used[2];
 	struct scatterlist sg[1];
-	struct fixture fixture;
 
-	fixture_open(&fixture, plan);
 	list(sg, 0, 1);
-	CHECK_EQ(virtqueue_add_inbuf_ctx(fixture.vq, sg, 1, token(0),
-					 plan.indirect ? NULL : &used, 0), 0);
-	device_use_next(&fixture.dev, 10);
-	CHECK_EQ(virtqueue_get_bufs(fixture.vq, used, 2), 1);
+	CHECK_EQ(virtqueue_add_inbuf_ctx(fixture->vq, sg, 1, token(0),
+					 fixture->plan.indirect ? NULL : &used, 0), 0);
+	device_use_next(&fixture->dev, 10);
+	CHECK_EQ(virtqueue_get_bufs(fixture->vq, used, 2), 1);
 	CHECK_PTR(used[0].data, token(0));
-	CHECK_PTR(used[0].ctx, plan.indirect ? NULL : &used);
-	fixture_close(&fixture);
+	CHECK_PTR(used[0].ctx, fixture->plan.indirect ? NULL : &used);
 }
 
 /* The library kicks before 2^16 buffers are added, and no batch goes beyond that. */
-static void never_kicked(struct plan plan)
+static void never_kicked(struct fixture *fixture)
 {
 	struct virtqueue_buf bufs[10];
 	struct virtqueue_used_buf used[10];
 	struct shape shapes[10];
-	struct fixture fixture;
 	unsigned int i, n;
 
 	for (i = 0; i < 10; i++)
 		shapes[i] = (struct shape){ 1, 0 };
-	fixture_open(&fixture, plan);
 	fill(bufs, shapes, 10);
 	for (n = 0; n < 70000; n += 10) {
-		REQUIRE(virtqueue_add_bufs(fixture.vq, bufs, 10, 0) == 10);
+		REQUIRE(virtqueue_add_bufs(fixture->vq, bufs, 10, 0) == 10);
 		for (i = 0; i < 10; i++)
-			device_use_next(&fixture.dev, 0);
-		REQUIRE(virtqueue_get_bufs(fixture.vq, used, 10) == 10);
+			device_use_next(&fixture->dev, 0);
+		REQUIRE(virtqueue_get_bufs(fixture->vq, used, 10) == 10);
 	}
-	CHECK_EQ(fixture.notified, !plan.packed);
-	fixture_close(&fixture);
+	CHECK_EQ(fixture->notified, !fixture->plan.packed);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ALL(same_as_single_calls),
-		TEST_ALL(first_ones),
-		TEST_ALL(bad_bufs),
-		TEST_ALL(broken),
-		TEST_ALL(contexts),
-		TEST_ALL(never_kicked),
-	};
-
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ALL(same_as_single_calls),
+	TEST_ALL(first_ones),
+	TEST_ALL(bad_bufs),
+	QUEUE_ALL(broken),
+	QUEUE_ALL(contexts),
+	QUEUE_ALL(never_kicked)
+)

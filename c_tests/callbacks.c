@@ -206,100 +206,6 @@ static void delayed_rearms(struct fixture *fixture)
 	check_disable_writes(fixture);
 }
 
-/* Three quarters of what is in flight, rounded down. */
-static void delayed(struct plan plan)
-{
-	static const unsigned int in_flight[] = { 0, 1, 2, 3, 4, 5, 8, 15, 16 };
-	struct fixture fixture;
-	struct chain chain;
-	size_t i;
-	unsigned int n, wait, base = 5;
-
-	for (i = 0; i < sizeof(in_flight) / sizeof(in_flight[0]); i++) {
-		set_case("%u in flight", in_flight[i]);
-		wait = in_flight[i] * 3 / 4;
-		fixture_open(&fixture, plan);
-		carry(&fixture, base);
-		for (n = 0; n < in_flight[i]; n++)
-			CHECK_EQ(put_in(&fixture, n, 1, token(n)), 0);
-		virtqueue_disable_cb(fixture.vq);
-		mark(&fixture);
-		CHECK(virtqueue_enable_cb_delayed(fixture.vq));
-		if (plan.packed) {
-			unsigned int slot = base + wait;
-			unsigned int wrap = slot < 16 ? WRAP : 0;
-
-			check_published(&fixture, plan.event
-					? VRING_PACKED_EVENT_FLAG_DESC
-					: VRING_PACKED_EVENT_FLAG_ENABLE,
-					plan.event ? slot % 16 | wrap : MARK);
-		} else {
-			check_published(&fixture, plan.event ? MARK : 0,
-					base + wait);
-		}
-		/*
-		 * False once more is used than it waits for; the packed ring
-		 * looks no further than the next buffer.
-		 */
-		for (n = 0; n < in_flight[i]; n++) {
-			CHECK(device_pop(&fixture.dev, &chain));
-			device_use(&fixture.dev, &chain, 0);
-			CHECK_EQ(virtqueue_enable_cb_delayed(fixture.vq),
-				 !plan.packed && n + 1 <= wait);
-		}
-		fixture_close(&fixture);
-	}
-}
-
-/* In flight: the split ring counts buffers, the packed one descriptors. */
-static void delayed_chains(struct fixture *fixture)
-{
-	CHECK_EQ(put_in(fixture, 0, 4, token(0)), 0);
-	CHECK_EQ(put_in(fixture, 4, 8, token(1)), 0);
-	mark(fixture);
-	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
-	if (fixture->plan.packed)
-		CHECK_EQ(driver_event(&fixture->dev), fixture->plan.event ? 9 | WRAP : MARK);
-	else
-		CHECK_EQ(driver_event(&fixture->dev), 1);
-}
-
-/*
- * The two sides together: with what the driver has published, the device
- * interrupts when it should.
- */
-static void device_agrees(struct fixture *fixture)
-{
-	unsigned int i;
-
-	virtqueue_disable_cb(fixture->vq);
-	/*
-	 * Off is reliable for the packed ring and by flag. Split's event index
-	 * 0 says "never for most of a lap": the first buffer of all is used at
-	 * it.
-	 */
-	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
-		CHECK_EQ(device_use_next(&fixture->dev, 0),
-			 i == 0 && fixture->plan.event && !fixture->plan.packed);
-	}
-	for (i = 0; i < 3; i++)
-		CHECK_GET(fixture, token(i), 0);
-	CHECK(virtqueue_enable_cb(fixture->vq));
-	for (i = 0; i < 3; i++) {
-		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
-		/* With an event it is the next buffer only, else each. */
-		CHECK_EQ(device_use_next(&fixture->dev, 0), i == 0 || !fixture->plan.event);
-	}
-	for (i = 0; i < 3; i++)
-		CHECK_GET(fixture, token(i), 0);
-	for (i = 0; i < 8; i++)
-		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
-	CHECK(virtqueue_enable_cb_delayed(fixture->vq));
-	for (i = 0; i < 8; i++)
-		CHECK_EQ(device_use_next(&fixture->dev, 0), i == 6 || !fixture->plan.event);
-}
-
 TEST_PROGRAM(
 	QUEUE_ALL(interrupt),
 	QUEUE_ALL(disable),
@@ -307,8 +213,5 @@ TEST_PROGRAM(
 	QUEUE_ALL(enable),
 	QUEUE_ALL(taking_moves_event),
 	QUEUE_ALL(event_triggered),
-	QUEUE_ALL(delayed_rearms),
-	TEST_ALL(delayed),
-	QUEUE_TEST(delayed_chains, ALL, .context = true),
-	QUEUE_ALL(device_agrees)
+	QUEUE_ALL(delayed_rearms)
 )

@@ -4,27 +4,6 @@
 
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
-/* The lowest id first, all of a chain's descriptors at once. */
-static void lowest_id_first(struct fixture *fixture)
-{
-	struct chain chain;
-
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);	/* id 0 */
-	CHECK_EQ(put_in(fixture, 1, 3, token(1)), 0);	/* id 1 */
-	CHECK_EQ(put_in(fixture, 4, 1, token(2)), 0);
-	CHECK_POP(fixture, &chain, 0, 0, 1);
-	device_use(&fixture->dev, &chain, 0);
-	CHECK_GET(fixture, token(0), 0);
-	CHECK_EQ(put_in(fixture, 0, 1, token(3)), 0);	/* id 0 again */
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(3));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(1));
-	CHECK_EQ(fixture->vq->num_free, 15);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(2));
-	CHECK_EQ(fixture->vq->num_free, 16);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
-}
-
 /* Used but not taken counts as unused. */
 static void used_but_not_taken(struct fixture *fixture)
 {
@@ -32,24 +11,6 @@ static void used_but_not_taken(struct fixture *fixture)
 	device_use_next(&fixture->dev, 0);
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
-}
-
-/* Split: each lowers the available index, as C does it. Packed: nothing. */
-static void available_index(struct fixture *fixture)
-{
-	unsigned int i;
-
-	carry(fixture, 3);
-	for (i = 0; i < 5; i++)
-		CHECK_EQ(put_out(fixture, i, 1, token(i)), 0);
-	for (i = 5; i--;) {
-		CHECK(virtqueue_detach_unused_buf(fixture->vq) != NULL);
-		if (fixture->plan.packed)
-			CHECK_EQ(vring_notification_data(fixture->vq) >> 16,
-				 8 | WRAP);
-		else
-			CHECK_EQ(fixture->dev.split.avail->idx, 3 + i);
-	}
 }
 
 /* Tables on the heap go back to it: valgrind looks. */
@@ -98,9 +59,7 @@ static void notification_data(struct fixture *fixture)
 }
 
 TEST_PROGRAM(
-	QUEUE_ALL(lowest_id_first),
 	QUEUE_ALL(used_but_not_taken),
-	QUEUE_ALL(available_index),
 	QUEUE_ALL(tables),
 	QUEUE_TEST(notification_data, ALL, .num = 4)
 )

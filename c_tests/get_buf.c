@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Taking used buffers: token, length and context, in the device's order; and
+ * Taking used buffers: their contexts, what is written where there are none, and
  * devices that use what they never got.
  */
 #include "fixture.h"
@@ -8,29 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-static void in_devices_order(struct fixture *fixture)
-{
-	static const unsigned int order[] = { 3, 0, 2, 1 };
-	struct chain chain[4];
-	unsigned int i, slots = 0;
-
-	for (i = 0; i < 4; i++) {
-		CHECK_EQ(put_in(fixture, 4 * i, i + 1, token(i)), 0);
-		CHECK_POP(fixture, &chain[i], 4 * i, 0, i + 1);
-		slots += chain[i].slots;
-	}
-	CHECK_EQ(slots, fixture->plan.indirect ? 4 : 10);
-	CHECK_EQ(fixture->vq->num_free, 16 - slots);
-	for (i = 0; i < 4; i++)
-		device_use(&fixture->dev, &chain[order[i]], 1000 + order[i]);
-	for (i = 0; i < 4; i++) {
-		CHECK_GET(fixture, token(order[i]), 1000 + order[i]);
-		slots -= chain[order[i]].slots;
-		CHECK_EQ(fixture->vq->num_free, 16 - slots);
-	}
-	CHECK_GET(fixture, NULL, 0);
-}
 
 /* Nothing is written where there is nothing to take. */
 static void nothing(struct fixture *fixture)
@@ -89,21 +66,6 @@ static void contexts(struct plan plan)
 	CHECK_PTR(virtqueue_get_buf_ctx(fixture.vq, &len, &ctx), token(3));
 	CHECK_PTR(ctx, NULL);
 	fixture_close(&fixture);
-}
-
-/* One token may be in flight many times (vringh_test: 256 times). */
-static void same_token(struct fixture *fixture)
-{
-	unsigned int i;
-
-	for (i = 0; i < 256; i++)
-		CHECK_EQ(put_out(fixture, i, 1, token(0)), 0);
-	for (i = 0; i < 256; i++)
-		device_use_next(&fixture->dev, i);
-	for (i = 0; i < 256; i++)
-		CHECK_GET(fixture, token(0), i);
-	CHECK_GET(fixture, NULL, 0);
-	CHECK_EQ(fixture->vq->num_free, 256);
 }
 
 /* A line that ends in C's words, the queue broken, and nothing taken. */
@@ -185,10 +147,8 @@ static void used_twice(struct fixture *fixture)
 }
 
 TEST_PROGRAM(
-	QUEUE_ALL(in_devices_order),
 	QUEUE_ALL(nothing),
 	TEST_ALL(contexts),
-	QUEUE_TEST(same_token, ALL, .num = 256),
 	TEST_ALL(bad_ids),
 	QUEUE_ALL(used_twice)
 )

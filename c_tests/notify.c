@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
-
 /* Suppression by flag. With event index, the split ring's flag means nothing. */
 static void flags(struct fixture *fixture)
 {
@@ -43,75 +41,6 @@ static void reserved_flags(struct fixture *fixture)
 	fixture->dev.device->flags = 3;
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 	CHECK(virtqueue_kick_prepare(fixture->vq));
-}
-
-/* Event index: a kick when, and only when, the event is passed (2.7.10). */
-static void split_event(struct fixture *fixture)
-{
-	static const struct {
-		uint16_t event;
-		unsigned int adds;
-		bool kick;
-	} rows[] = {
-		{ 0, 1, true },		/* 0 -> 1 */
-		{ 2, 1, false },	/* 1 -> 2 */
-		{ 2, 1, true },		/* 2 -> 3 */
-		{ 2, 1, false },	/* 3 -> 4 */
-		{ 6, 4, true },		/* 4 -> 8 */
-		{ 7, 4, false },	/* 8 -> 12 */
-		{ 12, 0, false },	/* 12 */
-		{ 11, 0, false },
-		{ 12, 4, true },	/* 12 -> 16 */
-		{ 65535, 4, false },	/* 16 -> 20 */
-	};
-	size_t i;
-	unsigned int n;
-
-	if (!fixture->plan.event)
-		return;
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		set_case("row %zu", i);
-		device_want_kick_at(&fixture->dev, rows[i].event);
-		for (n = 0; n < rows[i].adds; n++)
-			CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-		CHECK_EQ(virtqueue_kick_prepare(fixture->vq), rows[i].kick);
-	}
-}
-
-/*
- * Packed: descriptors count, not buffers, and the event has a wrap bit. The
- * device structure decides alone, even without VIRTIO_RING_F_EVENT_IDX.
- */
-static void packed_event(struct fixture *fixture)
-{
-	static const struct {
-		uint16_t event;
-		unsigned int entries;
-		bool kick;
-	} rows[] = {
-		{ 0 | WRAP, 1, true },		/* slot 0 -> 1 */
-		{ 3 | WRAP, 2, false },		/* 1 -> 3 */
-		{ 3 | WRAP, 2, true },		/* 3 -> 5 */
-		{ 5, 2, false },		/* 5 -> 7, event a lap on */
-		{ 7 | WRAP, 3, true },		/* 7 -> 2 in the next lap */
-		{ 7 | WRAP, 2, false },		/* 2 -> 4, event a lap ago */
-		{ 5, 2, true },			/* 4 -> 6 */
-		{ 1 | WRAP, 4, true },		/* 6 -> 2 in the next lap */
-		{ 1, 4, false },		/* 2 -> 6, event a lap ago */
-		{ 7 | WRAP, 4, true },		/* 6 -> 2, event before the wrap */
-	};
-	struct chain chain;
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		set_case("row %zu", i);
-		device_want_kick_at(&fixture->dev, rows[i].event);
-		CHECK_EQ(put_in(fixture, 0, rows[i].entries, token(0)), 0);
-		CHECK_EQ(virtqueue_kick_prepare(fixture->vq), rows[i].kick);
-		CHECK_POP(fixture, &chain, 0, 0, rows[i].entries);
-		device_use(&fixture->dev, &chain, 0);
-		CHECK_GET(fixture, token(0), 0);
-	}
 }
 
 /* A notification that fails breaks the queue; a broken one notifies nobody. */
@@ -183,21 +112,6 @@ static void forced_when_full(struct fixture *fixture)
 	CHECK(!virtqueue_is_broken(fixture->vq));
 }
 
-/*
- * One more unannounced add and "how many" would be 0 again modulo 2^16: the
- * split ring kicks by itself.
- */
-static void kick_at_65535(struct fixture *fixture)
-{
-	carry(fixture, 65534);
-	CHECK_EQ(fixture->notified, 0);
-	carry(fixture, 1);
-	CHECK_EQ(fixture->notified, fixture->plan.packed ? 0 : 1);
-	/* From here it counts anew. */
-	carry(fixture, 65534);
-	CHECK_EQ(fixture->notified, fixture->plan.packed ? 0 : 1);
-}
-
 /* The add has succeeded, whatever becomes of its kick. */
 static void kick_at_65535_fails(struct fixture *fixture)
 {
@@ -232,12 +146,9 @@ static void queue_in_notify(struct fixture *fixture)
 TEST_PROGRAM(
 	QUEUE_ALL(flags),
 	QUEUE_PACKED(reserved_flags),
-	QUEUE_TEST(split_event, SPLIT, .num = 32),
-	QUEUE_TEST(packed_event, PACKED, .num = 8, .context = true),
 	QUEUE_ALL(failing),
 	TEST_ALL(unwanted_on_broken),
 	QUEUE_TEST(forced_when_full, ALL, .num = 2),
-	QUEUE_ALL(kick_at_65535),
 	QUEUE_SPLIT(kick_at_65535_fails),
 	QUEUE_TEST(queue_in_notify, ALL, .notify = reentrant)
 )

@@ -1,64 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * virtqueue_use_wrap_counter() where the device has no status (6.1, 6.12): when
- * it can be had, and what it is good for.
+ * it can be had.
  */
 #include "fixture.h"
 
 #include <errno.h>
-#include <string.h>
-#include <sys/wait.h>
 
 static const char FUNCTION[] = "virtqueue_use_wrap_counter";
-
-/* Counting: the same token does not come again, and poll knows. */
-static void counting(struct fixture *fixture)
-{
-	unsigned int period, i;
-	unsigned int old, token;
-
-	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
-	carry(fixture, 1);
-	old = virtqueue_enable_cb_prepare(fixture->vq);
-	/* The lower half is C's, always. */
-	CHECK_EQ(old, fixture->plan.packed ? 0x8001 : 1);
-	CHECK(!virtqueue_poll(fixture->vq, old));
-	for (i = 1; i <= 2; i++) {
-		set_case("%u times round", i);
-		carry(fixture, period - 1);
-		CHECK(virtqueue_poll(fixture->vq, old));
-		carry(fixture, 1);
-		CHECK(virtqueue_poll(fixture->vq, old));
-		token = virtqueue_enable_cb_prepare(fixture->vq);
-		CHECK_EQ(token & 0xffff, old);
-		CHECK(token >> 16 != 0);
-		if (!fixture->plan.packed)
-			CHECK_EQ(token >> 16, i);
-		CHECK(!virtqueue_poll(fixture->vq, token));
-	}
-}
-
-/*
- * A packed queue that is kept full makes the token's slot available again at
- * once: C polls false then, as if nothing had been used.
- */
-static void kept_full(struct fixture *fixture)
-{
-	unsigned int old, i;
-
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
-	for (i = 0; i < 4; i++)
-		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	old = virtqueue_enable_cb_prepare(fixture->vq);
-	for (i = 0; i < 100; i++) {
-		set_case("%u used", i + 1);
-		device_use_next(&fixture->dev, 0);
-		CHECK_GET(fixture, token(0), 0);
-		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-		CHECK(virtqueue_poll(fixture->vq, old));
-	}
-}
 
 /* Too late once anything was added, whatever has become of it. */
 static void check_busy(struct fixture *fixture)
@@ -149,35 +98,6 @@ static void on_broken(struct plan plan)
 	fixture_close(&fixture);
 }
 
-/* A queue that counts goes on counting behind a reset and a resize. */
-static void survives_reset(struct fixture *fixture)
-{
-	unsigned int period;
-	unsigned int old, n;
-
-	period = fixture->plan.packed ? 2 * fixture->plan.num : 65536;
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
-	carry(fixture, 1);
-	for (n = 0; n < 3; n++) {
-		set_case("%u", n);
-		old = virtqueue_enable_cb_prepare(fixture->vq);
-		if (n == 0)
-			CHECK_EQ(virtqueue_reset(fixture->vq, NULL, NULL), 0);
-		else
-			CHECK_EQ(virtqueue_resize(fixture->vq, n == 1 ? 2 : 4, NULL),
-				 0);
-		fixture_attach(fixture, fixture->vq);
-		/* Where the ring starts again, the holder has news. */
-		CHECK(virtqueue_poll(fixture->vq, old));
-		CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) & 0xffff,
-			 fixture->plan.packed ? 0x8000 : 0);
-		old = virtqueue_enable_cb_prepare(fixture->vq);
-		CHECK(!virtqueue_poll(fixture->vq, old));
-		carry(fixture, n == 1 && fixture->plan.packed ? 4 : period);
-		CHECK(virtqueue_poll(fixture->vq, old));
-	}
-}
-
 /* What every queue of a program does that was started with the variable. */
 static void check_counts(struct fixture *fixture, bool on)
 {
@@ -208,13 +128,10 @@ static void environment(void)
 }
 
 TEST_PROGRAM(
-	QUEUE_TEST(counting, ALL, .num = 4),
-	QUEUE_TEST(kept_full, ALL, .num = 4),
 	TEST_ALL(too_late),
 	QUEUE_TEST(not_too_late, ALL, .context = true),
 	QUEUE_ALL(twice),
 	TEST_ALL(on_broken),
-	QUEUE_TEST(survives_reset, ALL, .num = 4),
 	TEST_ONCE(environment),
 	/* What the others run this program again for. */
 	QUEUE_TEST(child_on, ALL, .num = 4),

@@ -49,7 +49,6 @@ pub const ABIS: [Abi; 4] = [
             "poll",
             "reopen",
             "reset",
-            "traffic",
             "wrap_counter",
         ],
     },

@@ -165,6 +165,26 @@ static void bad_size(struct plan plan)
 	free(pages);
 }
 
+/* A packed ring has no use for vring_align; a split one wants 4, 8, 16, ... */
+static void bad_align(struct plan plan)
+{
+	static const unsigned int aligns[] = { 0, 1, 2, 3, 5, 6, 4095 };
+	struct fixture fixture;
+	char value[32];
+	size_t i;
+
+	fixture_init(&fixture, plan);
+	for (i = 0; i < sizeof(aligns) / sizeof(aligns[0]); i++) {
+		set_case("vring_align %u", aligns[i]);
+		snprintf(value, sizeof(value), "vring_align %u", aligns[i]);
+		catch_stderr();
+		CHECK_PTR(vring_create_virtqueue(0, 16, aligns[i], &fixture.vdev, true,
+						 false, false, NULL, NULL, "test"),
+			  NULL);
+		CHECK_LINE("vring_create_virtqueue", value);
+	}
+}
+
 /* All that create a queue make a working one. */
 static void creators_work(struct plan plan)
 {
@@ -475,6 +495,7 @@ TEST_PROGRAM(
 	QUEUE_TEST(packed_ring, PACKED, .num = 100),
 	QUEUE_TEST(no_callback, ALL, .no_callback = true),
 	TEST_ALL(bad_size),
+	TEST_SPLIT(bad_align),
 	TEST_ALL(creators_work),
 	TEST_SPLIT(new_keeps_memory),
 	TEST_SPLIT(new_is_vring_init),

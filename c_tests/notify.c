@@ -112,6 +112,21 @@ static void forced_when_full(struct fixture *fixture)
 	CHECK(!virtqueue_is_broken(fixture->vq));
 }
 
+/*
+ * One more unannounced add and "how many" would be 0 again modulo 2^16: the
+ * split ring kicks by itself.
+ */
+static void kick_at_65535(struct fixture *fixture)
+{
+	carry(fixture, 65534);
+	CHECK_EQ(fixture->notified, 0);
+	carry(fixture, 1);
+	CHECK_EQ(fixture->notified, fixture->plan.packed ? 0 : 1);
+	/* From here it counts anew. */
+	carry(fixture, 65534);
+	CHECK_EQ(fixture->notified, fixture->plan.packed ? 0 : 1);
+}
+
 /* The add has succeeded, whatever becomes of its kick. */
 static void kick_at_65535_fails(struct fixture *fixture)
 {
@@ -149,6 +164,7 @@ TEST_PROGRAM(
 	QUEUE_ALL(failing),
 	TEST_ALL(unwanted_on_broken),
 	QUEUE_TEST(forced_when_full, ALL, .num = 2),
+	QUEUE_ALL(kick_at_65535),
 	QUEUE_SPLIT(kick_at_65535_fails),
 	QUEUE_TEST(queue_in_notify, ALL, .notify = reentrant)
 )

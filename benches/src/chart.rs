@@ -42,7 +42,7 @@ pub fn chart(measured: &[Measured]) -> Result<String> {
     let mut panels: Vec<Vec<Panel>> = drivers.collect();
     panels.extend([main.into_iter().collect(), sizes.collect()]);
     panels.retain(|row| !row.is_empty());
-    let title = "Nanoseconds to add, kick and take back one buffer (less is better)";
+    let title = "Time to add, kick and take back one buffer: percent of C, and nanoseconds (less is better)";
     svg(title, &RINGS, &panels)
 }
 

@@ -287,7 +287,7 @@ impl<T> DescStates<T> {
             self.num_free = num_free;
             return Ok(Released::Single(data, num_free));
         }
-        let count = slot.more + 1;
+        let count = u32::from(slot.more) + 1;
         if !RUNS {
             (slot.more, slot.last) = (0, id);
         } else if last & HAS_EXTRA != 0 {
@@ -297,12 +297,12 @@ impl<T> DescStates<T> {
             end.next = self.free_head as u16;
         }
         self.free_head = id;
-        let num_free = self.num_free + u32::from(count);
+        let num_free = self.num_free + count;
         self.num_free = num_free;
         Ok(if last & HAS_EXTRA == 0 {
-            Released::Chain(data, num_free, count)
+            Released::Chain(data, num_free, count as u16)
         } else {
-            Released::WithExtra(data, num_free, count)
+            Released::WithExtra(data, num_free, count as u16)
         })
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The split ring (virtio 1.3, 2.7).
 
-use super::desc_state::{Chain, DescStates, Released};
+use super::desc_state::{Chain, DescStates, Extra, Released};
 use super::memory::{Descriptor, Flag, Number, Placed, SplitDescriptor, SplitMemory, SplitRings};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
 use super::{
@@ -331,6 +331,45 @@ impl<M: SplitMemory> Ring for Split<M> {
             }
             Err(cause) => Err(common.broken_by(cause)),
         }
+    }
+
+    /// As the default, but reads the used index once.
+    #[inline(always)]
+    fn get_bufs(
+        &mut self,
+        common: &Common<M>,
+        most: u32,
+        mut each: impl FnMut(Data, u32, Option<Extra<M::Table>>),
+    ) -> (u32, Option<(Id, BadId)>) {
+        if common.is_broken() {
+            return (0, None);
+        }
+        let rings = common.memory.rings();
+        let first = common.used.get_own();
+        let ready = rings.used_idx().wrapping_sub(first as u16);
+        // As in `next_used`.
+        common.memory.read_barrier();
+        let most = most.min(ready.into());
+        let (mut taken, mut bad) = (0, None);
+        while taken < most {
+            let (id, length) = rings.used_element((first as u16).wrapping_add(taken as u16));
+            match self.release(id) {
+                Ok(Released::Single(data, _) | Released::Chain(data, ..)) => {
+                    each(data, length, None);
+                }
+                Ok(Released::WithExtra(data, ..)) => each(data, length, self.take_extra(id)),
+                Err(cause) => {
+                    bad = Some((id, common.broken_by(cause)));
+                    break;
+                }
+            }
+            taken += 1;
+        }
+        if taken > 0 {
+            common.used.set(first + u64::from(taken));
+            self.publish_used(common);
+        }
+        (taken, bad)
     }
 
     #[inline(always)]

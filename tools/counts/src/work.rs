@@ -76,8 +76,8 @@ pub struct Work {
 pub const DRIVERS: &[(&str, &str)] = &[
     ("scmi", "sgs 1/1 poll"),
     ("rng", "inbuf 1 irq"),
-    ("console-out", "entries 1"),
-    ("console-in", "inbuf 1 batch 8 irq"),
+    ("hvc-out", "entries 1"),
+    ("hvc-in", "inbuf 1 batch 8 irq"),
     ("vsock-out", "sgs 1,1/ batch 4 irq"),
     ("vsock-in", "inbuf 1 batch 32 irq"),
     ("blk-4K", "sgs 1/1,1 batch 4 irq"),
@@ -95,8 +95,8 @@ pub const DRIVERS: &[(&str, &str)] = &[
     ("net-out", "entries 18 batch 4 delayed"),
     ("net-in", "inbuf 1 batch 32 irq"),
     ("net-in", "inbuf_ctx 1 batch 32 irq"),
-    ("net-in-premapped", "inbuf_ctx 1 batch 32 irq premapped"),
-    ("net-out-premapped", "entries 2 batch 16 delayed premapped"),
+    ("net-in-mapped", "inbuf_ctx 1 batch 32 irq premapped"),
+    ("net-out-mapped", "entries 2 batch 16 delayed premapped"),
     ("net-out-many", "bufs 1 batch 32 delayed"),
     ("net-out-many", "bufs 4 batch 8 delayed"),
 ];

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::mainline::{self, is_mainline};
 use crate::{Change, root, target};
 
 /// The compiler's flags but the level of optimisation: the tree's own without the
@@ -61,6 +62,10 @@ pub fn build_at(
 
     let new = object.with_extension("so.tmp");
     let mut compiler = compiler(level, folder)?;
+    if is_mainline(&tree) {
+        compiler.arg("-I").arg(mainline::headers());
+        compiler.args(mainline::MACROS);
+    }
     compiler
         .current_dir(tree.join("tools/virtio"))
         .args(["-I.", "-I../include", "-I../../usr/include"])

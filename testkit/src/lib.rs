@@ -18,6 +18,7 @@ pub mod device;
 pub mod driver;
 mod functions;
 pub mod lists;
+pub mod mainline;
 #[cfg(feature = "report")]
 pub mod options;
 pub mod pair;

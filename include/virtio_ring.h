@@ -99,6 +99,11 @@ enum dma_data_direction {
 #define VIRTIO_F_RING_PACKED 34
 
 /**
+ * The device uses buffers in the order in which they were made available.
+ */
+#define VIRTIO_F_IN_ORDER 35
+
+/**
  * The device needs the platform's own barriers.
  */
 #define VIRTIO_F_ORDER_PLATFORM 36

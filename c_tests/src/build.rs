@@ -40,6 +40,7 @@ pub const ABIS: [Abi; 4] = [
             "get_buf",
             "header",
             "hooks",
+            "in_order",
             "lent",
             "lines",
             "lock",

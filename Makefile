@@ -87,6 +87,7 @@ install:
 	$(call pc,virtio_ring,,,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_1=1)
 	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
 	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)
+	$(call pc,virtio_ring-mainline,$(comma) 6.19 and later,$(space)-DVIRTIO_RING_ABI_MAINLINE,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_mainline=1)
 	$(run_ldconfig)
 
 comma := ,

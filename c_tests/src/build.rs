@@ -18,7 +18,7 @@ pub struct Abi {
     tests: &'static [&'static str],
 }
 
-pub const ABIS: [Abi; 4] = [
+pub const ABIS: [Abi; 5] = [
     Abi {
         name: "6.1",
         package: "virtio_ring",
@@ -64,6 +64,12 @@ pub const ABIS: [Abi; 4] = [
         package: "virtio_ring-series",
         chosen: true,
         tests: &["abi", "header", "series"],
+    },
+    Abi {
+        name: "mainline",
+        package: "virtio_ring-mainline",
+        chosen: true,
+        tests: &["abi", "header", "mainline", "reset"],
     },
     Abi {
         name: "none",

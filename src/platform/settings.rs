@@ -19,6 +19,7 @@ pub fn abi_version() -> AbiVersion {
     match LAYOUT.load(Relaxed) {
         x if x == AbiVersion::V6_12 as u8 => AbiVersion::V6_12,
         x if x == AbiVersion::Series as u8 => AbiVersion::Series,
+        x if x == AbiVersion::Mainline as u8 => AbiVersion::Mainline,
         _ => AbiVersion::V6_1,
     }
 }
@@ -51,7 +52,9 @@ ctor::declarative::ctor! {
 /// The tree that the program was linked for, if it has one of the symbols.
 fn linked() -> Option<AbiVersion> {
     let symbols = symbols();
-    if !symbols.abi_series.is_null() {
+    if !symbols.abi_mainline.is_null() {
+        Some(AbiVersion::Mainline)
+    } else if !symbols.abi_series.is_null() {
         Some(AbiVersion::Series)
     } else if !symbols.abi_6_12.is_null() {
         Some(AbiVersion::V6_12)
@@ -66,7 +69,7 @@ fn linked() -> Option<AbiVersion> {
 /// because with another layout the library would misread the program's structures.
 fn layout() -> AbiVersion {
     const NAME: &CStr = c"VIRTIO_RING_ABI";
-    const KNOWN: &str = "unknown value, must be 6.1, 6.12 or series";
+    const KNOWN: &str = "unknown value, must be 6.1, 6.12, series or mainline";
     let Some(value) = variable(NAME) else {
         return linked().unwrap_or(AbiVersion::V6_1);
     };
@@ -74,6 +77,7 @@ fn layout() -> AbiVersion {
         b"6.1" => Some(AbiVersion::V6_1),
         b"6.12" => Some(AbiVersion::V6_12),
         b"series" => Some(AbiVersion::Series),
+        b"mainline" => Some(AbiVersion::Mainline),
         _ => None,
     };
     match (linked(), asked) {
@@ -83,6 +87,7 @@ fn layout() -> AbiVersion {
                     AbiVersion::V6_1 => "ignored, the program is linked for 6.1",
                     AbiVersion::V6_12 => "ignored, the program is linked for 6.12",
                     AbiVersion::Series => "ignored, the program is linked for series",
+                    AbiVersion::Mainline => "ignored, the program is linked for mainline",
                 };
                 complain(NAME, value, holds);
             }

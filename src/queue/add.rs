@@ -41,33 +41,45 @@ pub(super) enum AddCall {
     Bufs,
     /// `virtqueue_add_bufs`, without such an entry
     InBufs,
+    /// The same functions on a premapped queue.
+    OutbufOfMapped,
+    InbufOfMapped,
+    InbufCtxOfMapped,
+    SgsOfMapped,
+    InSgsOfMapped,
+    /// `virtqueue_add_outbuf_premapped`
     OutbufPremapped,
+    /// `virtqueue_add_inbuf_premapped`
     InbufPremapped,
-    InbufCtxPremapped,
-    SgsPremapped,
-    InSgsPremapped,
 }
 
 impl AddCall {
     fn function(self) -> &'static str {
         match self {
-            Self::Outbuf | Self::OutbufPremapped => "virtqueue_add_outbuf",
-            Self::Inbuf | Self::InbufPremapped => "virtqueue_add_inbuf",
-            Self::InbufCtx | Self::InbufCtxPremapped => "virtqueue_add_inbuf_ctx",
+            Self::Outbuf | Self::OutbufOfMapped => "virtqueue_add_outbuf",
+            Self::Inbuf | Self::InbufOfMapped => "virtqueue_add_inbuf",
+            Self::InbufCtx | Self::InbufCtxOfMapped => "virtqueue_add_inbuf_ctx",
             Self::Bufs | Self::InBufs => "virtqueue_add_bufs",
+            Self::OutbufPremapped => "virtqueue_add_outbuf_premapped",
+            Self::InbufPremapped => "virtqueue_add_inbuf_premapped",
             _ => "virtqueue_add_sgs",
         }
     }
 
     fn is_premapped(self) -> bool {
-        self as u8 >= Self::OutbufPremapped as u8
+        self as u8 >= Self::OutbufOfMapped as u8
     }
 
     /// Does the device read any part of the buffer?
     fn has_out(self) -> bool {
         matches!(
             self,
-            Self::Outbuf | Self::OutbufPremapped | Self::Sgs | Self::SgsPremapped | Self::Bufs
+            Self::Outbuf
+                | Self::OutbufOfMapped
+                | Self::OutbufPremapped
+                | Self::Sgs
+                | Self::SgsOfMapped
+                | Self::Bufs
         )
     }
 
@@ -86,7 +98,7 @@ impl AddCall {
 /// three entries that the device reads ("net-out entries 2", "entries 3"). All others
 /// share their code.
 macro_rules! add_functions {
-    ($($name:ident $call:ident, $premapped:ident $premapped_call:ident $(, $ctx:ident)?;)+) => {$(
+    ($($name:ident $call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
@@ -110,9 +122,22 @@ macro_rules! add_functions {
                 }
             }
         }
+    )+};
+    (@ctx) => { null_mut() };
+    (@ctx $ctx:ident) => { $ctx };
+}
 
-        /// The same, on a premapped queue.
-        pub unsafe fn $premapped<R: RingKind>(
+add_functions! {
+    add_outbuf Outbuf;
+    add_inbuf Inbuf;
+    add_inbuf_ctx InbufCtx, ctx;
+}
+
+/// The functions for one list that the driver has mapped: those of premapped queues, and
+/// those that are for such lists on any queue.
+macro_rules! premapped_functions {
+    ($($name:ident $call:ident $(, $ctx:ident)?;)+) => {$(
+        pub unsafe fn $name<R: RingKind>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -120,19 +145,19 @@ macro_rules! add_functions {
             $($ctx: *mut c_void,)?
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
-            let call = AddCall::$premapped_call;
+            let call = AddCall::$call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
             unsafe { add_premapped_list::<R>(vq, sg, num, data, ctx, call) }
         }
     )+};
-    (@ctx) => { null_mut() };
-    (@ctx $ctx:ident) => { $ctx };
 }
 
-add_functions! {
-    add_outbuf Outbuf, add_outbuf_premapped OutbufPremapped;
-    add_inbuf Inbuf, add_inbuf_premapped InbufPremapped;
-    add_inbuf_ctx InbufCtx, add_inbuf_ctx_premapped InbufCtxPremapped, ctx;
+premapped_functions! {
+    add_outbuf_of_mapped OutbufOfMapped;
+    add_inbuf_of_mapped InbufOfMapped;
+    add_inbuf_ctx_of_mapped InbufCtxOfMapped, ctx;
+    add_outbuf_premapped OutbufPremapped;
+    add_inbuf_premapped InbufPremapped, ctx;
 }
 
 /// Tells the compiler that the branch that calls this is rarely taken.
@@ -438,7 +463,7 @@ unsafe fn add_premapped_list<R: RingKind>(
 }
 
 /// Adds a buffer made of several lists that the driver has mapped.
-pub unsafe fn add_sgs_premapped<R: RingKind>(
+pub unsafe fn add_sgs_of_mapped<R: RingKind>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
@@ -564,6 +589,7 @@ fn failed() -> c_int {
 }
 
 #[cold]
+#[inline(never)]
 pub(super) fn invalid<R: RingKind>(queue: &Handle<R>, call: AddCall, what: Arguments<'_>) -> c_int {
     queue.complain(call.function(), what);
     -libc::EINVAL
@@ -634,8 +660,8 @@ unsafe fn add_any_lists<R: RingKind, const PREMAPPED: bool>(
     let call = match (out_sgs > 0, PREMAPPED) {
         (true, false) => AddCall::Sgs,
         (false, false) => AddCall::InSgs,
-        (true, true) => AddCall::SgsPremapped,
-        (false, true) => AddCall::InSgsPremapped,
+        (true, true) => AddCall::SgsOfMapped,
+        (false, true) => AddCall::InSgsOfMapped,
     };
     // SAFETY: live queue, this kind; well-formed lists.
     let (queue, lists) = unsafe {

@@ -10,10 +10,11 @@ use core::sync::atomic::AtomicBool;
 use super::debug::{self, Checks};
 use super::memory::Refusal;
 use super::{
-    Config, Handle, Head, LACKS_TABLES, MemorySource, Queue, RingKind, functions, ops, try_box,
+    Config, Handle, Head, LACKS_TABLES, Mapping, MemorySource, Queue, RingKind, functions, ops,
+    try_box,
 };
 use crate::abi::{
-    DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
+    DeviceRef, feature, list_head, virtio_device, virtio_map, virtqueue, vq_callback_t, vq_notify_t,
 };
 use crate::platform::{self, Heap, QueueName, SpinGuard, Table, Text};
 use ring::memory::Memory;
@@ -40,7 +41,7 @@ pub struct CreateArgs {
     pub callback: vq_callback_t,
     pub name: *const c_char,
     /// None stands for the device's parent.
-    pub dma_dev: Option<*mut device>,
+    pub map: Option<virtio_map>,
 }
 
 /// Creates a queue. Returns NULL, after a line on stderr, on failure.
@@ -189,6 +190,7 @@ unsafe fn make<R: RingKind>(
             },
             checks: core::ptr::null_mut(),
             was_broken: AtomicBool::new(false),
+            mapping: Mapping::new(device, args.map),
         },
         driver: UnsafeCell::new(driver),
         common,
@@ -198,16 +200,13 @@ unsafe fn make<R: RingKind>(
             source: args.source,
             align,
             may_reduce_num: args.may_reduce_num,
-            dma_dev: if has(feature::VIRTIO_F_ACCESS_PLATFORM) {
-                args.dma_dev.unwrap_or_else(|| device.parent())
-            } else {
-                core::ptr::null_mut()
-            },
             _block: allocated.block,
             vring: allocated.vring,
         }),
     });
     let queue = Handle::<R>(Box::into_raw(queue.ok_or(out_of_memory)?));
+    // SAFETY: live queue, which nobody else knows yet.
+    unsafe { virtqueue::clear_newer_reset(queue.public()) };
     if lacks_tables {
         queue.complain(args.function, format_args!("{}", Text(LACKS_TABLES)));
     }

@@ -387,6 +387,8 @@ fn replace_ops(ops: &mut Ops) {
         add_inbuf,
         add_inbuf_ctx,
         add_sgs,
+        add_outbuf_premapped,
+        add_inbuf_premapped,
         add_bufs,
         get_bufs,
         kick_prepare,
@@ -462,6 +464,10 @@ add_functions! {
         "virtqueue_add_inbuf", (&sg, 0, 1, num);
     add_inbuf_ctx(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
         "virtqueue_add_inbuf_ctx", (&sg, 0, 1, num);
+    add_outbuf_premapped(sg: *const scatterlist, num: c_uint, data: *mut c_void),
+        "virtqueue_add_outbuf_premapped", (&sg, 1, 0, num);
+    add_inbuf_premapped(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
+        "virtqueue_add_inbuf_premapped", (&sg, 0, 1, num);
     add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void),
         "virtqueue_add_sgs", (sgs, out_sgs, in_sgs, MAX_COUNTED);
 }

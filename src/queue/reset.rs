@@ -230,10 +230,10 @@ pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // only called under the program's lock.
     unsafe {
         let ops = queue.base_ops();
-        (*ops).add_outbuf = add::add_outbuf_premapped::<R>;
-        (*ops).add_inbuf = add::add_inbuf_premapped::<R>;
-        (*ops).add_inbuf_ctx = add::add_inbuf_ctx_premapped::<R>;
-        (*ops).add_sgs = add::add_sgs_premapped::<R>;
+        (*ops).add_outbuf = add::add_outbuf_of_mapped::<R>;
+        (*ops).add_inbuf = add::add_inbuf_of_mapped::<R>;
+        (*ops).add_inbuf_ctx = add::add_inbuf_ctx_of_mapped::<R>;
+        (*ops).add_sgs = add::add_sgs_of_mapped::<R>;
     }
     0
 }

@@ -40,7 +40,6 @@ pub const ABIS: [Abi; 5] = [
             "get_buf",
             "header",
             "hooks",
-            "in_order",
             "lent",
             "lines",
             "lock",
@@ -69,7 +68,7 @@ pub const ABIS: [Abi; 5] = [
         name: "mainline",
         package: "virtio_ring-mainline",
         chosen: true,
-        tests: &["abi", "header", "mainline", "reset"],
+        tests: &["abi", "features", "header", "in_order", "mainline", "reset"],
     },
     Abi {
         name: "none",

@@ -60,7 +60,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     let has = |bit: u32| features & (1 << bit) != 0;
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
-    let in_order = has(feature::VIRTIO_F_IN_ORDER);
+    let in_order = device.knows_in_order() && has(feature::VIRTIO_F_IN_ORDER);
 
     // SAFETY: live device; program's arguments.
     let made = unsafe {

@@ -37,7 +37,7 @@ static void layout(struct fixture *fixture)
 	fixture->vdev.features_array[0] = ~0ull;
 	fixture->vdev.features_array[1] = ~0ull;
 	vring_transport_features(&fixture->vdev);
-	CHECK_EQ(fixture->vdev.features, 0xfffffc573fffffff);
+	CHECK_EQ(fixture->vdev.features, 0xfffffc5f3fffffff);
 	CHECK_EQ(fixture->vdev.features_array[1], ~0ull);
 	CHECK_PTR(fixture->vdev.config, &fixture->ops);
 	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);

@@ -69,7 +69,7 @@ pub const ABIS: [Abi; 5] = [
         name: "mainline",
         package: "virtio_ring-mainline",
         chosen: true,
-        tests: &["abi", "header", "mainline", "reset"],
+        tests: &["abi", "features", "header", "in_order", "mainline", "reset"],
     },
     Abi {
         name: "none",

@@ -25,6 +25,8 @@ pub mod feature {
     pub const VIRTIO_F_ACCESS_PLATFORM: u32 = 33;
     /// The packed ring.
     pub const VIRTIO_F_RING_PACKED: u32 = 34;
+    /// The device uses buffers in the order in which they were made available.
+    pub const VIRTIO_F_IN_ORDER: u32 = 35;
     /// The device needs the platform's own barriers.
     pub const VIRTIO_F_ORDER_PLATFORM: u32 = 36;
     /// Notifications carry data.
@@ -214,6 +216,11 @@ impl DeviceRef {
         let member: *mut u64 = member!(self, features);
         // SAFETY: live device, which `new` requires.
         unsafe { member.write(features) }
+    }
+
+    /// Does the ring of this kernel have in-order queues?
+    pub fn knows_in_order(self) -> bool {
+        self.layout == AbiVersion::Mainline
     }
 
     /// `dev.parent`.

@@ -16,10 +16,13 @@ use super::{
 use crate::abi::{
     DeviceRef, feature, list_head, virtio_device, virtio_map, virtqueue, vq_callback_t, vq_notify_t,
 };
-use crate::platform::{self, Heap, QueueName, SpinGuard, Text};
+use crate::platform::{self, Heap, QueueName, SpinGuard, Table, Text};
 use ring::memory::Memory;
 use ring::shared::{PackedShared, SplitShared, Strong, Weak};
-use ring::{Common, DescStates, Packed, Split};
+use ring::{Common, InOrder, Order, Packed, Split};
+
+type InOrderSplit<B> = Split<SplitShared<B, Heap>, InOrder<Table>>;
+type InOrderPacked<B> = Packed<PackedShared<B, Heap>, InOrder<Table>>;
 
 /// The arguments of the functions that create queues.
 #[allow(missing_docs)]
@@ -57,14 +60,19 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     let has = |bit: u32| features & (1 << bit) != 0;
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
+    let in_order = device.knows_in_order() && has(feature::VIRTIO_F_IN_ORDER);
 
     // SAFETY: live device; program's arguments.
     let made = unsafe {
-        match (packed, strong) {
-            (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
-            (true, true) => make::<Packed<PackedShared<Strong, Heap>>>(args, device),
-            (false, false) => make::<Split<SplitShared<Weak, Heap>>>(args, device),
-            (false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
+        match (packed, in_order, strong) {
+            (true, false, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
+            (true, false, true) => make::<Packed<PackedShared<Strong, Heap>>>(args, device),
+            (true, true, false) => make::<InOrderPacked<Weak>>(args, device),
+            (true, true, true) => make::<InOrderPacked<Strong>>(args, device),
+            (false, false, false) => make::<Split<SplitShared<Weak, Heap>>>(args, device),
+            (false, false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
+            (false, true, false) => make::<InOrderSplit<Weak>>(args, device),
+            (false, true, true) => make::<InOrderSplit<Strong>>(args, device),
         }
     };
     // SAFETY: live queue, just made for this device; live device.
@@ -148,7 +156,7 @@ unsafe fn make<R: RingKind>(
     }?;
     let (size, lacks_tables) = (allocated.memory.size(), allocated.lacks_tables);
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
-    let slots = DescStates::new(size).ok_or(out_of_memory)?;
+    let states = R::Order::new(size).ok_or(out_of_memory)?;
 
     let common = Common::new(
         allocated.memory,
@@ -159,7 +167,7 @@ unsafe fn make<R: RingKind>(
     if platform::wrap_counters() {
         common.use_wrap_counters();
     }
-    let mut driver = R::new(slots);
+    let mut driver = R::new(states);
     driver.start(&common, args.callback.is_some());
 
     let queue = try_box(Queue {

@@ -6,7 +6,7 @@ use core::ffi::{c_uint, c_void};
 use super::{Checks, Handle, RingKind, complain_broken};
 use crate::abi::virtqueue;
 use crate::platform::Text;
-use ring::{BadId, Data, Id, Released, UsedElement};
+use ring::{BadId, Data, Id, Order, Released, UsedElement};
 
 pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
@@ -51,8 +51,8 @@ pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: serialised.
-    let slots = unsafe { queue.driver() }.states();
-    (slots.num_free() > 0).then(|| slots.first_free())
+    let states = unsafe { queue.driver() }.states();
+    (states.num_free() > 0).then(|| states.first_free())
 }
 
 /// The common part of all variants, with (`CTX`) or without the driver's second
@@ -155,6 +155,7 @@ pub(super) unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c
     let what = match cause {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
+        BadId::Unannounced => "ends a batch that the used index does not announce",
     };
     // SAFETY: live queue.
     unsafe { complain_broken(vq, format_args!("id {id} {}", Text(what))) };

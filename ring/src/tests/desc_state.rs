@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use core::ptr::null_mut;
 
 use super::requests::data;
-use crate::desc_state::Chain;
-use crate::{BadId, DescStates, Released};
+use crate::order::FreeIds;
+use crate::{BadId, DescStates, Element, Listed, Order, Released, Request};
 
 /// Numbers that look random: a linear congruence.
 struct Dice(u64);
@@ -28,19 +28,11 @@ impl Dice {
 fn claim(slots: &mut DescStates<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
     let num_free = slots.free_without(count as u32).unwrap();
     let head = slots.first_free();
-    let walk = slots.walk();
-    let mut last = head;
-    for _ in 1..count {
-        last = walk.next_of(last).unwrap();
-    }
-    let chain = Chain {
-        head,
-        last,
-        count: count as u32,
-        after: walk.next_of(last).unwrap(),
-        num_free,
-    };
-    walk.claim(chain, data(n));
+    let elements = Listed((0..count).map(|_| Ok(Element::default())));
+    let request = Request::new(count as u32, elements, data(n), null_mut());
+    let free = slots.free();
+    free.claim_each(&request, num_free, |_, _, _, _| Ok(()))
+        .unwrap();
     let table = has_table(n).then(|| table.clone());
     slots.add_extra(head, null_mut(), table);
     head as u16
@@ -53,7 +45,7 @@ fn has_table(n: usize) -> bool {
 /// Gives the chain of buffer `n` back.
 fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
     let id = u32::from(chain[0]);
-    let released = match slots.release::<false>(id) {
+    let released = match slots.release(id, false) {
         Ok(Released::Single(found, free)) => (found, free, 1, false),
         Ok(Released::Chain(found, free, count)) => (found, free, count, false),
         Ok(Released::WithExtra(found, free, count)) => (found, free, count, true),
@@ -67,7 +59,7 @@ fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
 
 fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
     slots
-        .release::<false>(id)
+        .release(id, false)
         .err()
         .expect("nothing is in flight there")
 }
@@ -75,7 +67,7 @@ fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
 fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {
     let mut id = slots.first_free();
     let count = slots.num_free();
-    let walk = slots.walk();
+    let walk = slots.free();
     (0..count)
         .map(|_| {
             let this = id as u16;
@@ -136,7 +128,7 @@ fn a_new_list_is_in_order() {
         assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
         assert!(free_list(&mut slots).into_iter().eq(0..size));
         // C leaves 0 behind the last.
-        assert_eq!(slots.walk().next_of(u32::from(size) - 1), Some(0));
+        assert_eq!(slots.free().next_of(u32::from(size) - 1), Some(0));
         assert_eq!(slots.first_in_flight(), None);
     }
 }

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use libloading::Library;
 use virtio_ring::capi;
 
-use crate::vdev::Layout;
 use crate::abi::{
     device, gfp_t, scatterlist, virtio_device, virtqueue, virtqueue_buf, virtqueue_used_buf,
     vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
+use crate::vdev::Layout;
 
 /// Functions that every ring has, and functions that it may lack.
 macro_rules! functions {

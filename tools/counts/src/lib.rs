@@ -108,7 +108,10 @@ fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(&program)
         .env(VARIABLE, format!("{batches}\n{work}\n{library}"))
-        .env("VIRTIO_RING_ABI", if work.in_order { "mainline" } else { "6.1" })
+        .env(
+            "VIRTIO_RING_ABI",
+            if work.in_order { "mainline" } else { "6.1" },
+        )
         .output()
         .context("valgrind (scripts/setup valgrind)")?;
     let said = String::from_utf8_lossy(&output.stderr);

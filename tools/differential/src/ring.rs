@@ -324,7 +324,8 @@ impl<'a> Ring<'a> {
         self.program.enable_fails.set(fault == Fault::Enable);
         let there = fault != Fault::Missing;
         let ops = [disable as _, enable as _];
-        self.vdev.set_ops(ops.map(|function| there.then_some(function)));
+        self.vdev
+            .set_ops(ops.map(|function| there.then_some(function)));
     }
 
     pub fn reset(&mut self, fault: Fault) -> Option<Returned> {

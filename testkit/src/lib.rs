@@ -29,6 +29,7 @@ pub mod report;
 pub mod rng;
 pub mod signal;
 pub mod stats;
+pub mod vdev;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use counts::{DRIVERS, LISTS, Work, count};
+use counts::{DRIVERS, IN_ORDER, LISTS, Work, count};
 
 use crate::ceilings::{Ceilings, FILE, Judgement, judge};
 
@@ -31,7 +31,7 @@ struct Options {
     table: Option<Vec<PathBuf>>,
     /// A row of the table, in place of the eight usual ones (repeat for more):
     /// split|packed [entries N | inbuf N | inbuf_ctx N | bufs N | sgs N,N/N] [batch N]
-    /// [size N] [indirect] [callbacks] [irq] [delayed] [poll] [wraps] [premapped]
+    /// [size N] [indirect] [callbacks] [irq] [delayed] [poll] [wraps] [premapped] [in_order]
     #[arg(long, value_name = "WORDS", requires = "table")]
     row: Vec<Work>,
 }
@@ -62,7 +62,8 @@ fn rows() -> Vec<(&'static str, Work)> {
             .map(move |work| (name, work))
             .collect::<Vec<_>>()
     };
-    let plain = more.iter().map(String::as_str).chain(LISTS.iter().copied());
+    let plain = more.iter().map(String::as_str);
+    let plain = plain.chain(IN_ORDER.iter().chain(LISTS).copied());
     let plain = plain
         .map(|words| ("", words))
         .chain(DRIVERS.iter().copied());

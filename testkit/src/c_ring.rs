@@ -115,8 +115,17 @@ fn compiler(level: &str, folder: &Path) -> Result<Command> {
 
 /// The folder of a kernel tree, which the script fetches if it is not there.
 pub fn kernel_tree(kernel: &str) -> Result<PathBuf> {
+    let mainline = mainline::tree();
+    if kernel == mainline::NAME {
+        return mainline.context("KERNEL_SRC names no tree of 6.19 or later");
+    }
     let script = root().join("scripts/kernel-tree");
-    let output = Command::new(&script)
+    let mut command = Command::new(&script);
+    if mainline.is_some() {
+        // Its ring is not that kernel's.
+        command.env_remove("KERNEL_SRC");
+    }
+    let output = command
         .arg(kernel)
         .stderr(std::process::Stdio::inherit())
         .output()

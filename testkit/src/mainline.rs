@@ -15,6 +15,15 @@ pub fn is_mainline(tree: &Path) -> bool {
     header.is_ok_and(|text| !text.contains("struct virtio_device {"))
 }
 
+/// What stands for the kernel's version where such a tree is built.
+pub const NAME: &str = "mainline";
+
+/// The tree that KERNEL_SRC names, if it is such a one.
+pub fn tree() -> Option<PathBuf> {
+    let tree = PathBuf::from(std::env::var_os("KERNEL_SRC")?);
+    is_mainline(&tree).then_some(tree)
+}
+
 /// The folder of headers that are missing there. It has to come before the tools' own
 /// folders.
 pub fn headers() -> PathBuf {

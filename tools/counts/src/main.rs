@@ -85,6 +85,12 @@ fn count_all() -> Result<Vec<Counted>> {
     let ours = testkit::ours()?;
     let c = testkit::build("6.1", testkit::Change::None, "-O2")?;
     let c_premapped = testkit::build("6.12", testkit::Change::None, "-O2")?;
+    let c_in_order = testkit::mainline::tree()
+        .map(|_| testkit::build(testkit::mainline::NAME, testkit::Change::None, "-O2"))
+        .transpose()?;
+    if c_in_order.is_none() {
+        println!("counts: KERNEL_SRC names no tree of 6.19 or later: no in-order ring of C's");
+    }
     let (rows, next) = (rows(), AtomicUsize::new(0));
     let worker = || -> Result<Vec<(usize, Counted)>> {
         let mut counted = Vec::new();
@@ -93,8 +99,15 @@ fn count_all() -> Result<Vec<Counted>> {
             let Some(&(driver, work)) = rows.get(i) else {
                 return Ok(counted);
             };
-            let c = if work.premapped { &c_premapped } else { &c };
-            let c = (work.is_c() && !work.wraps).then(|| count(c, &work));
+            let c = match &work {
+                Work { in_order: true, .. } => c_in_order.as_ref(),
+                Work {
+                    premapped: true, ..
+                } => Some(&c_premapped),
+                _ => Some(&c),
+            };
+            let c = c.filter(|_| work.is_c() && !work.wraps);
+            let c = c.map(|c| count(c, &work));
             let row = Counted {
                 driver,
                 work,

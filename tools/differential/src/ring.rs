@@ -25,6 +25,7 @@ const INDIRECT_DESC: u64 = 1 << 28;
 const EVENT_IDX: u64 = 1 << 29;
 const VERSION_1: u64 = 1 << 32;
 const RING_PACKED: u64 = 1 << 34;
+const IN_ORDER: u64 = 1 << 35;
 pub const NOTIFICATION_DATA: u64 = 1 << 38;
 
 /// For the transport, and no ring knows it.
@@ -182,6 +183,7 @@ impl<'a> Ring<'a> {
             | bit(queue.event_idx, EVENT_IDX)
             | bit(queue.version_1, VERSION_1)
             | bit(queue.notification_data, NOTIFICATION_DATA)
+            | bit(queue.in_order, IN_ORDER)
             | UNKNOWN;
         let mut vdev = VirtioDevice::new(f.layout, features, Some([Some(disable), Some(enable)]));
         let size = u32::from(queue.size);

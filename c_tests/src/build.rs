@@ -32,6 +32,7 @@ pub const ABIS: [Abi; 5] = [
             "broken",
             "callbacks",
             "check_len",
+            "check_order",
             "create",
             "debug",
             "detach",

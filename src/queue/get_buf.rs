@@ -22,7 +22,7 @@ pub unsafe fn get_buf_ctx<R: RingKind>(
     unsafe { take_any::<R, true>(vq, len, ctx) }
 }
 
-/// [`get_buf_ctx`] on a queue whose used lengths are checked.
+/// [`get_buf_ctx`] on a queue whose used lengths or order are checked.
 pub unsafe fn get_buf_checked<R: RingKind>(
     vq: *mut virtqueue,
     len: *mut c_uint,
@@ -41,6 +41,7 @@ pub unsafe fn get_buf_checked<R: RingKind>(
                 return false;
             };
             len.write(length);
+            checks.check_order(vq, used);
             true
         })
     }

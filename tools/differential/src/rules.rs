@@ -28,6 +28,7 @@ pub enum Id {
     InOrderPoll,
     InOrderReset,
     InOrderDetach,
+    PollUpper,
 }
 
 /// Where a rule is put to the test.
@@ -48,8 +49,8 @@ pub enum Which {
     Old,
     /// Rings with the wrap counter series.
     Series,
-    /// Rings of 7.0 and later, in order.
-    InOrder,
+    /// Rings of 7.0 and later.
+    Mainline,
 }
 
 /// One difference.
@@ -64,10 +65,10 @@ pub struct Rule {
 }
 
 use Test::{Applied as By, Own};
-use Which::{C, InOrder, Old, Series};
+use Which::{C, Mainline, Old, Series};
 
 /// All of them, rows of the documentation's tables.
-pub const RULES: [Rule; 43] = [
+pub const RULES: [Rule; 44] = [
     Rule {
         name: "table-id",
         which: C,
@@ -389,8 +390,17 @@ pub const RULES: [Rule; 43] = [
         test: Own("ring/src/tests/unmapped.rs"),
     },
     Rule {
+        name: "poll-upper",
+        which: Mainline,
+        what: "packed: the upper half of a token that is given to poll",
+        c: "taken for a wrap counter of 1",
+        here: "ignored while wraps are not counted, as by earlier kernels",
+        why: "tokens have 16 bits then",
+        test: By(Id::PollUpper),
+    },
+    Rule {
         name: "in-order-event",
-        which: InOrder,
+        which: Mainline,
         what: "the event while a batch comes back",
         c: "written after every buffer",
         here: "written at the end of the batch",
@@ -399,7 +409,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-poll",
-        which: InOrder,
+        which: Mainline,
         what: "poll and both enable_cb within a batch, packed; poll with an old token",
         c: "\"nothing new\", though buffers of the batch wait",
         here: "there are used buffers",
@@ -408,7 +418,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-reset",
-        which: InOrder,
+        which: Mainline,
         what: "`virtqueue_reset`, split or within a batch",
         c: "the next buffer to come back breaks the queue",
         here: "the queue is as new",
@@ -417,7 +427,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-detach",
-        which: InOrder,
+        which: Mainline,
         what: "the order in which buffers are detached",
         c: "by descriptor number",
         here: "as they were added",
@@ -426,7 +436,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-id",
-        which: InOrder,
+        which: Mainline,
         what: "the id of a batch is of no buffer in flight",
         c: "every buffer in flight is handed out, then the queue breaks; without end, if the \
             driver adds each again",
@@ -436,7 +446,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-no-batch",
-        which: InOrder,
+        which: Mainline,
         what: "a split ring's used entry with id 0xffffffff",
         c: "taken for one buffer",
         here: "the queue breaks",
@@ -445,7 +455,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-length",
-        which: InOrder,
+        which: Mainline,
         what: "a batch of more buffers than the used index announces",
         c: "handed out",
         here: "the queue breaks at once",
@@ -454,7 +464,7 @@ pub const RULES: [Rule; 43] = [
     },
     Rule {
         name: "in-order-next",
-        which: InOrder,
+        which: Mainline,
         what: "NEXT flags in the descriptor table",
         c: "followed when a buffer is given back: descriptors in flight are written to",
         here: "not read",
@@ -464,7 +474,7 @@ pub const RULES: [Rule; 43] = [
 ];
 
 /// How many rules there are to apply.
-const APPLIED: usize = 14;
+const APPLIED: usize = 15;
 
 /// Which rules were applied, and how often.
 #[derive(Clone, Default)]
@@ -541,7 +551,7 @@ pub fn markdown() -> String {
         (C, "From both kernels' rings", "C"),
         (Old, "From 6.1's, where this is 6.12's ring", "6.1"),
         (Series, "From rings with the wrap counter series", "series"),
-        (InOrder, "From the in-order rings of 7.0 to 7.3-rc1", "7.x"),
+        (Mainline, "From the rings of 7.0 to 7.3-rc1", "7.x"),
     ] {
         let _ = write!(
             text,

@@ -470,6 +470,11 @@ impl Bench<'_> {
             move |f: &Functions, vq| unsafe { (f.virtqueue_poll)(vq, token) }
         };
         let beyond = self.packed() && c_token & 0x7fff >= self.size;
+        let mut c_token = c_token;
+        if self.kernel == Kernel::Mainline && self.packed() && c_token > 0xffff {
+            self.rules.allow(Id::PollUpper)?;
+            c_token &= 0xffff;
+        }
         let mut c = if beyond && !self.broken {
             self.rules.allow(Id::PollBeyondRing)?;
             true.into()

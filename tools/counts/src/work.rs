@@ -113,7 +113,11 @@ pub const LISTS: &[&str] = &[
 ];
 
 /// What a device that uses buffers in order saves, a batch with one entry.
-pub const IN_ORDER: &[&str] = &["entries 1 batch 32 in_order"];
+pub const IN_ORDER: &[&str] = &[
+    "entries 1 batch 32 in_order",
+    "entries 1 batch 32 callbacks in_order",
+    "entries 3 batch 32 in_order",
+];
 
 impl Work {
     /// One buffer of one element at a time, callbacks off, in a ring of 256.

@@ -348,7 +348,7 @@ impl<T> Order for DescStates<T> {
         _: &mut R,
         _: &Common<R::Memory>,
         _: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)> {
+    ) -> Option<(Data, u32)> {
         None
     }
 

@@ -388,7 +388,7 @@ impl<T> Order for InOrder<T> {
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)> {
+    ) -> Option<(Data, u32)> {
         let stored = common.used.get_own();
         if stored & OPEN == 0 || common.is_broken() {
             return None;
@@ -397,7 +397,7 @@ impl<T> Order for InOrder<T> {
         let (id, last) = (states.oldest, states.last.id);
         let record = states.records.get_mut(id as usize)?;
         let (data, extent) = (record.data?, record.extent);
-        if id == last || extent.0 >> 32 != 0 {
+        if id == last || extent.0 & HAS_EXTRA != 0 {
             return None;
         }
         let at = stored & !OPEN;
@@ -412,13 +412,14 @@ impl<T> Order for InOrder<T> {
             return None;
         }
         record.data = None;
-        let num_free = states.num_free + 1;
+        let count = (extent.0 >> 32) as u32 + 1;
+        let num_free = states.num_free + count;
         states.num_free = num_free;
-        states.oldest = id + 1;
+        states.oldest = id + count;
         // The batch stays open: what is added is the same with the mark and without.
-        let step = ring.advance(common, at, 1) - at;
+        let step = ring.advance(common, at, count) - at;
         common.used.set(stored + step);
-        Some((id, Released::Single(data, num_free)))
+        Some((data, num_free))
     }
 
     #[inline(always)]

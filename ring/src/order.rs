@@ -128,7 +128,7 @@ pub trait Order: Sized {
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)>;
+    ) -> Option<(Data, u32)>;
 
     /// See [`Ring::get_buf`].
     fn get_buf<R: Ring<Order = Self>>(

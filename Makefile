@@ -119,9 +119,10 @@ test-rust: all
 test-c: stage
 	$(CARGO) run -q -p c-tests -- '$(STAGE)'
 
-# The same and more on another processor, under qemu-user (docs/platforms.md).
+# The same and more on other processors, under qemu-user (docs/platforms.md).
 test-cross:
 	scripts/test-cross arm64
+	scripts/test-cross riscv64
 
 # The fuzzers are a workspace of their own: lints, the corpus, and a minute.
 test-fuzz:

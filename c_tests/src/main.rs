@@ -124,7 +124,15 @@ fn run() -> Result<bool> {
     let missing = not_called(&builder.sources, functions)?;
     let failure = (!missing.is_empty()).then(|| format!("not called: {}", missing.join(" ")));
     add("all functions are called", failure);
-    for check in builder.checks(&kernel_trees())? {
+    // The trees' tools/virtio stops with an #error on others.
+    let known = ["x86_64", "aarch64"]
+        .iter()
+        .any(|known| builder.target.starts_with(known));
+    if !known {
+        println!("skipped: the kernels' headers are for x86-64 and aarch64");
+    }
+    let trees = if known { kernel_trees() } else { Vec::new() };
+    for check in builder.checks(&trees)? {
         let failure = check.result.err().map(|error| format!("{error:#}"));
         add(&format!("{} compiles", check.name), failure);
     }

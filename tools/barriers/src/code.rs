@@ -30,6 +30,7 @@ pub enum Kind {
     Barrier(String),
     /// A call through a pointer to a function.
     Call,
+    Return,
     Other,
 }
 
@@ -132,6 +133,7 @@ fn kind(instruction: Decoded) -> Kind {
     match instruction.opcode {
         Opcode::DMB(_) | Opcode::DSB(_) => Kind::Barrier(instruction.to_string()),
         Opcode::BLR => Kind::Call,
+        Opcode::RET => Kind::Return,
         _ if name.starts_with("ld") => Kind::Load {
             acquire: name.starts_with("ldar") || name.starts_with("ldapr"),
         },

@@ -20,7 +20,8 @@ pub enum Needs {
 
 /// Accesses have the names of [`crate::code::Frame`]: `shared::split::used_idx` is what
 /// `used_idx` in `ring/src/shared/split.rs` does, `A in B` what it does for its caller
-/// `B`, direct or not. `call in B` is a call of `B`'s through a pointer.
+/// `B`, direct or not. `call in B` is a call of `B`'s through a pointer, `return` the
+/// function's end.
 pub struct Order {
     pub name: &'static str,
     /// The accesses that come first. If there are none: whatever the program did before
@@ -38,7 +39,7 @@ pub struct Order {
     pub memory: &'static str,
 }
 
-pub const ORDERS: [Order; 18] = [
+pub const ORDERS: [Order; 19] = [
     Order {
         name: "split: a chain is written before the index that makes it available (2.7.13)",
         before: &[
@@ -170,6 +171,14 @@ pub const ORDERS: [Order; 18] = [
             "shared::packed::flags in lib::poll64",
         ],
         functions: &["poll::poll", "poll::poll64"],
+        ..ANY
+    },
+    Order {
+        name: "both: the event is written before get_buf returns (2.7.10, 2.8.10)",
+        before: &["shared::barrier::store_full"],
+        needs: Full,
+        after: &["return"],
+        functions: GET,
         ..ANY
     },
     Order {

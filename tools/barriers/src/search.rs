@@ -46,8 +46,8 @@ pub fn check(order: &Order, functions: &[Function]) -> (usize, Vec<String>) {
         let types = [device.types(), order.memory];
         let find = |function: &Function, accesses| find(function, types, accesses);
         for function in functions.iter().filter(|f| f.name != order.except) {
-            let second = find(function, order.after);
-            if second.is_empty() {
+            let (first, second) = (find(function, order.before), find(function, order.after));
+            if second.is_empty() || first.is_empty() != order.before.is_empty() {
                 continue;
             }
             places += second.len();
@@ -56,10 +56,7 @@ pub fn check(order: &Order, functions: &[Function]) -> (usize, Vec<String>) {
                 Needs::Acquire | Needs::Release => second
                     .into_iter()
                     .find(|&i| !orders_by_itself(&function.code[i])),
-                _ => {
-                    let first = find(function, order.before);
-                    unordered(order, function, device, &first, &second)
-                }
+                _ => unordered(order, function, device, &first, &second),
             };
             failures.extend(bad.map(|i| {
                 format!(
@@ -133,6 +130,7 @@ fn is_one_of(instruction: &Instruction, accesses: &[&str]) -> bool {
             None => return false,
         },
         Kind::Call => ("call", &frames[..]),
+        Kind::Return => ("return", &frames[..]),
         _ => return false,
     };
     accesses.iter().any(|access| {

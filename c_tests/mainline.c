@@ -37,7 +37,7 @@ static void layout(struct fixture *fixture)
 	fixture->vdev.features_array[0] = ~0ull;
 	fixture->vdev.features_array[1] = ~0ull;
 	vring_transport_features(&fixture->vdev);
-	CHECK_EQ(fixture->vdev.features, 0xfffffc573fffffff);
+	CHECK_EQ(fixture->vdev.features, 0xfffffc5f3fffffff);
 	CHECK_EQ(fixture->vdev.features_array[1], ~0ull);
 	CHECK_PTR(fixture->vdev.config, &fixture->ops);
 	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
@@ -262,11 +262,16 @@ static void open_mapped(struct fixture *fixture, enum mapping mapping)
 	fixture_init(fixture, plan);
 	fixture->vdev.map = maps[mapping];
 	fixture->vdev.vmap.dma_dev = &token_of_device;
+	catch_stderr();
 	fixture->vq = vring_create_virtqueue_map(
 		0, 16, 64, &fixture->vdev, true, false, false, fixture_notify,
 		fixture_callback, "test",
 		(union virtio_map){ .dma_dev = &token_of_queue });
 	REQUIRE(fixture->vq != NULL);
+	if (mapping == OPERATIONS)
+		CHECK_LINE("vring_create_virtqueue_map", "without _premapped");
+	else
+		CHECK_SILENT();
 	fixture_attach(fixture, fixture->vq);
 	memset(&last, 0, sizeof(last));
 }
@@ -422,9 +427,13 @@ static void device_operations(void)
 	}
 }
 
-/* Nobody was named: the operations get the device's parent, as the kernel has it. */
+/*
+ * Nobody was named: the operations get the device's parent, as the kernel has it. The
+ * ring lies in memory that the driver has mapped itself, so that there is no line.
+ */
 static void unnamed(struct plan plan)
 {
+	static _Alignas(4096) char ring[1 << 14];
 	static struct device parent;
 	struct fixture fixture;
 
@@ -432,8 +441,11 @@ static void unnamed(struct plan plan)
 	fixture_init(&fixture, plan);
 	fixture.vdev.map = &map_ops;
 	fixture.vdev.dev.parent = &parent;
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false, false,
-					    fixture_notify, NULL, "test");
+	catch_stderr();
+	fixture.vq = vring_create_virtqueue_in_dma(
+		0, 16, 64, &fixture.vdev, true, false, false, ring, sizeof(ring),
+		(uintptr_t)ring + 0x10000000, fixture_notify, NULL, "test");
+	CHECK_SILENT();
 	REQUIRE(fixture.vq != NULL);
 	last.calls = 0;
 	virtqueue_map_need_sync(fixture.vq, 0);

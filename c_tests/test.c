@@ -268,6 +268,7 @@ int run_copy(const char *copy, const char *argument, const char *variable,
 		unsetenv("VIRTIO_RING_ABI");
 		unsetenv("VIRTIO_RING_WRAP_COUNTERS");
 		unsetenv("VIRTIO_RING_CHECK_LEN");
+		unsetenv("VIRTIO_RING_CHECK_ORDER");
 		unsetenv("VIRTIO_RING_DEBUG");
 		if (variable)
 			setenv(variable, value, 1);

@@ -781,7 +781,8 @@ void vring_del_virtqueue(struct virtqueue *vq);
 
 /**
  * Clears the transport's feature bits (28 to 41) that this ring does not
- * implement.
+ * implement. VIRTIO_F_IN_ORDER stays under the layout `mainline` only, as only the
+ * kernel's ring since 7.0 implements it.
  * The caller serialises.
  */
 void vring_transport_features(struct virtio_device *vdev);

@@ -526,7 +526,8 @@ pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
 }
 
 /// Clears the transport's feature bits (28 to 41) that this ring does not
-/// implement.
+/// implement. VIRTIO_F_IN_ORDER stays under the layout `mainline` only, as only the
+/// kernel's ring since 7.0 implements it.
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
@@ -540,7 +541,8 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
         | 1 << feature::VIRTIO_F_NOTIFICATION_DATA;
     // SAFETY: live device.
     let device = unsafe { device_ref(vdev) };
-    device.set_features(device.features() & (!TRANSPORT | OURS));
+    let in_order = u64::from(device.knows_in_order()) << feature::VIRTIO_F_IN_ORDER;
+    device.set_features(device.features() & (!TRANSPORT | OURS | in_order));
 }
 
 /// Breaks all queues of a device, or repairs them.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use testkit::mainline::{self, is_mainline};
 
 /// A layout of the program's structures. The pkg-config file chooses it, so that
 /// each has its own objects and tests.
@@ -31,6 +32,7 @@ pub const ABIS: [Abi; 5] = [
             "broken",
             "callbacks",
             "check_len",
+            "check_order",
             "create",
             "debug",
             "detach",
@@ -40,7 +42,6 @@ pub const ABIS: [Abi; 5] = [
             "get_buf",
             "header",
             "hooks",
-            "in_order",
             "lent",
             "lines",
             "lock",
@@ -69,7 +70,7 @@ pub const ABIS: [Abi; 5] = [
         name: "mainline",
         package: "virtio_ring-mainline",
         chosen: true,
-        tests: &["abi", "header", "mainline", "reset"],
+        tests: &["abi", "features", "header", "in_order", "mainline", "reset"],
     },
     Abi {
         name: "none",
@@ -260,6 +261,12 @@ impl Builder {
     fn tree_compiler(&self, tree: &Path) -> Result<Command> {
         let mut command = self.compiler(false)?;
         command.args(["-std=gnu11", "-w"]);
+        if is_mainline(tree) {
+            command.arg("-I").arg(mainline::headers());
+            command.args(mainline::MACROS);
+            // For layout.c, and for <linux/virtio_config.h> where it comes first.
+            command.args(["-DVIRTIO_RING_ABI_MAINLINE", "-D__must_check="]);
+        }
         command.arg("-I").arg(tree.join("tools/virtio"));
         command.arg("-I").arg(tree.join("tools/include"));
         command.arg("-idirafter").arg(tree.join("include"));

@@ -89,7 +89,7 @@ impl Job {
         }
         command.args(&self.runner).arg(out.join(&self.program));
         // The tests choose these themselves.
-        for name in ["ABI", "WRAP_COUNTERS", "CHECK_LEN", "DEBUG"] {
+        for name in ["ABI", "WRAP_COUNTERS", "CHECK_LEN", "CHECK_ORDER", "DEBUG"] {
             command.env_remove(format!("VIRTIO_RING_{name}"));
         }
         command.env("LD_LIBRARY_PATH", stage.join("lib"));

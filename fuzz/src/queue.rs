@@ -13,7 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use testkit::block::Block;
 use testkit::device::{Area, Element, off_wrap};
 use testkit::lists::Lists;
-use virtio_ring::abi::{virtio_device, virtqueue, vring};
+use testkit::vdev::VirtioDevice;
+use virtio_ring::abi::{virtqueue, vring};
 use virtio_ring::capi;
 
 use crate::Mode;
@@ -51,7 +52,7 @@ struct Token {
 pub struct Queue {
     vq: *mut virtqueue,
     setup: Setup,
-    vdev: Box<virtio_device>,
+    vdev: VirtioDevice,
     program: Box<Program>,
     blocks: Vec<Block>,
     /// The areas of a ring of the program's.
@@ -95,7 +96,7 @@ impl Queue {
             context,
             ..
         } = setup;
-        let device = &raw mut *vdev;
+        let device = vdev.raw();
         let mut keep = |block: Block| {
             let base = block.base();
             blocks.push(block);
@@ -316,7 +317,7 @@ impl Queue {
             }
             Step::Break(on) => self.set_broken(on),
             Step::BreakDevice(on) => {
-                let device = &raw mut *self.vdev;
+                let device = self.vdev.raw();
                 // SAFETY: a live device.
                 unsafe {
                     if on {
@@ -441,7 +442,6 @@ impl Queue {
         }
         // SAFETY: a live queue, given up.
         unsafe { capi::vring_del_virtqueue(self.vq) };
-        let head = &raw mut self.vdev.vqs;
-        assert_eq!((self.vdev.vqs.next, self.vdev.vqs.prev), (head, head));
+        assert!(self.vdev.is_unused());
     }
 }

@@ -11,7 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 
-use super::order::{FreeIds, Order, Table};
+use super::order::{FreeIds, Order, Single, Table};
 use super::{AddError, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement};
 
 /// The record of one id. Most buffers are simple: they have one id, no allocated
@@ -98,7 +98,7 @@ impl FreeIds for Walk<'_> {
         request: &Request<E>,
         num_free: u32,
         mut write: impl FnMut(Id, Id, Element, bool) -> Result<(), AddError>,
-    ) -> Result<(), AddError> {
+    ) -> Result<Id, AddError> {
         let head = *self.free_head;
         let (mut last, mut after) = (head, head);
         request.elements.each(|element, more| {
@@ -115,11 +115,11 @@ impl FreeIds for Walk<'_> {
         }
         *self.free_head = after;
         *self.num_free = num_free;
-        Ok(())
+        Ok(head)
     }
 
     #[inline(always)]
-    fn claim_run(self, count: u32, num_free: u32, data: Data) -> Option<Id> {
+    fn claim_run(self, _: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
         let head = *self.free_head;
         let slot = self.slots.get(head as usize)?;
         // Both in one load.
@@ -165,12 +165,12 @@ impl FreeIds for Walk<'_> {
     }
 
     #[inline(always)]
-    fn claim_single(self, id: Id, after: Id, num_free: u32, data: Data, _: u32) {
-        if let Some(slot) = self.slots.get_mut(id as usize) {
+    fn claim_single(self, single: Single, data: Data) {
+        if let Some(slot) = self.slots.get_mut(single.id as usize) {
             slot.data = Some(data);
         }
-        *self.free_head = after;
-        *self.num_free = num_free;
+        *self.free_head = single.after;
+        *self.num_free = single.num_free;
     }
 }
 
@@ -341,14 +341,25 @@ impl<T> Order for DescStates<T> {
         slot.is_some_and(|slot| slot.data.is_some())
     }
 
+    const BATCHES: bool = false;
+
+    #[inline(always)]
+    fn get_buf_within<R: Ring<Order = Self>>(
+        _: &mut R,
+        _: &Common<R::Memory>,
+        _: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Id, Released)> {
+        None
+    }
+
     #[inline(always)]
     fn get_buf<R: Ring<Order = Self>>(
         ring: &mut R,
         common: &Common<R::Memory>,
-        accept: impl FnOnce(&R, &UsedElement) -> bool,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Id, Result<Released, BadId>)> {
         let used = ring.next_used(common)?;
-        if !accept(ring, &used) {
+        if !accept(&used, ring.states().is_in_flight(used.id)) {
             return None;
         }
         let result = match ring.states_mut().release(used.id, R::KEEPS_RUNS) {

@@ -17,7 +17,7 @@ use alloc::boxed::Box;
 use core::ffi::c_void;
 
 use super::desc_state::{Extra, Released, try_boxed};
-use super::order::{FreeIds, Order, Table};
+use super::order::{FreeIds, Order, Single, Table};
 use super::position::unlikely;
 use super::{
     AddError, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
@@ -32,27 +32,53 @@ pub const OPEN: u64 = 1 << 63;
 struct Record {
     /// Set while the buffer is in flight.
     data: Option<Data>,
-    /// How many bytes the device may write, modulo 2^32.
-    writable: u32,
-    /// How many descriptors the buffer has besides the first, and [`HAS_EXTRA`].
-    more: u16,
-    /// The number of buffers claimed before this one, modulo 2^16.
-    number: u16,
+    extent: Extent,
 }
 
-/// Flag in `more`: there is an entry in `extras` for this buffer.
-const HAS_EXTRA: u16 = 1 << 15;
+/// How large a buffer is, in one word: how many bytes the device may write, modulo 2^32;
+/// above them how many descriptors the buffer has besides the first, and [`HAS_EXTRA`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Extent(u64);
+
+/// Flag in an [`Extent`]: there is an entry in `extras` for this buffer.
+const HAS_EXTRA: u64 = 1 << 63;
+
+impl Extent {
+    #[inline(always)]
+    fn new(count: u32, writable: u32) -> Self {
+        Self(u64::from(count - 1) << 32 | u64::from(writable))
+    }
+
+    fn writable(self) -> u32 {
+        self.0 as u32
+    }
+
+    fn count(self) -> u16 {
+        (self.0 >> 32) as u16 + 1
+    }
+
+    /// The buffer, taken.
+    #[inline(always)]
+    fn released(self, data: Data, num_free: u32) -> Released {
+        if self.0 & HAS_EXTRA != 0 {
+            Released::WithExtra(data, num_free, self.count())
+        } else if self.count() > 1 {
+            Released::Chain(data, num_free, self.count())
+        } else {
+            Released::Single(data, num_free)
+        }
+    }
+}
 
 /// Buffers in flight, in order.
 pub struct InOrder<T> {
     records: Box<[Record]>,
     num_free: u32,
-    /// The id of the next buffer to be added.
+    /// The id of the next buffer to be added; in a packed ring, or that id plus the size.
     next: Id,
-    /// The id of the oldest buffer in flight.
+    /// The id of the oldest buffer in flight, or that id plus the size, see
+    /// [`Self::oldest`].
     oldest: Id,
-    /// How many buffers were claimed, modulo 2^16.
-    claimed: u16,
     /// The last buffer of the open batch, as the device reported it.
     last: UsedElement,
     extras: Box<[Extra<T>]>,
@@ -63,95 +89,114 @@ impl<T> InOrder<T> {
     #[inline(always)]
     fn after(&self, id: Id, count: u32) -> Id {
         let (next, size) = (id + count, self.records.len() as u32);
-        if next >= size { next - size } else { next }
+        if next >= size {
+            unlikely();
+            return next - size;
+        }
+        next
+    }
+
+    /// The id of the oldest buffer in flight. Wraps around here, and not where a buffer
+    /// is taken, because the id is checked here anyway.
+    #[inline(always)]
+    fn oldest(&mut self) -> Id {
+        while self.oldest as usize >= self.records.len() {
+            unlikely();
+            self.oldest -= self.records.len() as u32;
+        }
+        self.oldest
     }
 
     /// Opens the batch that ends with the buffer of `used`.
     #[inline(always)]
     fn open(&mut self, used: &UsedElement) -> Result<(), BadId> {
         let last = self.records.get(used.id as usize);
-        let last = last.ok_or(BadId::OutOfRange)?;
-        last.data.ok_or(BadId::NotAHead)?;
-        let oldest = self.records.get(self.oldest as usize);
-        let oldest = oldest.ok_or(BadId::NotAHead)?;
         // What is in flight is a row without gaps from the oldest buffer on.
-        if last.number.wrapping_sub(oldest.number) >= used.announced {
+        last.ok_or(BadId::OutOfRange)?.data.ok_or(BadId::NotAHead)?;
+        let oldest = self.oldest();
+        let ahead = used.id.wrapping_sub(oldest);
+        let ahead = ahead.min(ahead.wrapping_add(self.records.len() as u32));
+        // As many descriptors, or fewer buffers.
+        if ahead >= used.announced.into() && self.is_unannounced(oldest, used) {
             return Err(BadId::Unannounced);
         }
         self.last = *used;
         Ok(())
     }
 
-    /// Records a buffer of `count` descriptors. Returns its id.
+    /// Are there more buffers from `oldest` to that of `used` than the device announces?
+    #[inline(never)]
+    fn is_unannounced(&self, oldest: Id, used: &UsedElement) -> bool {
+        let mut id = oldest;
+        for _ in 0..used.announced {
+            if id == used.id {
+                return false;
+            }
+            let record = self.records.get(id as usize);
+            id = self.after(id, record.map_or(1, |record| record.extent.count().into()));
+        }
+        true
+    }
+
+    /// Takes the oldest buffer, of `count` descriptors, whose id is `id`. Returns its data
+    /// and how many descriptors are free.
     #[inline(always)]
-    fn add(&mut self, count: u32, next: Id, num_free: u32, data: Data, writable: u32) -> Id {
-        let id = self.next;
-        if let Some(record) = self.records.get_mut(id as usize) {
-            *record = Record {
-                data: Some(data),
-                writable,
-                more: (count - 1) as u16,
-                number: self.claimed,
-            };
-        }
-        self.claimed = self.claimed.wrapping_add(1);
-        self.next = next;
+    fn take(&mut self, id: Id, count: u32) -> Option<(Data, u32)> {
+        let data = self.records.get_mut(id as usize)?.data.take()?;
+        let num_free = self.num_free + count;
         self.num_free = num_free;
-        id
+        self.oldest = id + count;
+        Some((data, num_free))
     }
 }
 
-/// The next used buffer. Opens its batch, if none is open. The last one of a batch is as
-/// the device reported it, the others have the length that the device could write.
-#[inline(always)]
-fn next_used<R: Ring<Order = InOrder<T>>, T>(
-    ring: &mut R,
-    common: &Common<R::Memory>,
-) -> Option<Result<UsedElement, (Id, BadId)>> {
-    let at = common.used.get_own();
-    if at & OPEN == 0 {
-        unlikely();
-        let used = ring.next_used(common)?;
-        if let Err(cause) = ring.states_mut().open(&used) {
-            return Some(Err((used.id, common.broken_by(cause))));
-        }
-    } else if common.is_broken() {
-        return None;
-    }
-    let states = ring.states();
-    let id = states.oldest;
-    if id == states.last.id {
-        return Some(Ok(UsedElement {
-            at: at & !OPEN,
-            ..states.last
-        }));
-    }
-    Some(Ok(UsedElement {
-        at: at & !OPEN,
-        id,
-        length: states.records.get(id as usize)?.writable,
-        flags: flag::WRITE,
-        announced: 0,
-    }))
-}
+/// A buffer that was taken: its id, itself, its length, and whether it was the last one of
+/// its batch.
+struct Taken(Id, Released, u32, bool);
 
-/// Takes the buffer that [`next_used`] found. Returns whether it was the last one of its
-/// batch, too.
+/// Takes the next used buffer. Opens its batch, if none is open. The last one of a batch
+/// has the length that the device reported, the others what the device could write.
+/// `accept` is that of [`Ring::get_buf`].
 #[inline(always)]
 fn take<R: Ring<Order = InOrder<T>>, T>(
     ring: &mut R,
     common: &Common<R::Memory>,
-    used: &UsedElement,
-) -> Option<(Released, bool)> {
-    let is_last = used.id == ring.states().last.id;
-    let released = ring.states_mut().release(used.id, false).ok()?;
-    let count = match released {
-        Released::Single(..) => 1,
-        Released::Chain(_, _, count) | Released::WithExtra(_, _, count) => count.into(),
+    accept: impl FnOnce(&UsedElement, bool) -> bool,
+) -> Option<Result<Taken, (Id, BadId)>> {
+    let mut stored = common.used.get_own();
+    if stored & OPEN == 0 {
+        let used = ring.next_used(common)?;
+        if let Err(cause) = ring.states_mut().open(&used) {
+            return Some(Err((used.id, common.broken_by(cause))));
+        }
+        stored |= OPEN;
+        common.used.set(stored);
+    } else if common.is_broken() {
+        return None;
+    }
+    let states = ring.states_mut();
+    let id = states.oldest();
+    let extent = states.records.get(id as usize)?.extent;
+    let is_last = id == states.last.id;
+    let mut used = UsedElement {
+        at: stored & !OPEN,
+        id,
+        length: extent.writable(),
+        flags: flag::WRITE,
+        announced: 0,
     };
+    if is_last {
+        (used.length, used.flags) = (states.last.length, states.last.flags);
+    }
+    if !accept(&used, true) {
+        return None;
+    }
+    let count = extent.count().into();
+    let (data, num_free) = states.take(id, count)?;
     let next = ring.advance(common, used.at, count);
     common.used.set(if is_last { next } else { next | OPEN });
-    Some((released, is_last))
+    let released = extent.released(data, num_free);
+    Some(Ok(Taken(id, released, used.length, is_last)))
 }
 
 impl<T> FreeIds for &mut InOrder<T> {
@@ -166,32 +211,53 @@ impl<T> FreeIds for &mut InOrder<T> {
         request: &Request<E>,
         num_free: u32,
         mut write: impl FnMut(Id, Id, Element, bool) -> Result<(), AddError>,
-    ) -> Result<(), AddError> {
-        let (mut next, mut writable) = (self.next, 0u32);
+    ) -> Result<Id, AddError> {
+        let (size, head) = (self.size(), self.next);
+        let (mut next, mut writable) = (head, 0u32);
+        let record = self.records.get_mut(next as usize);
+        let record = record.ok_or_else(AddError::bug)?;
         request.elements.each(|element, more| {
             let id = next;
-            next = self.after(id, 1);
+            next += 1;
+            if next == size {
+                unlikely();
+                next = 0;
+            }
             writable = writable.wrapping_add(element.writable());
             write(id, next, element, more)
         })?;
-        self.add(request.entries, next, num_free, request.data, writable);
-        Ok(())
+        *record = Record {
+            data: Some(request.data),
+            extent: Extent::new(request.entries, writable),
+        };
+        (self.next, self.num_free) = (next, num_free);
+        Ok(head)
     }
 
     #[inline(always)]
-    fn claim_run(self, count: u32, num_free: u32, data: Data) -> Option<Id> {
-        let next = self.after(self.next, count);
-        Some(self.add(count, next, num_free, data, 0))
+    fn claim_run(self, place: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
+        *self.records.get_mut(place as usize)? = Record {
+            data: Some(data),
+            extent: Extent::new(count, 0),
+        };
+        (self.next, self.num_free) = (place + count, num_free);
+        Some(place)
     }
 
     #[inline(always)]
     fn after_single(&self) -> Option<Id> {
-        Some(self.after(self.next, 1))
+        Some(self.after(self.first_free(), 1))
     }
 
     #[inline(always)]
-    fn claim_single(self, _: Id, after: Id, num_free: u32, data: Data, writable: u32) {
-        self.add(1, after, num_free, data, writable);
+    fn claim_single(self, single: Single, data: Data) {
+        if let Some(record) = self.records.get_mut(single.id as usize) {
+            *record = Record {
+                data: Some(data),
+                extent: Extent::new(1, single.writable),
+            };
+        }
+        (self.next, self.num_free) = (single.after, single.num_free);
     }
 
     #[inline(always)]
@@ -199,11 +265,18 @@ impl<T> FreeIds for &mut InOrder<T> {
         let most = most.min(self.num_free);
         let mut count = 0;
         while count < most {
-            let next = self.after(self.next, 1);
-            let Some((data, writable)) = take(self.next, next) else {
+            let id = self.first_free();
+            let after = self.after(id, 1);
+            let Some((data, writable)) = take(id, after) else {
                 break;
             };
-            self.add(1, next, self.num_free - 1, data, writable);
+            let single = Single {
+                id,
+                after,
+                num_free: self.num_free - 1,
+                writable,
+            };
+            self.claim_single(single, data);
             count += 1;
         }
         count
@@ -222,16 +295,13 @@ impl<T> Order for InOrder<T> {
     fn new(size: u16) -> Option<Self> {
         let record = Record {
             data: None,
-            writable: 0,
-            more: 0,
-            number: 0,
+            extent: Extent(0),
         };
         Some(Self {
             records: try_boxed(size, |_| record)?,
             num_free: size.into(),
             next: 0,
             oldest: 0,
-            claimed: 0,
             last: UsedElement::default(),
             extras: try_boxed(size, |_| Extra::default())?,
         })
@@ -253,7 +323,7 @@ impl<T> Order for InOrder<T> {
 
     #[inline(always)]
     fn first_free(&self) -> Id {
-        self.next
+        self.after(self.next, 0)
     }
 
     #[inline(always)]
@@ -271,7 +341,7 @@ impl<T> Order for InOrder<T> {
         }
         let i = id as usize;
         if let (Some(record), Some(extra)) = (self.records.get_mut(i), self.extras.get_mut(i)) {
-            record.more |= HAS_EXTRA;
+            record.extent.0 |= HAS_EXTRA;
             *extra = Extra { ctx, table };
         }
     }
@@ -279,38 +349,26 @@ impl<T> Order for InOrder<T> {
     #[inline(always)]
     fn set_writable(&mut self, id: Id, writable: u32) {
         if let Some(record) = self.records.get_mut(id as usize) {
-            record.writable = writable;
+            record.extent.0 |= u64::from(writable);
         }
     }
 
-    #[inline(always)]
     fn release(&mut self, id: Id, _: bool) -> Result<Released, BadId> {
-        if id != self.oldest {
+        let record = self.records.get(id as usize);
+        let extent = record.ok_or(BadId::OutOfRange)?.extent;
+        if id != self.oldest() {
             return Err(BadId::NotAHead);
         }
-        let record = self.records.get_mut(id as usize);
-        let record = record.ok_or(BadId::OutOfRange)?;
-        let data = record.data.take().ok_or(BadId::NotAHead)?;
-        let more = record.more;
-        let count = (more & !HAS_EXTRA) + 1;
-        let num_free = self.num_free + u32::from(count);
-        self.num_free = num_free;
-        self.oldest = self.after(id, count.into());
-        Ok(if more == 0 {
-            Released::Single(data, num_free)
-        } else if more & HAS_EXTRA == 0 {
-            Released::Chain(data, num_free, count)
-        } else {
-            Released::WithExtra(data, num_free, count)
-        })
+        let taken = self.take(id, extent.count().into());
+        let (data, num_free) = taken.ok_or(BadId::NotAHead)?;
+        Ok(extent.released(data, num_free))
     }
 
     fn take_back(&mut self, id: Id) {
         if let Some(record) = self.records.get_mut(id as usize) {
             record.data = None;
-            self.num_free += u32::from(record.more & !HAS_EXTRA) + 1;
+            self.num_free += u32::from(record.extent.count());
             self.next = id;
-            self.claimed = self.claimed.wrapping_sub(1);
         }
     }
 
@@ -323,24 +381,61 @@ impl<T> Order for InOrder<T> {
         record.is_some_and(|record| record.data.is_some())
     }
 
+    const BATCHES: bool = true;
+
+    #[inline(always)]
+    fn get_buf_within<R: Ring<Order = Self>>(
+        ring: &mut R,
+        common: &Common<R::Memory>,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Id, Released)> {
+        let stored = common.used.get_own();
+        if stored & OPEN == 0 || common.is_broken() {
+            return None;
+        }
+        let states = ring.states_mut();
+        let (id, last) = (states.oldest, states.last.id);
+        let record = states.records.get_mut(id as usize)?;
+        let (data, extent) = (record.data?, record.extent);
+        if id == last || extent.0 >> 32 != 0 {
+            return None;
+        }
+        let at = stored & !OPEN;
+        let used = UsedElement {
+            at,
+            id,
+            length: extent.writable(),
+            flags: flag::WRITE,
+            announced: 0,
+        };
+        if !accept(&used, true) {
+            return None;
+        }
+        record.data = None;
+        let num_free = states.num_free + 1;
+        states.num_free = num_free;
+        states.oldest = id + 1;
+        // The batch stays open: what is added is the same with the mark and without.
+        let step = ring.advance(common, at, 1) - at;
+        common.used.set(stored + step);
+        Some((id, Released::Single(data, num_free)))
+    }
+
     #[inline(always)]
     fn get_buf<R: Ring<Order = Self>>(
         ring: &mut R,
         common: &Common<R::Memory>,
-        accept: impl FnOnce(&R, &UsedElement) -> bool,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Id, Result<Released, BadId>)> {
-        let used = match next_used(ring, common)? {
-            Ok(used) => used,
-            Err((id, cause)) => return Some((id, Err(cause))),
-        };
-        if !accept(ring, &used) {
-            return None;
+        match take(ring, common, accept)? {
+            Ok(Taken(id, released, _, is_last)) => {
+                if is_last {
+                    ring.publish_used(common);
+                }
+                Some((id, Ok(released)))
+            }
+            Err((id, cause)) => Some((id, Err(cause))),
         }
-        let (released, is_last) = take(ring, common, &used)?;
-        if is_last {
-            ring.publish_used(common);
-        }
-        Some((used.id, Ok(released)))
     }
 
     #[inline(always)]
@@ -350,32 +445,24 @@ impl<T> Order for InOrder<T> {
         most: u32,
         mut each: impl FnMut(Data, u32, Option<Extra<Table<R>>>),
     ) -> (u32, Option<(Id, BadId)>) {
-        let (mut taken, mut ended, mut bad) = (0, false, None);
-        while taken < most
-            && let Some(next) = next_used(ring, common)
-        {
-            let used = match next {
-                Ok(used) => used,
-                Err(cause) => {
+        let (mut taken, mut any_ended, mut bad) = (0, false, None);
+        while taken < most {
+            let Taken(id, released, length, is_last) = match take(ring, common, |_, _| true) {
+                Some(Ok(next)) => next,
+                Some(Err(cause)) => {
                     bad = Some(cause);
                     break;
                 }
-            };
-            let Some((released, is_last)) = take(ring, common, &used) else {
-                break;
+                None => break,
             };
             match released {
-                Released::Single(data, _) | Released::Chain(data, ..) => {
-                    each(data, used.length, None);
-                }
-                Released::WithExtra(data, ..) => {
-                    each(data, used.length, ring.take_extra(used.id));
-                }
+                Released::Single(data, _) | Released::Chain(data, ..) => each(data, length, None),
+                Released::WithExtra(data, ..) => each(data, length, ring.take_extra(id)),
             }
+            any_ended |= is_last;
             taken += 1;
-            ended |= is_last;
         }
-        if ended {
+        if any_ended {
             ring.publish_used(common);
         }
         (taken, bad)
@@ -385,8 +472,9 @@ impl<T> Order for InOrder<T> {
         ring: &mut R,
         common: &Common<R::Memory>,
     ) -> Option<(Id, Released)> {
-        let id = ring.states().oldest;
-        let released = ring.states_mut().release(id, false).ok()?;
+        let states = ring.states_mut();
+        let id = states.oldest();
+        let released = states.release(id, false).ok()?;
         // A batch does not stay open once one of its buffers was taken in this way.
         common.used.set(Self::position(common.used.get_own()));
         Some((id, released))

@@ -520,15 +520,27 @@ pub trait Ring: Sized {
     fn publish_used(&self, common: &Common<Self::Memory>);
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
-    /// used entry first; if it returns false, nothing is taken. Breaks the queue if the
+    /// used entry first, and whether a buffer is in flight under its id; if it returns
+    /// false, nothing is taken. Breaks the queue if the
     /// device may not have used the buffer that it names.
     #[inline(always)]
     fn get_buf(
         &mut self,
         common: &Common<Self::Memory>,
-        accept: impl FnOnce(&Self, &UsedElement) -> bool,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Id, Result<Released, BadId>)> {
         Self::Order::get_buf(self, common, accept)
+    }
+
+    /// A faster [`Self::get_buf`] for a buffer of one descriptor within a batch that
+    /// was opened before. None if the next one is none.
+    #[inline(always)]
+    fn get_buf_within(
+        &mut self,
+        common: &Common<Self::Memory>,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Id, Released)> {
+        Self::Order::get_buf_within(self, common, accept)
     }
 
     /// Takes up to `most` used buffers, and passes each one's data, the length that the

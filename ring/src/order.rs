@@ -20,31 +20,41 @@ pub trait FreeIds {
     /// How many ids there are, free or not.
     fn ids(&self) -> usize;
 
-    /// Takes an id for each element of a request, after which `num_free` are free, and
-    /// passes the id, the one after it, the element and whether more follow to `write`.
-    /// Takes nothing if that fails.
+    /// Takes an id for each element of a request, after which `num_free` are free, and passes the id, the one after it, the element and whether more follow to `write`.
+    /// Takes nothing if that fails. Returns the first id.
     fn claim_each<E: Elements>(
         self,
         request: &Request<E>,
         num_free: u32,
         write: impl FnMut(Id, Id, Element, bool) -> Result<(), AddError>,
-    ) -> Result<(), AddError>;
+    ) -> Result<Id, AddError>;
 
-    /// Takes the first `count` ids, after which `num_free` are free, and returns the
-    /// first one. None if that needs a walk.
-    fn claim_run(self, count: u32, num_free: u32, data: Data) -> Option<Id>;
+    /// Takes the first `count` ids for a buffer at `place` in a packed ring, after which
+    /// `num_free` are free, and returns the first one. None if that needs a walk.
+    fn claim_run(self, place: Id, count: u32, num_free: u32, data: Data) -> Option<Id>;
 
     /// The id after the first one. None if the first one cannot be taken alone.
     fn after_single(&self) -> Option<Id>;
 
-    /// Takes `id`, the first one, before `after`, for a buffer to which the device may
-    /// write `writable` bytes. After that, `num_free` are free.
-    fn claim_single(self, id: Id, after: Id, num_free: u32, data: Data, writable: u32);
+    /// Takes the first id for a buffer.
+    fn claim_single(self, single: Single, data: Data);
 
     /// Takes up to `most` ids, each for a buffer: calls `take` with the id and the one
     /// after it, until that returns None instead of the buffer's data and how many bytes
     /// the device may write to it. Returns how many.
     fn claim_ones(self, most: u32, take: impl FnMut(Id, Id) -> Option<(Data, u32)>) -> u32;
+}
+
+/// A buffer that takes one id.
+pub struct Single {
+    /// The id, which is the first free one.
+    pub id: Id,
+    /// The id after it.
+    pub after: Id,
+    /// How many are free then.
+    pub num_free: u32,
+    /// How many bytes the device may write.
+    pub writable: u32,
 }
 
 /// The driver's records of the buffers in flight.
@@ -110,11 +120,21 @@ pub trait Order: Sized {
     /// Is a buffer in flight under `id`?
     fn is_in_flight(&self, id: Id) -> bool;
 
+    /// Do used buffers come in batches, of which [`Ring::get_buf_within`] takes one?
+    const BATCHES: bool;
+
+    /// See [`Ring::get_buf_within`].
+    fn get_buf_within<R: Ring<Order = Self>>(
+        ring: &mut R,
+        common: &Common<R::Memory>,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Id, Released)>;
+
     /// See [`Ring::get_buf`].
     fn get_buf<R: Ring<Order = Self>>(
         ring: &mut R,
         common: &Common<R::Memory>,
-        accept: impl FnOnce(&R, &UsedElement) -> bool,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Id, Result<Released, BadId>)>;
 
     /// See [`Ring::get_bufs`].

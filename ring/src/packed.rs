@@ -7,7 +7,7 @@ use core::mem;
 use super::desc_state::{DescStates, Released};
 use super::memory::{Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed};
 use super::notification::{self, DESC, DISABLE, ENABLE};
-use super::order::{FreeIds, Order, Writable};
+use super::order::{FreeIds, Order, Single, Writable};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
 use super::{
     AddError, Added, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
@@ -203,7 +203,13 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
             flags: 0,
             tag: id as u16,
         });
-        free.claim_single(id, after, num_free, request.data, writable.sum());
+        let single = Single {
+            id,
+            after,
+            num_free,
+            writable: writable.sum(),
+        };
+        free.claim_single(single, request.data);
         self.states.add_extra(id, request.ctx, table.owned);
         let flags = flag::INDIRECT | self.avail_flags;
         Ok(self.publish(common, slot, flags, 1, num_free, batch))
@@ -226,8 +232,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
         // The records come first, because that needs fewer registers.
+        let place = Self::next_avail(common) as Id;
         let free = self.states.free();
-        let id = free.claim_run(count, num_free, request.data);
+        let id = free.claim_run(place, count, num_free, request.data);
         let id = id.ok_or(AddError::NoSpace)?;
         self.states.add_extra(id, request.ctx, None);
         if count > 1 {

@@ -8,7 +8,7 @@ use super::memory::{
     Descriptor, Flag, Memory, Number, Placed, SplitDescriptor, SplitMemory, SplitRings,
 };
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
-use super::order::{FreeIds, Order, Writable};
+use super::order::{FreeIds, Order, Single, Writable};
 use super::{
     AddError, Added, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
 };
@@ -89,7 +89,13 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
             flags: flag::INDIRECT,
             tag: after as u16,
         });
-        free.claim_single(head, after, num_free, request.data, writable.sum());
+        let single = Single {
+            id: head,
+            after,
+            num_free,
+            writable: writable.sum(),
+        };
+        free.claim_single(single, request.data);
         self.states.add_extra(head, request.ctx, table.owned);
         Ok(self.publish(common, head, num_free, in_batch))
     }
@@ -205,14 +211,13 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         }
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
-        let head = self.states.first_free();
         let free = self.states.free();
         let descriptors = common.memory.descriptors();
         if count > 1 && descriptors.len() != free.ids() {
             // Equal lengths let the compiler merge the two bounds checks of each id.
             return Err(AddError::bug());
         }
-        free.claim_each(request, num_free, |id, after, element, more| {
+        let head = free.claim_each(request, num_free, |id, after, element, more| {
             let descriptor = descriptors.get(id as usize).ok_or_else(AddError::bug)?;
             let flags = if more { flag::NEXT } else { 0 };
             descriptor.write(element.chained(flags, after as u16));

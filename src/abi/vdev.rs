@@ -218,6 +218,11 @@ impl DeviceRef {
         unsafe { member.write(features) }
     }
 
+    /// Does the ring of this kernel have in-order queues?
+    pub fn knows_in_order(self) -> bool {
+        self.layout == AbiVersion::Mainline
+    }
+
     /// `dev.parent`.
     pub fn parent(self) -> *mut device {
         let parent: *mut *mut device = member!(self, dev.parent);

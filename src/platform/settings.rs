@@ -12,6 +12,7 @@ use crate::abi::AbiVersion;
 static LAYOUT: AtomicU8 = AtomicU8::new(AbiVersion::V6_1 as u8);
 static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
 static CHECK_LEN: AtomicBool = AtomicBool::new(false);
+static CHECK_ORDER: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
 /// The kernel tree whose structures the program uses.
@@ -34,6 +35,11 @@ pub fn check_len() -> bool {
     CHECK_LEN.load(Relaxed)
 }
 
+/// Is the order in which buffers come back checked?
+pub fn check_order() -> bool {
+    CHECK_ORDER.load(Relaxed)
+}
+
 /// Are concurrent calls, late kicks and misplaced detach calls to be reported?
 pub fn debug() -> bool {
     DEBUG.load(Relaxed)
@@ -45,6 +51,7 @@ ctor::declarative::ctor! {
         LAYOUT.store(layout() as u8, Relaxed);
         WRAP_COUNTERS.store(switch(c"VIRTIO_RING_WRAP_COUNTERS"), Relaxed);
         CHECK_LEN.store(switch(c"VIRTIO_RING_CHECK_LEN"), Relaxed);
+        CHECK_ORDER.store(switch(c"VIRTIO_RING_CHECK_ORDER"), Relaxed);
         DEBUG.store(switch(c"VIRTIO_RING_DEBUG"), Relaxed);
     }
 }

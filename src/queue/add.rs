@@ -23,34 +23,40 @@ use ring::{AddError, Added, Common, Data, Request};
 /// counts at most this many, so that counting ends on a list that links to itself.
 pub(super) const MAX_COUNTED: u32 = 1 << 20;
 
+/// Bit of an [`AddCall`]: the device reads a part of the buffer.
+const OUT: u8 = 1;
+/// Bit of an [`AddCall`]: the driver has mapped the elements.
+const MAPPED: u8 = 16;
+
 /// The exported function that was called, and whether the driver had mapped the
 /// elements. (One scalar, which needs one register.)
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum AddCall {
     /// `virtqueue_add_outbuf`
-    Outbuf,
+    Outbuf = OUT,
     /// `virtqueue_add_inbuf`
-    Inbuf,
+    Inbuf = 2,
     /// `virtqueue_add_inbuf_ctx`
-    InbufCtx,
+    InbufCtx = 4,
     /// `virtqueue_add_sgs`, with at least one list that the device reads
-    Sgs,
+    Sgs = 6 | OUT,
     /// `virtqueue_add_sgs`, without such a list
-    InSgs,
+    InSgs = 6,
     /// `virtqueue_add_bufs`, with at least one entry that the device reads
-    Bufs,
+    Bufs = 8 | OUT,
     /// `virtqueue_add_bufs`, without such an entry
-    InBufs,
+    InBufs = 8,
     /// The same functions on a premapped queue.
-    OutbufOfMapped,
-    InbufOfMapped,
-    InbufCtxOfMapped,
-    SgsOfMapped,
-    InSgsOfMapped,
+    OutbufOfMapped = MAPPED | OUT,
+    InbufOfMapped = MAPPED | 2,
+    InbufCtxOfMapped = MAPPED | 4,
+    SgsOfMapped = MAPPED | 6 | OUT,
+    InSgsOfMapped = MAPPED | 6,
     /// `virtqueue_add_outbuf_premapped`
-    OutbufPremapped,
+    OutbufPremapped = MAPPED | 8 | OUT,
     /// `virtqueue_add_inbuf_premapped`
-    InbufPremapped,
+    InbufPremapped = MAPPED | 8,
 }
 
 impl AddCall {
@@ -67,20 +73,12 @@ impl AddCall {
     }
 
     fn is_premapped(self) -> bool {
-        self as u8 >= Self::OutbufOfMapped as u8
+        self as u8 & MAPPED != 0
     }
 
     /// Does the device read any part of the buffer?
     fn has_out(self) -> bool {
-        matches!(
-            self,
-            Self::Outbuf
-                | Self::OutbufOfMapped
-                | Self::OutbufPremapped
-                | Self::Sgs
-                | Self::SgsOfMapped
-                | Self::Bufs
-        )
+        self as u8 & OUT != 0
     }
 
     /// The direction of a single list.
@@ -147,7 +145,13 @@ macro_rules! premapped_functions {
             let ctx = add_functions!(@ctx $($ctx)?);
             let call = AddCall::$call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
-            unsafe { add_premapped_list::<R>(vq, sg, num, data, ctx, call) }
+            unsafe {
+                if call.has_out() {
+                    add_premapped_list::<R, true>(vq, sg, num, data, ctx, call)
+                } else {
+                    add_premapped_list::<R, false>(vq, sg, num, data, ctx, call)
+                }
+            }
         }
     )+};
 }
@@ -437,7 +441,7 @@ unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_premapped_list<R: RingKind>(
+unsafe fn add_premapped_list<R: RingKind, const OUT: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -445,11 +449,10 @@ unsafe fn add_premapped_list<R: RingKind>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    let out = call.direction() == Direction::Out;
     // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        let elements = SgRuns::<true, false>::new(&sg, out.into(), (!out).into());
+        let elements = SgRuns::<true, false>::one(&sg, OUT);
         if let Some(data) = NonNull::new(data)
             && (ctx.is_null() || !queue.common().indirect())
             && let Some((entries, elements)) = elements.counted(num)

@@ -10,8 +10,8 @@ use core::sync::atomic::AtomicBool;
 use super::debug::{self, Checks};
 use super::memory::Refusal;
 use super::{
-    Config, Handle, Head, LACKS_TABLES, Mapping, MemorySource, Queue, RingKind, functions, ops,
-    try_box,
+    Config, Handle, Head, LACKS_TABLES, Mapping, MemorySource, Queue, RingKind, complain,
+    functions, ops, try_box,
 };
 use crate::abi::{
     DeviceRef, feature, list_head, virtio_device, virtio_map, virtqueue, vq_callback_t, vq_notify_t,
@@ -60,7 +60,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     let has = |bit: u32| features & (1 << bit) != 0;
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
-    let in_order = has(feature::VIRTIO_F_IN_ORDER);
+    let in_order = device.knows_in_order() && has(feature::VIRTIO_F_IN_ORDER);
 
     // SAFETY: live device; program's arguments.
     let made = unsafe {
@@ -132,8 +132,18 @@ unsafe fn bring_up(
         unsafe { ((*ops(vq)).delete)(vq) };
         return Err(Refusal::NoMemory(size_of::<Checks>()));
     }
+    // SAFETY: live queue.
+    unsafe {
+        if Mapping::of(vq).maps() && !matches!(args.source, MemorySource::Lent { .. }) {
+            complain(vq, args.function, format_args!("{}", Text(NOT_MAPPED)));
+        }
+    }
     Ok(vq)
 }
+
+/// The message for a device whose operations C would call for the ring, too.
+const NOT_MAPPED: &str = "the device has map operations, which map neither this ring \
+    nor a buffer that is added without _premapped";
 
 /// Makes a queue of one kind, which is on no list yet.
 ///

@@ -47,6 +47,11 @@ impl Mapping {
         unsafe { &(*vq.cast::<Head>()).mapping }
     }
 
+    /// May addresses differ for the device?
+    pub(super) fn maps(&self) -> bool {
+        self.ops.get(|ops| ops.map_page).is_some()
+    }
+
     /// Maps a part of a page.
     ///
     /// # Safety

@@ -14,6 +14,7 @@ mod get_buf;
 mod kick;
 mod mapping;
 mod memory;
+mod order;
 mod poll;
 mod reset;
 

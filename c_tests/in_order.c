@@ -220,6 +220,12 @@ static void detach_in_order(struct fixture *fixture)
 	use_batch(fixture, 4, 0);
 	CHECK_GET(fixture, token(0), LENGTH(0));
 	check_detach(fixture, 1, 5);
+	/* What is added now was not in the batch. */
+	catch_stderr();
+	put(fixture, 6, 3);
+	CHECK_GET(fixture, NULL, 0);
+	caught();
+	check_detach(fixture, 6, 3);
 }
 
 /*

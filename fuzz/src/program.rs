@@ -72,7 +72,8 @@ pub fn new_device(setup: &Setup) -> VirtioDevice {
         | bit(setup.version_1, feature::VIRTIO_F_VERSION_1)
         | bit(setup.access_platform, feature::VIRTIO_F_ACCESS_PLATFORM)
         | bit(setup.packed, feature::VIRTIO_F_RING_PACKED)
+        | bit(setup.in_order(), feature::VIRTIO_F_IN_ORDER)
         | bit(setup.order_platform, feature::VIRTIO_F_ORDER_PLATFORM);
     let ops = setup.config.then_some([Some(stop as _), Some(start as _)]);
-    VirtioDevice::new(Layout::Tools, features, ops)
+    VirtioDevice::new(Layout::Mainline, features, ops)
 }

@@ -35,6 +35,8 @@ struct Buffer {
     ctx: usize,
     id: u16,
     descriptors: u32,
+    /// How many bytes the device may write.
+    writable: u32,
     /// Its indirect table, which lives as long as the buffer is in flight.
     table: Option<Area>,
 }
@@ -65,6 +67,10 @@ pub struct Queue {
     in_flight: Vec<Buffer>,
     /// Ids that came back.
     stale: Vec<u16>,
+    /// In order: the id and length of the last buffer of the open batch.
+    batch: Option<(u16, u32)>,
+    /// In order: are pollers told of a batch? Also after its buffers were detached.
+    batch_shown: bool,
     tokens: Vec<Token>,
     /// Buffers added in all.
     total: usize,
@@ -168,6 +174,8 @@ impl Queue {
             size,
             in_flight: Vec::new(),
             stale: Vec::new(),
+            batch: None,
+            batch_shown: false,
             tokens: Vec::new(),
             total: 0,
             added: 0,
@@ -390,7 +398,19 @@ impl Queue {
             Id::Beyond(i) => (self.size + u32::from(i), 1),
             Id::Any(id) => (id, 1),
         };
-        self.device.give(id, length, descriptors);
+        if !self.setup.in_order() {
+            return self.device.give(id, length, 1, descriptors);
+        }
+        // All up to that buffer, or less than that.
+        let last = self.in_flight.iter().find(|b| u32::from(b.id) == id);
+        let last = last.map_or(0, |buffer| buffer.token);
+        let batch = || self.in_flight.iter().filter(|b| b.token <= last);
+        let (mut buffers, mut descriptors) = (1, descriptors);
+        if last != 0 && length % 8 != 7 {
+            buffers = batch().count() as u16;
+            descriptors = batch().map(|b| b.descriptors).sum();
+        }
+        self.device.give(id, length, buffers, descriptors);
     }
 
     fn notify(&mut self) {

@@ -348,7 +348,7 @@ impl<T> Order for DescStates<T> {
         _: &mut R,
         _: &Common<R::Memory>,
         _: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)> {
+    ) -> Option<(Data, u32)> {
         None
     }
 
@@ -390,13 +390,9 @@ impl<T> Order for DescStates<T> {
         ring.get_bufs_by_id(common, most, each)
     }
 
-    fn detach<R: Ring<Order = Self>>(
-        ring: &mut R,
-        _: &Common<R::Memory>,
-    ) -> Option<(Id, Released)> {
-        let states = ring.states_mut();
-        let id = states.first_in_flight()?;
-        Some((id, states.release(id, R::KEEPS_RUNS).ok()?))
+    fn detach(&mut self, runs: bool) -> Option<(Id, Released)> {
+        let id = self.first_in_flight()?;
+        Some((id, self.release(id, runs).ok()?))
     }
 
     #[inline(always)]

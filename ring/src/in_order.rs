@@ -9,7 +9,8 @@
 //! oldest buffers. From then on these records alone tell which buffers are handed out,
 //! and where the batch ends.
 //!
-//! While a batch is open, [`OPEN`] is set in the used position that [`Common`] stores.
+//! While a batch is open, [`OPEN`] is set in the used position that [`Common`] stores,
+//! for pollers.
 //! Position and mark are one atomic, so that a poller cannot see one without the other:
 //! in a packed ring, only the mark shows that the buffers within a batch are used.
 
@@ -79,6 +80,8 @@ pub struct InOrder<T> {
     /// The id of the oldest buffer in flight, or that id plus the size, see
     /// [`Self::oldest`].
     oldest: Id,
+    /// Is a batch open? ([`OPEN`] stays set until a reset if its buffers were detached.)
+    open: bool,
     /// The last buffer of the open batch, as the device reported it.
     last: UsedElement,
     extras: Box<[Extra<T>]>,
@@ -120,7 +123,7 @@ impl<T> InOrder<T> {
         if ahead >= used.announced.into() && self.is_unannounced(oldest, used) {
             return Err(BadId::Unannounced);
         }
-        self.last = *used;
+        (self.open, self.last) = (true, *used);
         Ok(())
     }
 
@@ -164,7 +167,7 @@ fn take<R: Ring<Order = InOrder<T>>, T>(
     accept: impl FnOnce(&UsedElement, bool) -> bool,
 ) -> Option<Result<Taken, (Id, BadId)>> {
     let mut stored = common.used.get_own();
-    if stored & OPEN == 0 {
+    if !ring.states().open {
         let used = ring.next_used(common)?;
         if let Err(cause) = ring.states_mut().open(&used) {
             return Some(Err((used.id, common.broken_by(cause))));
@@ -193,6 +196,7 @@ fn take<R: Ring<Order = InOrder<T>>, T>(
     }
     let count = extent.count().into();
     let (data, num_free) = states.take(id, count)?;
+    states.open = !is_last;
     let next = ring.advance(common, used.at, count);
     common.used.set(if is_last { next } else { next | OPEN });
     let released = extent.released(data, num_free);
@@ -302,6 +306,7 @@ impl<T> Order for InOrder<T> {
             num_free: size.into(),
             next: 0,
             oldest: 0,
+            open: false,
             last: UsedElement::default(),
             extras: try_boxed(size, |_| Extra::default())?,
         })
@@ -309,7 +314,7 @@ impl<T> Order for InOrder<T> {
 
     fn restart(&mut self) {
         // The device expects the first buffer at the start of the ring.
-        (self.next, self.oldest) = (0, 0);
+        (self.next, self.oldest, self.open) = (0, 0, false);
     }
 
     fn size(&self) -> u32 {
@@ -388,16 +393,16 @@ impl<T> Order for InOrder<T> {
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)> {
+    ) -> Option<(Data, u32)> {
         let stored = common.used.get_own();
-        if stored & OPEN == 0 || common.is_broken() {
+        let states = ring.states_mut();
+        if !states.open || common.is_broken() {
             return None;
         }
-        let states = ring.states_mut();
         let (id, last) = (states.oldest, states.last.id);
         let record = states.records.get_mut(id as usize)?;
         let (data, extent) = (record.data?, record.extent);
-        if id == last || extent.0 >> 32 != 0 {
+        if id == last || extent.0 & HAS_EXTRA != 0 {
             return None;
         }
         let at = stored & !OPEN;
@@ -412,13 +417,14 @@ impl<T> Order for InOrder<T> {
             return None;
         }
         record.data = None;
-        let num_free = states.num_free + 1;
+        let count = (extent.0 >> 32) as u32 + 1;
+        let num_free = states.num_free + count;
         states.num_free = num_free;
-        states.oldest = id + 1;
+        states.oldest = id + count;
         // The batch stays open: what is added is the same with the mark and without.
-        let step = ring.advance(common, at, 1) - at;
+        let step = ring.advance(common, at, count) - at;
         common.used.set(stored + step);
-        Some((id, Released::Single(data, num_free)))
+        Some((data, num_free))
     }
 
     #[inline(always)]
@@ -468,15 +474,11 @@ impl<T> Order for InOrder<T> {
         (taken, bad)
     }
 
-    fn detach<R: Ring<Order = Self>>(
-        ring: &mut R,
-        common: &Common<R::Memory>,
-    ) -> Option<(Id, Released)> {
-        let states = ring.states_mut();
-        let id = states.oldest();
-        let released = states.release(id, false).ok()?;
-        // A batch does not stay open once one of its buffers was taken in this way.
-        common.used.set(Self::position(common.used.get_own()));
+    fn detach(&mut self, runs: bool) -> Option<(Id, Released)> {
+        let id = self.oldest();
+        let released = self.release(id, runs).ok()?;
+        // A poller is still told that the rest of a batch was used, until the reset.
+        self.open = false;
         Some((id, released))
     }
 

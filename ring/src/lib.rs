@@ -532,14 +532,15 @@ pub trait Ring: Sized {
         Self::Order::get_buf(self, common, accept)
     }
 
-    /// A faster [`Self::get_buf`] for a buffer of one descriptor within a batch that
-    /// was opened before. None if the next one is none.
+    /// A faster [`Self::get_buf`] for a buffer within a batch that was opened before, without
+    /// context or table. None if the next one is none. Returns its data and the number of
+    /// free descriptors.
     #[inline(always)]
     fn get_buf_within(
         &mut self,
         common: &Common<Self::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)> {
+    ) -> Option<(Data, u32)> {
         Self::Order::get_buf_within(self, common, accept)
     }
 

@@ -128,7 +128,7 @@ pub trait Order: Sized {
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
-    ) -> Option<(Id, Released)>;
+    ) -> Option<(Data, u32)>;
 
     /// See [`Ring::get_buf`].
     fn get_buf<R: Ring<Order = Self>>(
@@ -145,11 +145,9 @@ pub trait Order: Sized {
         each: impl FnMut(Data, u32, Option<Extra<Table<R>>>),
     ) -> (u32, Option<(Id, BadId)>);
 
-    /// See [`Ring::detach_unused_buf`].
-    fn detach<R: Ring<Order = Self>>(
-        ring: &mut R,
-        common: &Common<R::Memory>,
-    ) -> Option<(Id, Released)>;
+    /// Takes a buffer back that the device will not use: the lowest id, or in order the
+    /// oldest buffer. `runs` as in [`Self::release`].
+    fn detach(&mut self, runs: bool) -> Option<(Id, Released)>;
 
     /// The used position in what [`Common`] stores.
     fn position(stored: u64) -> u64;

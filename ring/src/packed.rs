@@ -571,7 +571,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     }
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
-        let detached = O::detach(self, common)?;
+        let detached = self.states.detach(Self::KEEPS_RUNS)?;
         common.ever_added.set(true);
         Some(detached)
     }

@@ -405,7 +405,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     }
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
-        let detached = O::detach(self, common)?;
+        let detached = self.states.detach(Self::KEEPS_RUNS)?;
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);

@@ -78,14 +78,14 @@ unsafe fn take_any<R: RingKind, const CTX: bool>(
             true
         });
         match taken {
-            Some((_, Released::Single(data, num_free))) => {
+            Some((data, num_free)) => {
                 queue.publish_num_free(num_free);
                 if CTX {
                     store_ctx(&queue, ctx, core::ptr::null_mut());
                 }
                 data.as_ptr()
             }
-            _ => take_another::<R, CTX>(vq, len, ctx),
+            None => take_another::<R, CTX>(vq, len, ctx),
         }
     }
 }

@@ -109,7 +109,9 @@ fn shared(ring: &'static str, name: String, file: PathBuf) -> Result<Subject> {
 fn load_mainline(name: &str, file: &Path) -> Result<Functions> {
     let folder = testkit::target().join("bench");
     std::fs::create_dir_all(&folder)?;
-    let copy = folder.join(format!("mainline-{}.so", std::process::id()));
+    // A name is loaded once.
+    let unique = name.replace(' ', "-");
+    let copy = folder.join(format!("{unique}-{}.so", std::process::id()));
     std::fs::copy(file, &copy)?;
     // SAFETY: there is one thread yet.
     unsafe { std::env::set_var("VIRTIO_RING_ABI", testkit::mainline::NAME) };

@@ -26,6 +26,9 @@ pub trait Device: Memory + 'static {
     fn read(&self, n: u16) -> (u16, u32);
     /// Marks buffer `n`, of this id, as used.
     fn mark_used(&self, n: u16, id: u16);
+    /// Marks the `count` buffers from `n` on as used with one entry, in order; `id` is
+    /// that of the last one.
+    fn mark_batch_used(&self, n: u16, count: u16, id: u16);
     /// Everything before, before everything behind, on the device's side.
     fn full_barrier_of_device(&self);
     /// Does the driver want an interrupt for buffer `n`?

@@ -19,6 +19,7 @@ pub struct Frame {
 }
 
 /// What an instruction is to the order of accesses.
+#[derive(PartialEq)]
 pub enum Kind {
     Load {
         acquire: bool,
@@ -134,6 +135,7 @@ fn kind(instruction: Decoded) -> Kind {
         Opcode::DMB(_) | Opcode::DSB(_) => Kind::Barrier(instruction.to_string()),
         Opcode::BLR => Kind::Call,
         Opcode::RET => Kind::Return,
+        _ if is_on_stack(&instruction) => Kind::Other,
         _ if name.starts_with("ld") => Kind::Load {
             acquire: name.starts_with("ldar") || name.starts_with("ldapr"),
         },
@@ -142,6 +144,18 @@ fn kind(instruction: Decoded) -> Kind {
         },
         _ => Kind::Other,
     }
+}
+
+/// Does it save or restore a register? The line tables take that for the access that
+/// needs the register.
+fn is_on_stack(instruction: &Decoded) -> bool {
+    const SP: u16 = 31;
+    instruction.operands.iter().any(|operand| {
+        matches!(
+            operand,
+            Operand::RegPreIndex(SP, ..) | Operand::RegPostIndex(SP, _)
+        )
+    })
 }
 
 /// By how many bytes a branch goes.

@@ -53,9 +53,8 @@ pub fn check(order: &Order, functions: &[Function]) -> (usize, Vec<String>) {
             places += second.len();
             missing.remove(function.name.as_str());
             let bad = match order.needs {
-                Needs::Acquire | Needs::Release => second
-                    .into_iter()
-                    .find(|&i| !orders_by_itself(&function.code[i])),
+                Needs::Acquire => plain(function, &second, &Kind::Load { acquire: false }),
+                Needs::Release => plain(function, &second, &Kind::Store { release: false }),
                 _ => unordered(order, function, device, &first, &second),
             };
             failures.extend(bad.map(|i| {
@@ -71,11 +70,10 @@ pub fn check(order: &Order, functions: &[Function]) -> (usize, Vec<String>) {
     (places, failures)
 }
 
-fn orders_by_itself(access: &Instruction) -> bool {
-    matches!(
-        access.kind,
-        Kind::Load { acquire: true } | Kind::Store { release: true }
-    )
+/// The first access that does not order by itself.
+fn plain(function: &Function, accesses: &[usize], kind: &Kind) -> Option<usize> {
+    let mut accesses = accesses.iter().copied();
+    accesses.find(|&i| function.code[i].kind == *kind)
 }
 
 /// The first one of `second` to which a path leads without a barrier.

@@ -255,9 +255,14 @@ static void setuid_program(void)
 		"VIRTIO_RING_CHECK_LEN", "VIRTIO_RING_DEBUG",
 	};
 	char copy[] = "/tmp/virtio_ring_abi_XXXXXX";
-	int file = mkstemp(copy);
+	int file;
 	size_t i;
 
+	if (getenv("RUNNER")) {
+		printf("skipped: a runner knows of no setuid programs\n");
+		return;
+	}
+	file = mkstemp(copy);
 	REQUIRE(file >= 0);
 	copy_file(this_program(), file);
 	if (fchown(file, 65534, (gid_t)-1) || fchmod(file, 04755)) {

@@ -1052,9 +1052,10 @@ pub unsafe extern "C" fn virtqueue_add_bufs(
 }
 
 /// Takes up to `num` used buffers with one call: the same as calls of
-/// `virtqueue_get_buf_ctx` until one returns NULL, but the event is published once, for
-/// the last. Writes them to `bufs`, in the order in which the device used them, and
-/// returns how many. 0 if there are none, or the queue is broken.
+/// `virtqueue_get_buf_ctx` until one returns NULL, but the event is not published for
+/// each. If fewer than `num` come back, the device interrupts at the next one, unless
+/// callbacks are disabled. Writes them to `bufs`, in the order in which the device used
+/// them, and returns how many. 0 if there are none, or the queue is broken.
 /// An extension: no kernel has it.
 /// The caller serialises.
 #[unsafe(no_mangle)]

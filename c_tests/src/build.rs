@@ -82,6 +82,11 @@ const SUPPORT: [&str; 3] = ["fixture", "device", "test"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 const C11: &str = "-std=c11";
 
+/// This machine, in Rust's words.
+pub fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
+
 /// What one thing to build came to: its name, and what the compiler said if it
 /// failed.
 pub struct Built {
@@ -97,6 +102,8 @@ pub struct Builder {
     pub stage: PathBuf,
     /// Where to build.
     pub out: PathBuf,
+    /// The processor to build for, in Rust's words.
+    pub target: String,
 }
 
 impl Builder {
@@ -276,12 +283,11 @@ impl Builder {
 
     /// A compiler with no flags but ours.
     fn compiler(&self, cpp: bool) -> Result<Command> {
-        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let mut build = cc::Build::new();
         build.no_default_flags(true).cargo_metadata(false).cpp(cpp);
         build
-            .host(&host)
-            .target(&host)
+            .host(&host())
+            .target(&self.target)
             .opt_level(1)
             .out_dir(&self.out);
         Ok(build.try_get_compiler()?.to_command())

@@ -406,7 +406,7 @@ impl Queue {
         let last = last.map_or(0, |buffer| buffer.token);
         let batch = || self.in_flight.iter().filter(|b| b.token <= last);
         let (mut buffers, mut descriptors) = (1, descriptors);
-        if last != 0 && length % 8 != 7 {
+        if last != 0 && length % 4 != 1 {
             buffers = batch().count() as u16;
             descriptors = batch().map(|b| b.descriptors).sum();
         }

@@ -197,7 +197,7 @@ impl<T> DescStates<T> {
     #[inline(never)]
     fn link_run(&mut self, count: u32) {
         let (head, mut last, mut after) = (self.free_head, 0, self.free_head);
-        for _ in 0..count.min(self.num_free) {
+        for _ in 0..count {
             last = after;
             let Some(slot) = self.slots.get_mut(last as usize) else {
                 return;
@@ -206,7 +206,7 @@ impl<T> DescStates<T> {
             after = slot.next.into();
         }
         if let Some(slot) = self.slots.get_mut(head as usize) {
-            (slot.more, slot.last) = (count.saturating_sub(1) as u16, last);
+            (slot.more, slot.last) = ((count - 1) as u16, last);
         }
     }
 
@@ -267,7 +267,7 @@ impl<T> Order for DescStates<T> {
     }
 
     fn make_run(&mut self, count: u32) {
-        if count <= self.num_free && !self.free().is_run(count) {
+        if self.free_without(count).is_some() && !self.free().is_run(count) {
             self.link_run(count);
         }
     }

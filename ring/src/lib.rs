@@ -552,9 +552,18 @@ pub trait Ring: Sized {
         &mut self,
         common: &Common<Self::Memory>,
         most: u32,
-        each: impl FnMut(Data, u32, Option<Extra<<Self::Memory as Memory>::Table>>),
+        mut each: impl FnMut(Data, u32, Option<Extra<<Self::Memory as Memory>::Table>>),
     ) -> (u32, Option<(Id, BadId)>) {
-        Self::Order::get_bufs(self, common, most, each)
+        let mut taken = 0;
+        loop {
+            let (count, bad) = Self::Order::get_bufs(self, common, most - taken, &mut each);
+            taken += count;
+            // The device does not interrupt for what it uses after the last look and before
+            // the event is published. So there is another look after that.
+            if count == 0 || taken == most || bad.is_some() || common.no_interrupt.get() {
+                return (taken, bad);
+            }
+        }
     }
 
     /// [`Self::get_bufs`] for buffers that come back in any order, each with an entry.

@@ -179,9 +179,11 @@ mod wakeup {
     #[test]
     fn holds_for_a_drainer() {
         for before in laps() {
-            busy(move || lost_wakeup_of_drainer::<SplitModel<Real>>(2, before));
-            busy(move || lost_wakeup_of_drainer::<PackedModel<Real>>(2, before));
-            busy(move || lost_wakeup_of_drainer::<PackedModel<RealHalves>>(2, before));
+            for at_once in [false, true] {
+                busy(move || lost_wakeup_of_drainer::<SplitModel<Real>>(2, before, at_once));
+                busy(move || lost_wakeup_of_drainer::<PackedModel<Real>>(2, before, at_once));
+                busy(move || lost_wakeup_of_drainer::<PackedModel<RealHalves>>(2, before, at_once));
+            }
         }
     }
 
@@ -204,9 +206,9 @@ mod wakeup {
             check(|| lost_wakeup_delayed::<PackedModel<WeakFull>>(2, 1, true));
         "the drainer sleeps for ever":
         fails_for_a_split_drainer_without_full_barrier,
-            check(|| lost_wakeup_of_drainer::<SplitModel<WeakFull>>(2, 0));
+            check(|| lost_wakeup_of_drainer::<SplitModel<WeakFull>>(2, 0, false));
         fails_for_a_packed_drainer_without_full_barrier,
-            check(|| lost_wakeup_of_drainer::<PackedModel<WeakFull>>(2, 0));
+            check(|| lost_wakeup_of_drainer::<PackedModel<WeakFull>>(2, 0, false));
     }
 }
 
@@ -382,7 +384,9 @@ mod in_order {
                 check(move || taken_and_added_again::<D>(before, token));
                 check(move || reset_within_batch::<D>(before, token));
             }
-            busy(move || lost_wakeup_after_batch::<D>(before));
+            for at_once in [false, true] {
+                busy(move || lost_wakeup_after_batch::<D>(before, at_once));
+            }
         }
     }
 
@@ -404,8 +408,8 @@ mod in_order {
             check(|| poll_beside_batch::<PackedModel<Ordered<NoWrite>>>(1, Token::Counted));
         "the drainer sleeps for ever":
         fails_for_a_split_drainer_without_full_barrier,
-            check(|| lost_wakeup_after_batch::<SplitModel<Ordered<WeakFull>>>(0));
+            check(|| lost_wakeup_after_batch::<SplitModel<Ordered<WeakFull>>>(0, false));
         fails_for_a_packed_drainer_without_full_barrier,
-            check(|| lost_wakeup_after_batch::<PackedModel<Ordered<WeakFull>>>(0));
+            check(|| lost_wakeup_after_batch::<PackedModel<Ordered<WeakFull>>>(0, false));
     }
 }

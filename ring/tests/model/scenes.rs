@@ -230,10 +230,27 @@ pub fn lost_wakeup_delayed<D: Device>(size: u16, before: u16, event_idx: bool) {
     assert!(told || interrupted, "the driver sleeps for ever");
 }
 
+/// Takes the next two buffers, of which the first is used, with one call or with one each.
+/// Returns whether the second was used, too.
+fn drain_two<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, at_once: bool) -> bool {
+    if !at_once {
+        assert!(get(ring, common, n));
+        return get(ring, common, n + 1);
+    }
+    let mut next = usize::from(n) + 1;
+    // More than there are, as a driver does to take all of them.
+    let (taken, bad) = ring.get_bufs(common, 3, |data, _, _| {
+        assert_eq!(data.addr().get(), next, "wrong buffer");
+        next += 1;
+    });
+    assert!(taken >= 1 && bad.is_none());
+    taken == 2
+}
+
 /// The device uses a second buffer and looks at the event, while the driver
 /// takes the first and finds no second one. It needs no prepare then: to take
 /// a buffer is to ask for an interrupt at the next.
-pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
+pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16, at_once: bool) {
     let (common, mut ring) = queue::<D>(size, true);
     warm_up(&mut ring, &common, before, true);
     // A packed ring starts without event index.
@@ -245,8 +262,7 @@ pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
     serve(&common, before, true);
     let id = read(common.memory(), second);
     let driver = beside(&common, move |common| {
-        assert!(get(&mut ring, common, before));
-        get(&mut ring, common, second)
+        drain_two(&mut ring, common, before, at_once)
     });
     let interrupted = use_buffer(common.memory(), second, id, true);
     let taken = driver.join().unwrap();
@@ -505,7 +521,7 @@ pub fn poll_beside_batch<D: Device>(before: u16, token: Token) {
 
 /// In order, the device uses a third buffer and looks at the event, while the driver takes
 /// the last one of a batch of two, which publishes the event, and finds no third one.
-pub fn lost_wakeup_after_batch<D: Device>(before: u16) {
+pub fn lost_wakeup_after_batch<D: Device>(before: u16, at_once: bool) {
     let (common, mut ring) = queue::<D>(4, true);
     warm_up(&mut ring, &common, before, true);
     D::Ring::disable_cb(&common);
@@ -516,8 +532,7 @@ pub fn lost_wakeup_after_batch<D: Device>(before: u16) {
     let id = read(common.memory(), third);
     get_within(&mut ring, &common, before);
     let driver = beside(&common, move |common| {
-        assert!(get(&mut ring, common, before + 1));
-        get(&mut ring, common, third)
+        drain_two(&mut ring, common, before + 1, at_once)
     });
     let interrupted = use_buffer(common.memory(), third, id, true);
     let taken = driver.join().unwrap();

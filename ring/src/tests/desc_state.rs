@@ -35,7 +35,7 @@ fn claim(
     let entries = count as u32;
     let num_free = slots.free_without(entries).unwrap();
     let head = slots.first_free();
-    if runs && n % 3 == 0 && count == 1 {
+    if runs && n.is_multiple_of(3) && count == 1 {
         let taken = slots.free().claim_ones(1, |_, _| Some((data(n), 0)));
         assert_eq!(taken, 1);
     } else if runs {

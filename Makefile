@@ -9,6 +9,9 @@ INCLUDEDIR ?= $(PREFIX)/include
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
 SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
 
+# For make kernel-module: the folder of another kernel's headers.
+KERNEL ?=
+
 # Where cargo builds: the variable, or what its configuration says. The tools and
 # scripts look there, too. (Root, who installs, may have no cargo.)
 ifndef CARGO_TARGET_DIR
@@ -34,7 +37,8 @@ ARGS ?=
 .PHONY: all library header install stage test test-rust test-c test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
-	test-differential differential differences test-fuzz fuzz bench mutants
+	test-differential differential differences test-fuzz fuzz bench mutants \
+	kernel-module test-kernel-module
 
 all: library $(OUT)/virtio_ring.o
 
@@ -96,7 +100,7 @@ stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
 test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
-	test-interop test-fuzz
+	test-interop test-kernel-module test-fuzz
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
@@ -164,6 +168,19 @@ interop: library
 # A short form, with the device programs that are in the cache.
 test-interop:
 	$(MAKE) interop ARGS=--short
+
+# Linux's own virtio_ring.ko, on this ring: make kernel-module KERNEL=folder-of-headers
+kernel-module:
+	KERNEL='$(KERNEL)' kernel/build '$(CARGO_TARGET_DIR)/kernel'
+	KERNEL='$(KERNEL)' kernel/check '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko'
+
+# The same with the packages that are in the cache.
+test-kernel-module:
+	@if scripts/kernel-packages --cached > /dev/null; then \
+		$(MAKE) kernel-module; \
+	else \
+		echo 'test-kernel-module: skipped, as make kernel-module has not fetched the packages'; \
+	fi
 
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"

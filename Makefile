@@ -31,14 +31,14 @@ SECONDS ?= 600
 # For make differential: operations, and more options.
 OPS ?= 50000000
 
-# For attack, bench, compare, counts and differential: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
+# For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants \
-	kernel-module test-kernel-module
+	kernel-module test-kernel-module guest
 
 all: library $(OUT)/virtio_ring.o
 
@@ -174,13 +174,23 @@ kernel-module:
 	KERNEL='$(KERNEL)' kernel/build '$(CARGO_TARGET_DIR)/kernel'
 	KERNEL='$(KERNEL)' kernel/check '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko'
 
-# The same with the packages that are in the cache.
+# The same with the packages that are in the cache, and one boot.
 test-kernel-module:
 	@if scripts/kernel-packages --cached > /dev/null; then \
-		$(MAKE) kernel-module; \
+		$(MAKE) kernel-module KERNEL=; \
 	else \
-		echo 'test-kernel-module: skipped, as make kernel-module has not fetched the packages'; \
+		echo 'test-kernel-module: skipped, as make kernel-module has not fetched its packages'; \
 	fi
+	@if scripts/kernel-packages --cached guest > /dev/null; then \
+		$(MAKE) guest ARGS=--short; \
+	else \
+		echo 'test-kernel-module: no boot, as make guest has not fetched its packages'; \
+	fi
+
+# Debian's kernel in QEMU, with C's module and with ours: make guest ARGS="--only 'ours packed=on'"
+guest:
+	$(MAKE) kernel-module KERNEL=
+	kernel/guest '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko' $(ARGS)
 
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"

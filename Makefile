@@ -176,6 +176,7 @@ kernel-module:
 
 # The same with the packages that are in the cache, and one boot.
 test-kernel-module:
+	rustfmt --edition 2024 --check kernel/ring.rs
 	@if scripts/kernel-packages --cached > /dev/null; then \
 		$(MAKE) kernel-module KERNEL=; \
 	else \

@@ -164,7 +164,11 @@ where
         // SAFETY: the caller ensures it.
         unsafe {
             let areas_of = SplitAreas { desc, avail, used };
-            Some(SplitShared::new(areas_of, areas.num as u16, areas.tables()?))
+            Some(SplitShared::new(
+                areas_of,
+                areas.num as u16,
+                areas.tables()?,
+            ))
         }
     }
 }
@@ -182,7 +186,11 @@ where
                 driver,
                 device,
             };
-            Some(PackedShared::new(areas_of, areas.num as u16, areas.tables()?))
+            Some(PackedShared::new(
+                areas_of,
+                areas.num as u16,
+                areas.tables()?,
+            ))
         }
     }
 }
@@ -357,7 +365,9 @@ pub unsafe extern "C" fn ring_replace(ring: *mut AnyRing, areas: &Areas, callbac
 /// Starts an empty ring again on the memory that it has.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ring_restart(ring: *mut AnyRing, callback: bool) {
-    halves!(ring, |driver, common| driver.get().restart(common, callback));
+    halves!(ring, |driver, common| driver
+        .get()
+        .restart(common, callback));
 }
 
 /// `struct ring_element`
@@ -501,12 +511,16 @@ pub unsafe extern "C" fn ring_disable_cb(ring: *mut AnyRing) {
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ring_enable_cb_prepare(ring: *mut AnyRing) {
-    halves!(ring, |driver, common| driver.get().enable_cb_prepare(common))
+    halves!(ring, |driver, common| driver
+        .get()
+        .enable_cb_prepare(common))
 }
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ring_enable_cb_delayed(ring: *mut AnyRing) -> bool {
-    halves!(ring, |driver, common| driver.get().enable_cb_delayed(common))
+    halves!(ring, |driver, common| driver
+        .get()
+        .enable_cb_delayed(common))
 }
 
 #[unsafe(no_mangle)]

@@ -21,9 +21,16 @@ CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 endif
 override CARGO_TARGET_DIR := $(abspath $(CARGO_TARGET_DIR))
 export CARGO_TARGET_DIR
-OUT := $(CARGO_TARGET_DIR)/release
+# For another processor: cargo's name of it and the prefix of its compiler's names,
+# make CARGO_BUILD_TARGET=aarch64-unknown-linux-gnu CROSS_COMPILE=aarch64-linux-gnu-
+ifdef CARGO_BUILD_TARGET
+CROSS := $(CROSS_COMPILE)
+export CARGO_TARGET_$(shell echo $(CARGO_BUILD_TARGET) | tr a-z- A-Z_)_LINKER := $(CROSS)gcc
+endif
+BUILT := $(CARGO_TARGET_DIR)$(addprefix /,$(CARGO_BUILD_TARGET))
+OUT := $(BUILT)/release
 # An installed copy, for the tests and for make compare.
-STAGE := $(CARGO_TARGET_DIR)/stage
+STAGE := $(BUILT)/stage
 
 # For make fuzz: how long.
 SECONDS ?= 600
@@ -34,7 +41,7 @@ OPS ?= 50000000
 # For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-upstream \
+.PHONY: all library header install stage test test-rust test-c test-cross test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants \
@@ -51,9 +58,9 @@ library:
 # One relocatable object, for programs whose makefiles want virtio_ring.o: what
 # the exported functions need, and no other global name.
 $(OUT)/virtio_ring.o: library src/symbols.txt
-	ld -r --gc-sections $(addprefix -u ,$(SYMBOLS)) -e $(firstword $(SYMBOLS)) \
+	$(CROSS)ld -r --gc-sections $(addprefix -u ,$(SYMBOLS)) -e $(firstword $(SYMBOLS)) \
 		$(OUT)/libvirtio_ring.a -o $@.tmp
-	objcopy --keep-global-symbols=src/symbols.txt $@.tmp $@
+	$(CROSS)objcopy --keep-global-symbols=src/symbols.txt $@.tmp $@
 	rm $@.tmp
 
 header:
@@ -91,6 +98,7 @@ install:
 	$(call pc,virtio_ring,,,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_1=1)
 	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
 	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)
+	$(call pc,virtio_ring-mainline,$(comma) 6.19 and later,$(space)-DVIRTIO_RING_ABI_MAINLINE,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_mainline=1)
 	$(run_ldconfig)
 
 comma := ,
@@ -114,6 +122,11 @@ test-rust: all
 # C programs of ours against an installed copy.
 test-c: stage
 	$(CARGO) run -q -p c-tests -- '$(STAGE)'
+
+# The same and more on other processors, under qemu-user (docs/platforms.md).
+test-cross:
+	scripts/test-cross arm64
+	scripts/test-cross riscv64
 
 # The fuzzers are a workspace of their own: lints, the corpus, and a minute.
 test-fuzz:

@@ -172,7 +172,9 @@ bool device_pop(struct device_side *d, struct chain *chain)
 	return d->packed ? pop_packed(d, chain) : pop_split(d, chain);
 }
 
-static bool wants_interrupt(const struct device_side *d, unsigned int slots)
+/* So many buffers and descriptors were used last. */
+static bool wants_interrupt(const struct device_side *d, unsigned int buffers,
+			    unsigned int slots)
 {
 	uint16_t flags = driver_flags(d);
 	uint16_t event = driver_event(d);
@@ -180,7 +182,7 @@ static bool wants_interrupt(const struct device_side *d, unsigned int slots)
 
 	if (!d->packed) {
 		if (d->event)
-			return vring_need_event(event, d->used, d->used - 1);
+			return vring_need_event(event, d->used, d->used - buffers);
 		return !(flags & VRING_AVAIL_F_NO_INTERRUPT);
 	}
 	if (flags != VRING_PACKED_EVENT_FLAG_DESC)
@@ -193,8 +195,8 @@ static bool wants_interrupt(const struct device_side *d, unsigned int slots)
 	return vring_need_event(event, slot, slot - slots);
 }
 
-static void write_used(struct device_side *d, uint32_t id, unsigned int slots,
-		       uint32_t len)
+static void write_used(struct device_side *d, uint32_t id, unsigned int buffers,
+		       unsigned int slots, uint32_t len)
 {
 	if (d->packed) {
 		struct vring_packed_desc *desc = &d->desc[d->used & ~WRAP];
@@ -213,18 +215,24 @@ static void write_used(struct device_side *d, uint32_t id, unsigned int slots,
 
 		element->id = id;
 		element->len = len;
-		d->used++;
+		d->used += buffers;
 		__atomic_store_n(&d->split.used->idx, d->used,
 				 __ATOMIC_RELEASE);
 	}
 }
 
-bool device_use(struct device_side *d, const struct chain *chain, uint32_t len)
+bool device_use_batch(struct device_side *d, const struct chain *last,
+		      unsigned int buffers, unsigned int slots, uint32_t len)
 {
-	write_used(d, chain->id, chain->slots, len);
+	write_used(d, last->id, buffers, slots, len);
 	/* The entry, before the driver's wish is read (2.7.10, 2.8.22). */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return wants_interrupt(d, chain->slots);
+	return wants_interrupt(d, buffers, slots);
+}
+
+bool device_use(struct device_side *d, const struct chain *chain, uint32_t len)
+{
+	return device_use_batch(d, chain, 1, chain->slots, len);
 }
 
 bool device_use_next(struct device_side *d, uint32_t len)
@@ -238,7 +246,13 @@ bool device_use_next(struct device_side *d, uint32_t len)
 
 void device_use_id(struct device_side *d, uint32_t id, uint32_t len)
 {
-	write_used(d, id, 1, len);
+	device_use_ids(d, id, 1, len);
+}
+
+void device_use_ids(struct device_side *d, uint32_t id, unsigned int count,
+		    uint32_t len)
+{
+	write_used(d, id, count, count, len);
 }
 
 void device_want_kicks(struct device_side *d, bool want)

@@ -66,11 +66,23 @@ bool device_pop(struct device_side *d, struct chain *chain);
  */
 bool device_use(struct device_side *d, const struct chain *chain, uint32_t len);
 
+/*
+ * Gives a batch of buffers back with one entry (2.7.9, 2.8.8): `last` is the last of
+ * them, `buffers` and `slots` are how many buffers and descriptors it has in all.
+ */
+bool device_use_batch(struct device_side *d, const struct chain *last,
+		      unsigned int buffers, unsigned int slots, uint32_t len);
+
 /* The same for the next available buffer; there must be one. */
 bool device_use_next(struct device_side *d, uint32_t len);
 
-/* Writes a used entry as a device that lies might: any id. */
+/*
+ * Writes a used entry as a device that lies might: any id. The second one says that so
+ * many buffers (split) or descriptors (packed) are used.
+ */
 void device_use_id(struct device_side *d, uint32_t id, uint32_t len);
+void device_use_ids(struct device_side *d, uint32_t id, unsigned int count,
+		    uint32_t len);
 
 /* Asks for notifications always, never, or (event index) at a position. */
 void device_want_kicks(struct device_side *d, bool want);

@@ -9,6 +9,11 @@
 #include "device.h"
 #include "test.h"
 
+#if defined(VIRTIO_RING_ABI_6_12) || defined(VIRTIO_RING_ABI_MAINLINE)
+/* virtqueue_resize() has a fourth argument. */
+#define HAS_RECYCLE_DONE
+#endif
+
 struct fixture {
 	/* The first member: notify and callback find the fixture through it. */
 	struct virtio_device vdev;

@@ -34,8 +34,13 @@ AT(virtqueue, index, 40);
 AT(virtqueue, num_free, 44);
 AT(virtqueue, num_max, 48);
 AT(virtqueue, priv, 56);
+#ifdef VIRTIO_RING_ABI_MAINLINE
+AT(virtqueue, reset, 52);
+SIZE(virtqueue, 64);
+#else
 AT(virtqueue, reset, 64);
 SIZE(virtqueue, 72);
+#endif
 MEMBER_SIZE(virtqueue, index, 4);
 MEMBER_SIZE(virtqueue, num_free, 4);
 MEMBER_SIZE(virtqueue, num_max, 4);
@@ -45,7 +50,42 @@ AT(list_head, next, 0);
 AT(list_head, prev, 8);
 SIZE(list_head, 16);
 
-#ifdef VIRTIO_RING_ABI_SERIES
+#if defined(VIRTIO_RING_ABI_MAINLINE)
+AT(device, parent, 0);
+SIZE(device, 8);
+
+AT(virtio_device, index, 0);
+AT(virtio_device, config_lock, 8);
+AT(virtio_device, vqs_list_lock, 12);
+AT(virtio_device, dev, 16);
+AT(virtio_device, id, 24);
+AT(virtio_device, config, 32);
+AT(virtio_device, vringh_config, 40);
+AT(virtio_device, map, 48);
+AT(virtio_device, vqs, 56);
+AT(virtio_device, features, 72);
+AT(virtio_device, features_array, 72);
+MEMBER_SIZE(virtio_device, features_array, 16);
+AT(virtio_device, priv, 88);
+AT(virtio_device, vmap, 96);
+SIZE(virtio_device, 104);
+
+AT(virtio_config_ops, disable_vq_and_reset, 128);
+AT(virtio_config_ops, enable_vq_after_reset, 136);
+SIZE(virtio_config_ops, 144);
+
+AT(virtio_map_ops, map_page, 0);
+AT(virtio_map_ops, unmap_page, 8);
+AT(virtio_map_ops, sync_single_for_cpu, 16);
+AT(virtio_map_ops, sync_single_for_device, 24);
+AT(virtio_map_ops, alloc, 32);
+AT(virtio_map_ops, free, 40);
+AT(virtio_map_ops, need_sync, 48);
+AT(virtio_map_ops, mapping_error, 56);
+AT(virtio_map_ops, max_mapping_size, 64);
+SIZE(virtio_map_ops, 72);
+_Static_assert(sizeof(union virtio_map) == 8, "virtio_map has not 8 bytes");
+#elif defined(VIRTIO_RING_ABI_SERIES)
 AT(device, parent, 0);
 AT(device, driver, 8);
 SIZE(device, 16);

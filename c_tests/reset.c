@@ -14,7 +14,7 @@ static int resize_with(struct virtqueue *vq, uint32_t num,
 		       void (*recycle)(struct virtqueue *vq, void *buf),
 		       vq_callback_t *done)
 {
-#ifdef VIRTIO_RING_ABI_6_12
+#ifdef HAS_RECYCLE_DONE
 	return virtqueue_resize(vq, num, recycle, done);
 #else
 	/*
@@ -209,7 +209,7 @@ static void resized(struct fixture *fixture)
 {
 	static const unsigned int sizes[] = { 8, 16, 1, 4, 16 };
 	size_t i;
-#ifdef VIRTIO_RING_ABI_6_12
+#ifdef HAS_RECYCLE_DONE
 	const char *const calls[] = { "drrrfe", "dfe" };
 #else
 	const char *const calls[] = { "drrre", "de" };

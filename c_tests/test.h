@@ -146,7 +146,8 @@ bool check_line(const char *function, const char *value, bool or_none,
  * Runs this program again, as it was called, with one argument and, if
  * `variable` is not NULL, with it in the environment; else without any of the library's variables.
  * Returns the status as waitpid() says it; the child's stderr goes to
- * child_stderr().
+ * child_stderr(). RUNNER in the environment is what a program of another processor
+ * runs under.
  */
 int run_again(const char *argument, const char *variable, const char *value);
 /* The same with a copy of this program. */

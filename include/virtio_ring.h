@@ -6,8 +6,10 @@
  *
  * Link with what `pkg-config --cflags --libs virtio_ring` says. Programs built
  * with the device structure of the wrap counter series use virtio_ring-series
- * instead, those that call 6.12's virtqueue_resize virtio_ring-6.12: these set
- * VIRTIO_RING_ABI_SERIES and VIRTIO_RING_ABI_6_12, which this file looks at.
+ * instead, those that call 6.12's virtqueue_resize virtio_ring-6.12, and those with
+ * the structures of 6.19 and later virtio_ring-mainline: these set
+ * VIRTIO_RING_ABI_SERIES, VIRTIO_RING_ABI_6_12 and VIRTIO_RING_ABI_MAINLINE, which this
+ * file looks at.
  *
  * It may be included before, after or without the system's
  * <linux/virtio_ring.h> and <linux/virtio_config.h>. `struct vring` is theirs: to
@@ -51,10 +53,19 @@ struct vring;
 struct virtqueue;
 struct virtio_device;
 
+/* The kernel's. A pointer to a page is the page's address here. */
+struct device;
+struct page;
+struct vduse_vq_group;
+struct vringh_config_ops;
+
 /* Called when buffers were used. The kernel's type: a function. */
 typedef void vq_callback_t(struct virtqueue *vq);
 
-/* Addresses as the device sees them. The same as the processor's here. */
+/*
+ * Addresses as the device sees them. The same as the processor's here, unless the
+ * device has virtio_map_ops.
+ */
 typedef unsigned long long dma_addr_t;
 /* How an allocation may be made. Ignored. */
 typedef unsigned int gfp_t;
@@ -65,6 +76,15 @@ enum dma_data_direction {
   DMA_TO_DEVICE = 1,
   DMA_FROM_DEVICE = 2,
   DMA_NONE = 3,
+};
+
+/*
+ * Who maps for a queue. The program's own: the library hands it to virtio_map_ops,
+ * or back by virtqueue_dma_dev() if there are none.
+ */
+union virtio_map {
+  struct device *dma_dev;
+  struct vduse_vq_group *group;
 };
 
 
@@ -97,6 +117,11 @@ enum dma_data_direction {
  * The packed ring.
  */
 #define VIRTIO_F_RING_PACKED 34
+
+/**
+ * The device uses buffers in the order in which they were made available.
+ */
+#define VIRTIO_F_IN_ORDER 35
 
 /**
  * The device needs the platform's own barriers.
@@ -144,6 +169,17 @@ struct list_head {
  * `num_max` and `priv`.
  */
 struct virtqueue {
+#ifdef VIRTIO_RING_ABI_MAINLINE
+  struct list_head list;
+  void (*callback)(struct virtqueue *vq);
+  const char *name;
+  struct virtio_device *vdev;
+  unsigned int index;
+  unsigned int num_free;
+  unsigned int num_max;
+  bool reset;
+  void *priv;
+#else
         /**
          * Node in the device's list of queues (`vqs`).
          */
@@ -182,6 +218,7 @@ struct virtqueue {
          * The program's own, false at creation.
          */
         bool reset;
+#endif
 };
 
 /**
@@ -189,7 +226,11 @@ struct virtqueue {
  * NULL: the calls that need it then return -ENOENT.
  */
 struct virtio_config_ops {
-#ifdef VIRTIO_RING_ABI_SERIES
+#if defined(VIRTIO_RING_ABI_MAINLINE)
+  void (*before[16])(void);
+  int (*disable_vq_and_reset)(struct virtqueue *vq);
+  int (*enable_vq_after_reset)(struct virtqueue *vq);
+#elif defined(VIRTIO_RING_ABI_SERIES)
   void (*before[4])(void);
   /**
    * The device status, for virtqueue_use_wrap_counter.
@@ -209,11 +250,41 @@ struct virtio_config_ops {
 };
 
 /**
- * A device as the tools' headers of 5.17, 6.1 and 6.12 declare it. The program
+ * A device as the headers declare it for which the program was built. The program
  * owns it, and sets it up with `virtio_device_init` before all else.
  */
 struct virtio_device {
-#ifdef VIRTIO_RING_ABI_SERIES
+#if defined(VIRTIO_RING_ABI_MAINLINE)
+  int index;
+  bool failed;
+  bool config_core_enabled;
+  bool config_driver_disabled;
+  bool config_change_pending;
+  int config_lock;
+  int vqs_list_lock;
+  struct device dev;
+  struct {
+    uint32_t device;
+    uint32_t vendor;
+  } id;
+  const struct virtio_config_ops *config;
+  const struct vringh_config_ops *vringh_config;
+  /**
+   * Operations that map for the device; may be NULL. Looked at if
+   * VIRTIO_F_ACCESS_PLATFORM was negotiated.
+   */
+  const struct virtio_map_ops *map;
+  struct list_head vqs;
+  union {
+    uint64_t features;
+    uint64_t features_array[2];
+  };
+  void *priv;
+  /**
+   * What virtio_max_dma_size() calls `map` with.
+   */
+  union virtio_map vmap;
+#elif defined(VIRTIO_RING_ABI_SERIES)
   struct device dev;
   uint64_t features;
   const struct virtio_config_ops *config;
@@ -310,13 +381,80 @@ struct virtqueue_used_buf {
         uint32_t len;
 };
 
+/**
+ * How a device of Linux 6.19 and later wants memory to be mapped, in its `map`. Called
+ * only if VIRTIO_F_ACCESS_PLATFORM was negotiated. Where an operation is NULL, the
+ * address is the same for the device, and there is nothing to do.
+ */
+struct virtio_map_ops {
+        /**
+         * Maps a part of a page; answers its address for the device.
+         */
+        dma_addr_t (*map_page)(union virtio_map map,
+                               struct page *page,
+                               unsigned long offset,
+                               size_t size,
+                               enum dma_data_direction dir,
+                               unsigned long attrs);
+        /**
+         * Undoes a mapping.
+         */
+        void (*unmap_page)(union virtio_map map,
+                           dma_addr_t map_handle,
+                           size_t size,
+                           enum dma_data_direction dir,
+                           unsigned long attrs);
+        /**
+         * Hands a part of a mapping to the processor.
+         */
+        void (*sync_single_for_cpu)(union virtio_map map,
+                                    dma_addr_t map_handle,
+                                    size_t size,
+                                    enum dma_data_direction dir);
+        /**
+         * Hands a part of a mapping to the device.
+         */
+        void (*sync_single_for_device)(union virtio_map map,
+                                       dma_addr_t map_handle,
+                                       size_t size,
+                                       enum dma_data_direction dir);
+        /**
+         * Allocates memory that both sides use; its address for the device in
+         * `*map_handle`.
+         */
+        void *(*alloc)(union virtio_map map,
+                       size_t size,
+                       dma_addr_t *map_handle,
+                       gfp_t gfp);
+        /**
+         * Frees such memory.
+         */
+        void (*free)(union virtio_map map,
+                     size_t size,
+                     void *vaddr,
+                     dma_addr_t map_handle,
+                     unsigned long attrs);
+        /**
+         * Must this mapping be synchronised before the other side uses it?
+         */
+        bool (*need_sync)(union virtio_map map, dma_addr_t map_handle);
+        /**
+         * Not 0 if this is the address of a failed mapping.
+         */
+        int (*mapping_error)(union virtio_map map, dma_addr_t map_handle);
+        /**
+         * Largest buffer that can be mapped, in bytes.
+         */
+        size_t (*max_mapping_size)(union virtio_map map);
+};
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
 /**
  * Largest buffer that can be mapped for the device, in bytes: no limit, as
- * addresses are mapped to themselves.
+ * addresses are mapped to themselves, unless the device has `virtio_map_ops`.
  * From any thread.
  */
 size_t virtio_max_dma_size(const struct virtio_device *vdev);
@@ -374,6 +512,42 @@ int virtqueue_add_inbuf_ctx(struct virtqueue *vq,
                             void *data,
                             void *ctx,
                             gfp_t gfp);
+
+/**
+ * Adds a buffer that the device reads, with the addresses that the driver has mapped:
+ * the entries' `dma_address`. Else as `virtqueue_add_outbuf`. Linux 6.13 and later.
+ * The caller serialises.
+ */
+int virtqueue_add_outbuf_premapped(struct virtqueue *vq,
+                                   struct scatterlist *sg,
+                                   unsigned int num,
+                                   void *data,
+                                   gfp_t gfp);
+
+/**
+ * Adds a buffer that the device writes, with the addresses that the driver has mapped:
+ * the entries' `dma_address`. `ctx` may be NULL. Else as `virtqueue_add_inbuf_ctx`.
+ * Linux 6.13 and later.
+ * The caller serialises.
+ */
+int virtqueue_add_inbuf_premapped(struct virtqueue *vq,
+                                  struct scatterlist *sg,
+                                  unsigned int num,
+                                  void *data,
+                                  void *ctx,
+                                  gfp_t gfp);
+
+/**
+ * Adds a buffer that the device writes, and of which the processor's cache holds
+ * nothing that is not in memory. The same as `virtqueue_add_inbuf` here. Linux 7.0 and
+ * later.
+ * The caller serialises.
+ */
+int virtqueue_add_inbuf_cache_clean(struct virtqueue *vq,
+                                    struct scatterlist *sg,
+                                    unsigned int num,
+                                    void *data,
+                                    gfp_t gfp);
 
 /**
  * First half of `virtqueue_kick`: does the device want to be notified of what
@@ -545,6 +719,23 @@ struct virtqueue *vring_create_virtqueue_dma(unsigned int index,
                                              struct device *dma_dev);
 
 /**
+ * As `vring_create_virtqueue`, with who maps: what `virtqueue_dma_dev` is to answer, or
+ * what the device's `virtio_map_ops` are called with. Linux 6.18 and later.
+ * From any thread.
+ */
+struct virtqueue *vring_create_virtqueue_map(unsigned int index,
+                                             unsigned int num,
+                                             unsigned int vring_align,
+                                             struct virtio_device *vdev,
+                                             bool weak_barriers,
+                                             bool may_reduce_num,
+                                             bool context,
+                                             bool (*notify)(struct virtqueue *vq),
+                                             vq_callback_t *callback,
+                                             const char *name,
+                                             union virtio_map map);
+
+/**
  * Makes a queue on a split ring at `pages`, laid out as `vring_init()` does it
  * with `vring_align`. The memory is neither cleared nor checked, and must
  * outlive the queue. Else as `vring_create_virtqueue`; NULL for a device with
@@ -590,7 +781,8 @@ void vring_del_virtqueue(struct virtqueue *vq);
 
 /**
  * Clears the transport's feature bits (28 to 41) that this ring does not
- * implement.
+ * implement. VIRTIO_F_IN_ORDER stays under the layout `mainline` only, as only the
+ * kernel's ring since 7.0 implements it.
  * The caller serialises.
  */
 void vring_transport_features(struct virtio_device *vdev);
@@ -655,7 +847,7 @@ int virtqueue_reset(struct virtqueue *vq,
 
 /**
  * The device that maps for this queue: the one given at creation if the device
- * has VIRTIO_F_ACCESS_PLATFORM, else NULL.
+ * has VIRTIO_F_ACCESS_PLATFORM and no `virtio_map_ops`, else NULL.
  * From any thread.
  */
 struct device *virtqueue_dma_dev(struct virtqueue *vq);
@@ -669,7 +861,108 @@ struct device *virtqueue_dma_dev(struct virtqueue *vq);
 uint32_t vring_notification_data(struct virtqueue *vq);
 
 /**
- * Address of a buffer for the device: the same.
+ * Maps a buffer, and answers its address for the device: the same, unless the device
+ * has `virtio_map_ops`. Linux 6.18 and later.
+ * From any thread.
+ */
+dma_addr_t virtqueue_map_single_attrs(const struct virtqueue *vq,
+                                      void *ptr,
+                                      size_t size,
+                                      enum dma_data_direction dir,
+                                      unsigned long attrs);
+
+/**
+ * Undoes `virtqueue_map_single_attrs`.
+ * From any thread.
+ */
+void virtqueue_unmap_single_attrs(const struct virtqueue *vq,
+                                  dma_addr_t addr,
+                                  size_t size,
+                                  enum dma_data_direction dir,
+                                  unsigned long attrs);
+
+/**
+ * Is this the address of a failed mapping? 0: no, never unless the device has
+ * `virtio_map_ops`.
+ * From any thread.
+ */
+int virtqueue_map_mapping_error(const struct virtqueue *vq, dma_addr_t addr);
+
+/**
+ * Must this mapping be synchronised before the other side uses it? Never, unless the
+ * device has `virtio_map_ops`.
+ * From any thread.
+ */
+bool virtqueue_map_need_sync(const struct virtqueue *vq,
+                             dma_addr_t addr);
+
+/**
+ * Hands a part of a mapping to the processor.
+ * From any thread.
+ */
+void virtqueue_map_sync_single_range_for_cpu(const struct virtqueue *vq,
+                                             dma_addr_t addr,
+                                             unsigned long offset,
+                                             size_t size,
+                                             enum dma_data_direction dir);
+
+/**
+ * Hands a part of a mapping to the device.
+ * From any thread.
+ */
+void virtqueue_map_sync_single_range_for_device(const struct virtqueue *vq,
+                                                dma_addr_t addr,
+                                                unsigned long offset,
+                                                size_t size,
+                                                enum dma_data_direction dir);
+
+/**
+ * Maps a part of a page; else as `virtqueue_map_single_attrs`. A pointer to a page is
+ * the page's address here.
+ * From any thread.
+ */
+dma_addr_t virtqueue_map_page_attrs(const struct virtqueue *vq,
+                                    struct page *page,
+                                    unsigned long offset,
+                                    size_t size,
+                                    enum dma_data_direction dir,
+                                    unsigned long attrs);
+
+/**
+ * Undoes `virtqueue_map_page_attrs`.
+ * From any thread.
+ */
+void virtqueue_unmap_page_attrs(const struct virtqueue *vq,
+                                dma_addr_t map_handle,
+                                size_t size,
+                                enum dma_data_direction dir,
+                                unsigned long attrs);
+
+/**
+ * Allocates memory that driver and device use, and answers its address for the device
+ * in `*map_handle`. NULL if out of memory. The memory is zeroed and starts on a page
+ * boundary, unless the device has `virtio_map_ops`, which are called with `map`. `gfp`
+ * is for them.
+ * From any thread.
+ */
+void *virtqueue_map_alloc_coherent(struct virtio_device *vdev,
+                                   union virtio_map map,
+                                   size_t size,
+                                   dma_addr_t *map_handle,
+                                   gfp_t gfp);
+
+/**
+ * Frees what `virtqueue_map_alloc_coherent` returned.
+ * From any thread.
+ */
+void virtqueue_map_free_coherent(struct virtio_device *vdev,
+                                 union virtio_map map,
+                                 size_t size,
+                                 void *vaddr,
+                                 dma_addr_t map_handle);
+
+/**
+ * The name of `virtqueue_map_single_attrs` up to Linux 6.17.
  * From any thread.
  */
 dma_addr_t virtqueue_dma_map_single_attrs(struct virtqueue *vq,
@@ -679,7 +972,7 @@ dma_addr_t virtqueue_dma_map_single_attrs(struct virtqueue *vq,
                                           unsigned long attrs);
 
 /**
- * Undoes a mapping: nothing to do.
+ * The name of `virtqueue_unmap_single_attrs` up to Linux 6.17.
  * From any thread.
  */
 void virtqueue_dma_unmap_single_attrs(struct virtqueue *vq,
@@ -689,19 +982,19 @@ void virtqueue_dma_unmap_single_attrs(struct virtqueue *vq,
                                       unsigned long attrs);
 
 /**
- * Is this the address of a failed mapping? Always 0: no.
+ * The name of `virtqueue_map_mapping_error` up to Linux 6.17.
  * From any thread.
  */
 int virtqueue_dma_mapping_error(struct virtqueue *vq, dma_addr_t addr);
 
 /**
- * Must this mapping be synchronised before the other side uses it? Never.
+ * The name of `virtqueue_map_need_sync` up to Linux 6.17.
  * From any thread.
  */
 bool virtqueue_dma_need_sync(struct virtqueue *vq, dma_addr_t addr);
 
 /**
- * Hands a part of a mapping to the processor: nothing to do.
+ * The name of `virtqueue_map_sync_single_range_for_cpu` up to Linux 6.17.
  * From any thread.
  */
 void virtqueue_dma_sync_single_range_for_cpu(struct virtqueue *vq,
@@ -711,7 +1004,7 @@ void virtqueue_dma_sync_single_range_for_cpu(struct virtqueue *vq,
                                              enum dma_data_direction dir);
 
 /**
- * Hands a part of a mapping to the device: nothing to do.
+ * The name of `virtqueue_map_sync_single_range_for_device` up to Linux 6.17.
  * From any thread.
  */
 void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq,
@@ -819,9 +1112,10 @@ int virtqueue_add_bufs(struct virtqueue *vq,
 
 /**
  * Takes up to `num` used buffers with one call: the same as calls of
- * `virtqueue_get_buf_ctx` until one returns NULL, but the event is published once, for
- * the last. Writes them to `bufs`, in the order in which the device used them, and
- * returns how many. 0 if there are none, or the queue is broken.
+ * `virtqueue_get_buf_ctx` until one returns NULL, but the event is not published for
+ * each. If fewer than `num` come back, the device interrupts at the next one, unless
+ * callbacks are disabled. Writes them to `bufs`, in the order in which the device used
+ * them, and returns how many. 0 if there are none, or the queue is broken.
  * An extension: no kernel has it.
  * The caller serialises.
  */
@@ -845,7 +1139,7 @@ extern "C" {
  * (0); the errors of virtqueue_reset(); -ENOMEM, when the queue has been reset
  * on its old ring. Runs alone: no other call may be under way on the queue.
  */
-#ifdef VIRTIO_RING_ABI_6_12
+#if defined(VIRTIO_RING_ABI_6_12) || defined(VIRTIO_RING_ABI_MAINLINE)
 int virtqueue_resize(struct virtqueue *vq, uint32_t num,
                      void (*recycle)(struct virtqueue *vq, void *buf),
                      void (*recycle_done)(struct virtqueue *vq));

@@ -16,19 +16,30 @@
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 use crate::abi::{
-    AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, scatterlist,
-    virtio_device, virtqueue, virtqueue_buf, virtqueue_used_buf, vq_callback_t, vq_notify_t,
-    vq_recycle_done_t, vq_recycle_t, vring,
+    AbiVersion, DeviceRef, device, dma_addr_t, dma_data_direction, feature, gfp_t, page,
+    scatterlist, virtio_device, virtio_map, virtqueue, virtqueue_buf, virtqueue_used_buf,
+    vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, SpinGuard, Text};
-use crate::queue::{Area, CreateArgs, MemorySource, NO_LIST, create, lent_size, ops};
+use crate::queue::{
+    Area, CreateArgs, Mapping, MemorySource, NO_LIST, alloc_coherent, create, free_coherent,
+    lent_size, max_size, ops,
+};
 
 /// Largest buffer that can be mapped for the device, in bytes: no limit, as
-/// addresses are mapped to themselves.
+/// addresses are mapped to themselves, unless the device has `virtio_map_ops`.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtio_max_dma_size(vdev: *const virtio_device) -> usize {
-    usize::MAX
+    // SAFETY: live device.
+    max_size(unsafe { device_ref(vdev.cast_mut()) })
+}
+
+/// # Safety
+/// `vdev` is a live device.
+unsafe fn device_ref(vdev: *mut virtio_device) -> DeviceRef {
+    // SAFETY: live device, which has the layout that was chosen.
+    unsafe { DeviceRef::new(vdev, platform::abi_version()) }
 }
 
 /// Adds a buffer made of several lists: first `out_sgs` lists that the device
@@ -99,6 +110,54 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_ctx(
 ) -> c_int {
     // SAFETY: live queue, serialised; program's arguments.
     unsafe { ((*ops(vq)).add_inbuf_ctx)(vq, sg, num, data, ctx) }
+}
+
+/// Adds a buffer that the device reads, with the addresses that the driver has mapped:
+/// the entries' `dma_address`. Else as `virtqueue_add_outbuf`. Linux 6.13 and later.
+/// The caller serialises.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_outbuf_premapped(
+    vq: *mut virtqueue,
+    sg: *mut scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: live queue, serialised; program's arguments.
+    unsafe { ((*ops(vq)).add_outbuf_premapped)(vq, sg, num, data) }
+}
+
+/// Adds a buffer that the device writes, with the addresses that the driver has mapped:
+/// the entries' `dma_address`. `ctx` may be NULL. Else as `virtqueue_add_inbuf_ctx`.
+/// Linux 6.13 and later.
+/// The caller serialises.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_inbuf_premapped(
+    vq: *mut virtqueue,
+    sg: *mut scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    ctx: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: live queue, serialised; program's arguments.
+    unsafe { ((*ops(vq)).add_inbuf_premapped)(vq, sg, num, data, ctx) }
+}
+
+/// Adds a buffer that the device writes, and of which the processor's cache holds
+/// nothing that is not in memory. The same as `virtqueue_add_inbuf` here. Linux 7.0 and
+/// later.
+/// The caller serialises.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_add_inbuf_cache_clean(
+    vq: *mut virtqueue,
+    sg: *mut scatterlist,
+    num: c_uint,
+    data: *mut c_void,
+    gfp: gfp_t,
+) -> c_int {
+    // SAFETY: live queue, serialised; program's arguments.
+    unsafe { virtqueue_add_inbuf(vq, sg, num, data, gfp) }
 }
 
 /// First half of `virtqueue_kick`: does the device want to be notified of what
@@ -304,7 +363,7 @@ pub unsafe extern "C" fn vring_create_virtqueue(
         notify,
         callback,
         name,
-        dma_dev: None,
+        map: None,
     };
     // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
@@ -340,7 +399,43 @@ pub unsafe extern "C" fn vring_create_virtqueue_dma(
         notify,
         callback,
         name,
-        dma_dev: Some(dma_dev),
+        map: Some(virtio_map { dma_dev }),
+    };
+    // SAFETY: live device; program's arguments.
+    unsafe { create(&args) }
+}
+
+/// As `vring_create_virtqueue`, with who maps: what `virtqueue_dma_dev` is to answer, or
+/// what the device's `virtio_map_ops` are called with. Linux 6.18 and later.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vring_create_virtqueue_map(
+    index: c_uint,
+    num: c_uint,
+    vring_align: c_uint,
+    vdev: *mut virtio_device,
+    weak_barriers: bool,
+    may_reduce_num: bool,
+    context: bool,
+    notify: vq_notify_t,
+    callback: vq_callback_t,
+    name: *const c_char,
+    map: virtio_map,
+) -> *mut virtqueue {
+    let args = CreateArgs {
+        function: "vring_create_virtqueue_map",
+        index,
+        num,
+        align: vring_align,
+        vdev,
+        weak_barriers,
+        may_reduce_num,
+        context,
+        source: MemorySource::Own,
+        notify,
+        callback,
+        name,
+        map: Some(map),
     };
     // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
@@ -382,7 +477,7 @@ pub unsafe extern "C" fn vring_new_virtqueue(
         notify,
         callback,
         name,
-        dma_dev: None,
+        map: None,
     };
     // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
@@ -416,7 +511,7 @@ pub unsafe extern "C" fn __vring_new_virtqueue(
         notify,
         callback,
         name,
-        dma_dev: None,
+        map: None,
     };
     // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
@@ -431,7 +526,8 @@ pub unsafe extern "C" fn vring_del_virtqueue(vq: *mut virtqueue) {
 }
 
 /// Clears the transport's feature bits (28 to 41) that this ring does not
-/// implement.
+/// implement. VIRTIO_F_IN_ORDER stays under the layout `mainline` only, as only the
+/// kernel's ring since 7.0 implements it.
 /// The caller serialises.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
@@ -444,8 +540,9 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
         | 1 << feature::VIRTIO_F_ORDER_PLATFORM
         | 1 << feature::VIRTIO_F_NOTIFICATION_DATA;
     // SAFETY: live device.
-    let device = unsafe { DeviceRef::new(vdev, platform::abi_version()) };
-    device.set_features(device.features() & (!TRANSPORT | OURS));
+    let device = unsafe { device_ref(vdev) };
+    let in_order = u64::from(device.knows_in_order()) << feature::VIRTIO_F_IN_ORDER;
+    device.set_features(device.features() & (!TRANSPORT | OURS | in_order));
 }
 
 /// Breaks all queues of a device, or repairs them.
@@ -455,7 +552,7 @@ pub unsafe extern "C" fn vring_transport_features(vdev: *mut virtio_device) {
 unsafe fn set_all_broken(vdev: *mut virtio_device, broken: bool, function: &'static str) {
     // SAFETY: live device: its lock is set up, and only live queues are on its list.
     unsafe {
-        let device = DeviceRef::new(vdev, platform::abi_version());
+        let device = device_ref(vdev);
         if !device.has_list() {
             let (function, why) = (Text(function), Text(NO_LIST));
             return platform::log(format_args!("virtio_ring: {function}: {why}"));
@@ -540,20 +637,20 @@ pub unsafe extern "C" fn virtqueue_reset(
 }
 
 /// The device that maps for this queue: the one given at creation if the device
-/// has VIRTIO_F_ACCESS_PLATFORM, else NULL.
+/// has VIRTIO_F_ACCESS_PLATFORM and no `virtio_map_ops`, else NULL.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_dev(vq: *mut virtqueue) -> *mut device {
     // SAFETY: live queue.
-    unsafe { ((*ops(vq)).dma_dev)(vq) }
+    unsafe { Mapping::of(vq) }.dma_dev
 }
 
 /// Gives the queue another size, as `virtqueue_reset` with a new ring. With the size
 /// that it has already nothing at all happens: the device is not asked, and buffers
 /// stay in flight.
 ///
-/// `recycle_done` is looked at under `VIRTIO_RING_ABI=6.12` only: 6.1's function
-/// has three arguments.
+/// `recycle_done` is looked at under `VIRTIO_RING_ABI=6.12` and `mainline` only: 6.1's
+/// function has three arguments.
 ///
 /// Returns 0; -E2BIG (above `num_max`);
 /// -EINVAL (0); the errors of `virtqueue_reset`; -ENOMEM, when the queue has been
@@ -566,11 +663,12 @@ pub unsafe extern "C" fn virtqueue_resize(
     recycle: vq_recycle_t,
     recycle_done: *mut c_void,
 ) -> c_int {
-    let done = if platform::abi_version() == AbiVersion::V6_12 {
-        // SAFETY: program's arguments: a 6.12 program passes a function or NULL.
-        unsafe { core::mem::transmute::<*mut c_void, vq_recycle_done_t>(recycle_done) }
-    } else {
-        None
+    let done = match platform::abi_version() {
+        // SAFETY: program's arguments: such a program passes a function or NULL.
+        AbiVersion::V6_12 | AbiVersion::Mainline => unsafe {
+            core::mem::transmute::<*mut c_void, vq_recycle_done_t>(recycle_done)
+        },
+        AbiVersion::V6_1 | AbiVersion::Series => None,
     };
     // SAFETY: live queue, alone; program's arguments.
     unsafe { ((*ops(vq)).resize)(vq, num, recycle, done) }
@@ -586,7 +684,146 @@ pub unsafe extern "C" fn vring_notification_data(vq: *mut virtqueue) -> u32 {
     unsafe { u32::from(((*ops(vq)).next_offset)(vq)) << 16 | (&raw const (*vq).index).read() }
 }
 
-/// Address of a buffer for the device: the same.
+/// Maps a buffer, and answers its address for the device: the same, unless the device
+/// has `virtio_map_ops`. Linux 6.18 and later.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_single_attrs(
+    vq: *const virtqueue,
+    ptr: *mut c_void,
+    size: usize,
+    dir: dma_data_direction,
+    attrs: c_ulong,
+) -> dma_addr_t {
+    // SAFETY: live queue; program's arguments.
+    unsafe { Mapping::of(vq).map_single(ptr, size, dir, attrs) }
+}
+
+/// Undoes `virtqueue_map_single_attrs`.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_unmap_single_attrs(
+    vq: *const virtqueue,
+    addr: dma_addr_t,
+    size: usize,
+    dir: dma_data_direction,
+    attrs: c_ulong,
+) {
+    // SAFETY: live queue.
+    unsafe { Mapping::of(vq) }.unmap(addr, size, dir, attrs)
+}
+
+/// Is this the address of a failed mapping? 0: no, never unless the device has
+/// `virtio_map_ops`.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_mapping_error(
+    vq: *const virtqueue,
+    addr: dma_addr_t,
+) -> c_int {
+    // SAFETY: live queue.
+    unsafe { Mapping::of(vq) }.error(addr)
+}
+
+/// Must this mapping be synchronised before the other side uses it? Never, unless the
+/// device has `virtio_map_ops`.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_need_sync(vq: *const virtqueue, addr: dma_addr_t) -> bool {
+    // SAFETY: live queue.
+    unsafe { Mapping::of(vq) }.needs_sync(addr)
+}
+
+/// Hands a part of a mapping to the processor.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_sync_single_range_for_cpu(
+    vq: *const virtqueue,
+    addr: dma_addr_t,
+    offset: c_ulong,
+    size: usize,
+    dir: dma_data_direction,
+) {
+    // SAFETY: live queue.
+    unsafe { Mapping::of(vq) }.sync_for_cpu(addr.wrapping_add(offset), size, dir)
+}
+
+/// Hands a part of a mapping to the device.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_sync_single_range_for_device(
+    vq: *const virtqueue,
+    addr: dma_addr_t,
+    offset: c_ulong,
+    size: usize,
+    dir: dma_data_direction,
+) {
+    // SAFETY: live queue.
+    unsafe { Mapping::of(vq) }.sync_for_device(addr.wrapping_add(offset), size, dir)
+}
+
+/// Maps a part of a page; else as `virtqueue_map_single_attrs`. A pointer to a page is
+/// the page's address here.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_page_attrs(
+    vq: *const virtqueue,
+    page: *mut page,
+    offset: c_ulong,
+    size: usize,
+    dir: dma_data_direction,
+    attrs: c_ulong,
+) -> dma_addr_t {
+    // SAFETY: live queue; program's arguments.
+    unsafe { Mapping::of(vq).map_page(page, offset, size, dir, attrs) }
+}
+
+/// Undoes `virtqueue_map_page_attrs`.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_unmap_page_attrs(
+    vq: *const virtqueue,
+    map_handle: dma_addr_t,
+    size: usize,
+    dir: dma_data_direction,
+    attrs: c_ulong,
+) {
+    // SAFETY: live queue.
+    unsafe { Mapping::of(vq) }.unmap(map_handle, size, dir, attrs)
+}
+
+/// Allocates memory that driver and device use, and answers its address for the device
+/// in `*map_handle`. NULL if out of memory. The memory is zeroed and starts on a page
+/// boundary, unless the device has `virtio_map_ops`, which are called with `map`. `gfp`
+/// is for them.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_alloc_coherent(
+    vdev: *mut virtio_device,
+    map: virtio_map,
+    size: usize,
+    map_handle: *mut dma_addr_t,
+    gfp: gfp_t,
+) -> *mut c_void {
+    // SAFETY: live device; program's arguments.
+    unsafe { alloc_coherent(device_ref(vdev), map, size, map_handle, gfp) }
+}
+
+/// Frees what `virtqueue_map_alloc_coherent` returned.
+/// From any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn virtqueue_map_free_coherent(
+    vdev: *mut virtio_device,
+    map: virtio_map,
+    size: usize,
+    vaddr: *mut c_void,
+    map_handle: dma_addr_t,
+) {
+    // SAFETY: live device; program's arguments.
+    unsafe { free_coherent(device_ref(vdev), map, size, vaddr, map_handle) }
+}
+
+/// The name of `virtqueue_map_single_attrs` up to Linux 6.17.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_map_single_attrs(
@@ -596,10 +833,11 @@ pub unsafe extern "C" fn virtqueue_dma_map_single_attrs(
     dir: dma_data_direction,
     attrs: c_ulong,
 ) -> dma_addr_t {
-    ptr as dma_addr_t
+    // SAFETY: live queue.
+    unsafe { virtqueue_map_single_attrs(vq, ptr, size, dir, attrs) }
 }
 
-/// Undoes a mapping: nothing to do.
+/// The name of `virtqueue_unmap_single_attrs` up to Linux 6.17.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_unmap_single_attrs(
@@ -609,26 +847,30 @@ pub unsafe extern "C" fn virtqueue_dma_unmap_single_attrs(
     dir: dma_data_direction,
     attrs: c_ulong,
 ) {
+    // SAFETY: live queue.
+    unsafe { virtqueue_unmap_single_attrs(vq, addr, size, dir, attrs) }
 }
 
-/// Is this the address of a failed mapping? Always 0: no.
+/// The name of `virtqueue_map_mapping_error` up to Linux 6.17.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_mapping_error(
     vq: *mut virtqueue,
     addr: dma_addr_t,
 ) -> c_int {
-    0
+    // SAFETY: live queue.
+    unsafe { virtqueue_map_mapping_error(vq, addr) }
 }
 
-/// Must this mapping be synchronised before the other side uses it? Never.
+/// The name of `virtqueue_map_need_sync` up to Linux 6.17.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_need_sync(vq: *mut virtqueue, addr: dma_addr_t) -> bool {
-    false
+    // SAFETY: live queue.
+    unsafe { virtqueue_map_need_sync(vq, addr) }
 }
 
-/// Hands a part of a mapping to the processor: nothing to do.
+/// The name of `virtqueue_map_sync_single_range_for_cpu` up to Linux 6.17.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_cpu(
@@ -638,9 +880,11 @@ pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_cpu(
     size: usize,
     dir: dma_data_direction,
 ) {
+    // SAFETY: live queue.
+    unsafe { virtqueue_map_sync_single_range_for_cpu(vq, addr, offset, size, dir) }
 }
 
-/// Hands a part of a mapping to the device: nothing to do.
+/// The name of `virtqueue_map_sync_single_range_for_device` up to Linux 6.17.
 /// From any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
@@ -650,6 +894,8 @@ pub unsafe extern "C" fn virtqueue_dma_sync_single_range_for_device(
     size: usize,
     dir: dma_data_direction,
 ) {
+    // SAFETY: live queue.
+    unsafe { virtqueue_map_sync_single_range_for_device(vq, addr, offset, size, dir) }
 }
 
 /// Extension: as `vring_create_virtqueue`, in memory that the caller lends,
@@ -696,7 +942,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
         notify,
         callback,
         name,
-        dma_dev: None,
+        map: None,
     };
     // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
@@ -743,7 +989,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
         notify,
         callback,
         name,
-        dma_dev: None,
+        map: None,
     };
     // SAFETY: live device; program's arguments.
     unsafe { create(&args) }
@@ -806,9 +1052,10 @@ pub unsafe extern "C" fn virtqueue_add_bufs(
 }
 
 /// Takes up to `num` used buffers with one call: the same as calls of
-/// `virtqueue_get_buf_ctx` until one returns NULL, but the event is published once, for
-/// the last. Writes them to `bufs`, in the order in which the device used them, and
-/// returns how many. 0 if there are none, or the queue is broken.
+/// `virtqueue_get_buf_ctx` until one returns NULL, but the event is not published for
+/// each. If fewer than `num` come back, the device interrupts at the next one, unless
+/// callbacks are disabled. Writes them to `bufs`, in the order in which the device used
+/// them, and returns how many. 0 if there are none, or the queue is broken.
 /// An extension: no kernel has it.
 /// The caller serialises.
 #[unsafe(no_mangle)]

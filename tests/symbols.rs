@@ -122,8 +122,9 @@ fn shared_object_cannot_panic() {
 
 #[test]
 fn stripped_shared_object_is_small() {
-    // 45 KiB of it add buffers: each form has code of its own, for each kind of ring.
-    const LIMIT: u64 = 136 * 1024;
+    // A third of it adds buffers: each form has code of its own, for each of eight kinds of
+    // ring (layout, order, barriers).
+    const LIMIT: u64 = 264 * 1024;
     let stripped = Path::new(TEMPORARY).join("stripped.so");
     let strip = Command::new("strip")
         .arg("-o")

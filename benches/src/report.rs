@@ -8,7 +8,7 @@ use testkit::stats::{Spread, speed};
 
 use crate::rounds::Samples;
 use crate::rows::{Group, Row};
-use crate::subjects::{OURS, PING_PONG, REFERENCE, Subject};
+use crate::subjects::{IN_ORDER, OURS, PING_PONG, REFERENCE, Subject};
 
 /// One row's results.
 pub struct Measured {
@@ -66,10 +66,10 @@ impl Measured {
         measured
     }
 
-    /// The ring that the others are compared with: C's of 6.12 where that of 6.1 cannot
-    /// do the work.
+    /// The ring that the others are compared with: C's of 6.12 or 7 where that of 6.1
+    /// cannot do the work.
     fn reference(&self) -> &'static str {
-        let rings = [REFERENCE, "C 6.12"].into_iter();
+        let rings = [REFERENCE, "C 6.12", IN_ORDER].into_iter();
         let mut rings = rings.filter(|ring| self.fastest(ring).is_some());
         rings.next().unwrap_or(REFERENCE)
     }

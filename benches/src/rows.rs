@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use counts::{DRIVERS, LISTS, Work};
+use counts::{DRIVERS, IN_ORDER, LISTS, Work};
 
 /// Which question a row belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,14 @@ pub enum Group {
     Chains,
     /// Functions whose cost grows with the lists.
     Lists,
+    /// The device uses a batch with one entry.
+    InOrder,
     /// What the kernel's drivers do.
     Drivers,
 }
 
 impl Group {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Main,
         Self::Callbacks,
         Self::Poll,
@@ -35,6 +37,7 @@ impl Group {
         Self::Sizes,
         Self::Chains,
         Self::Lists,
+        Self::InOrder,
         Self::Drivers,
     ];
 
@@ -47,6 +50,7 @@ impl Group {
             Self::Sizes => "Rings that outgrow the caches, half of the ring at a time",
             Self::Chains => "Buffers of 1 to 64 entries, four at a time (of 16 below)",
             Self::Lists => "Several lists, and long ones",
+            Self::InOrder => "In order: the device uses a batch with one entry",
             Self::Drivers => "What the kernel's drivers do",
         }
     }
@@ -138,6 +142,9 @@ pub fn all() -> Vec<Row> {
     }
     for words in LISTS {
         Work::variants(words).for_each(|work| push(Group::Lists, work));
+    }
+    for words in IN_ORDER {
+        Work::variants(words).for_each(|work| push(Group::InOrder, work));
     }
     for (driver, words) in DRIVERS {
         let group = Group::Drivers;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use testkit::mainline::{self, is_mainline};
 
 /// A layout of the program's structures. The pkg-config file chooses it, so that
 /// each has its own objects and tests.
@@ -18,7 +19,7 @@ pub struct Abi {
     tests: &'static [&'static str],
 }
 
-pub const ABIS: [Abi; 4] = [
+pub const ABIS: [Abi; 5] = [
     Abi {
         name: "6.1",
         package: "virtio_ring",
@@ -31,6 +32,7 @@ pub const ABIS: [Abi; 4] = [
             "broken",
             "callbacks",
             "check_len",
+            "check_order",
             "create",
             "debug",
             "detach",
@@ -65,6 +67,12 @@ pub const ABIS: [Abi; 4] = [
         tests: &["abi", "header", "series"],
     },
     Abi {
+        name: "mainline",
+        package: "virtio_ring-mainline",
+        chosen: true,
+        tests: &["abi", "features", "header", "in_order", "mainline", "reset"],
+    },
+    Abi {
         name: "none",
         package: "virtio_ring",
         chosen: false,
@@ -75,6 +83,11 @@ pub const ABIS: [Abi; 4] = [
 const SUPPORT: [&str; 3] = ["fixture", "device", "test"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 const C11: &str = "-std=c11";
+
+/// This machine, in Rust's words.
+pub fn host() -> String {
+    format!("{}-unknown-linux-gnu", std::env::consts::ARCH)
+}
 
 /// What one thing to build came to: its name, and what the compiler said if it
 /// failed.
@@ -91,6 +104,8 @@ pub struct Builder {
     pub stage: PathBuf,
     /// Where to build.
     pub out: PathBuf,
+    /// The processor to build for, in Rust's words.
+    pub target: String,
 }
 
 impl Builder {
@@ -246,6 +261,12 @@ impl Builder {
     fn tree_compiler(&self, tree: &Path) -> Result<Command> {
         let mut command = self.compiler(false)?;
         command.args(["-std=gnu11", "-w"]);
+        if is_mainline(tree) {
+            command.arg("-I").arg(mainline::headers());
+            command.args(mainline::MACROS);
+            // For layout.c, and for <linux/virtio_config.h> where it comes first.
+            command.args(["-DVIRTIO_RING_ABI_MAINLINE", "-D__must_check="]);
+        }
         command.arg("-I").arg(tree.join("tools/virtio"));
         command.arg("-I").arg(tree.join("tools/include"));
         command.arg("-idirafter").arg(tree.join("include"));
@@ -264,12 +285,11 @@ impl Builder {
 
     /// A compiler with no flags but ours.
     fn compiler(&self, cpp: bool) -> Result<Command> {
-        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
         let mut build = cc::Build::new();
         build.no_default_flags(true).cargo_metadata(false).cpp(cpp);
         build
-            .host(&host)
-            .target(&host)
+            .host(&host())
+            .target(&self.target)
             .opt_level(1)
             .out_dir(&self.out);
         Ok(build.try_get_compiler()?.to_command())

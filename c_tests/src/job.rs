@@ -23,6 +23,8 @@ pub struct Job {
     /// `ABI/TEST.LINKAGE`.
     pub program: String,
     pub tool: Tool,
+    /// What a program of another processor runs under.
+    pub runner: Vec<String>,
 }
 
 impl Job {
@@ -85,12 +87,18 @@ impl Job {
                 .args(["--fair-sched=try", "--child-silent-after-fork=yes"])
                 .arg("--soname-synonyms=somalloc=nouserintercepts");
         }
-        command.arg(out.join(&self.program));
+        command.args(&self.runner).arg(out.join(&self.program));
         // The tests choose these themselves.
-        for name in ["ABI", "WRAP_COUNTERS", "CHECK_LEN", "DEBUG"] {
+        for name in ["ABI", "WRAP_COUNTERS", "CHECK_LEN", "CHECK_ORDER", "DEBUG"] {
             command.env_remove(format!("VIRTIO_RING_{name}"));
         }
         command.env("LD_LIBRARY_PATH", stage.join("lib"));
+        // A test that runs itself again needs it, too.
+        if self.runner.is_empty() {
+            command.env_remove("RUNNER");
+        } else {
+            command.env("RUNNER", self.runner.join(" "));
+        }
         if self.tool == Tool::Checked {
             command.env("VIRTIO_RING_DEBUG", "1");
             // These tests' devices say that they have written more than they could.

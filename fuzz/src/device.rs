@@ -74,8 +74,13 @@ impl Device {
         }
     }
 
-    /// Says that `id` was used; it takes `descriptors` of a packed ring.
-    pub fn give(&mut self, id: u32, length: u32, descriptors: u32) {
+    /// How many buffers a split ring's used index announces at position `got`.
+    pub fn announced(&self, got: u64) -> u16 {
+        self.device.get16(2).wrapping_sub(got as u16)
+    }
+
+    /// Says that `id` was used: `buffers` in a split ring, `descriptors` in a packed one.
+    pub fn give(&mut self, id: u32, length: u32, buffers: u16, descriptors: u32) {
         if self.packed {
             let at = self.packed_offset(self.given);
             self.desc.set16(at + 12, id as u16);
@@ -87,7 +92,7 @@ impl Device {
             let at = self.used_entry(index);
             self.device.set32(at, id);
             self.device.set32(at + 4, length);
-            self.device.set16(2, index.wrapping_add(1));
+            self.device.set16(2, index.wrapping_add(buffers));
         }
     }
 

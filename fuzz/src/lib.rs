@@ -38,7 +38,8 @@ pub enum Mode {
     Race,
 }
 
-/// Runs one input.
+/// Runs one input. The library has to be one of a kernel that has in-order rings
+/// (VIRTIO_RING_ABI=mainline).
 pub fn run(input: &[u8], mode: Mode) {
     let mut input = Unstructured::new(input);
     let Ok(setup) = Setup::arbitrary(&mut input) else {

@@ -35,8 +35,15 @@ pub struct Setup {
     pub config: bool,
     /// Is everything taken back before the queue is deleted?
     pub detach: bool,
-    /// What the second thread does, if there is one.
+    /// What the second thread does, if there is one. See [`Setup::in_order`], too.
     pub seed: u8,
+}
+
+impl Setup {
+    /// Are buffers used in order? (Not a member, so that inputs keep their meaning.)
+    pub fn in_order(&self) -> bool {
+        self.seed & 1 != 0
+    }
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]

@@ -3,12 +3,11 @@
 //! the library calls.
 
 use std::ffi::c_void;
-use std::ptr::null;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
 
-use testkit::driver;
-use virtio_ring::abi::{feature, virtio_config_ops, virtio_device, virtqueue, vq_callback_t};
+use testkit::vdev::{Layout, VirtioDevice};
+use virtio_ring::abi::{feature, virtqueue, vq_callback_t};
 use virtio_ring::capi;
 
 use crate::plan::Setup;
@@ -65,24 +64,16 @@ pub unsafe extern "C" fn recycle(vq: *mut virtqueue, buffer: *mut c_void) {
     recycled.lock().expect("no panic").push(buffer.addr());
 }
 
-static CONFIG: virtio_config_ops = virtio_config_ops {
-    disable_vq_and_reset: Some(stop),
-    enable_vq_after_reset: Some(start),
-};
-
 /// The queue's device.
-pub fn new_device(setup: &Setup) -> Box<virtio_device> {
+pub fn new_device(setup: &Setup) -> VirtioDevice {
     let bit = |on: bool, bit: u32| u64::from(on) << bit;
     let features = bit(setup.indirect, feature::VIRTIO_RING_F_INDIRECT_DESC)
         | bit(setup.event_idx, feature::VIRTIO_RING_F_EVENT_IDX)
         | bit(setup.version_1, feature::VIRTIO_F_VERSION_1)
         | bit(setup.access_platform, feature::VIRTIO_F_ACCESS_PLATFORM)
         | bit(setup.packed, feature::VIRTIO_F_RING_PACKED)
+        | bit(setup.in_order(), feature::VIRTIO_F_IN_ORDER)
         | bit(setup.order_platform, feature::VIRTIO_F_ORDER_PLATFORM);
-    let config = if setup.config {
-        &raw const CONFIG
-    } else {
-        null()
-    };
-    driver::new_device(features, config)
+    let ops = setup.config.then_some([Some(stop as _), Some(start as _)]);
+    VirtioDevice::new(Layout::Mainline, features, ops)
 }

@@ -13,7 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use testkit::block::Block;
 use testkit::device::{Area, Element, off_wrap};
 use testkit::lists::Lists;
-use virtio_ring::abi::{virtio_device, virtqueue, vring};
+use testkit::vdev::VirtioDevice;
+use virtio_ring::abi::{virtqueue, vring};
 use virtio_ring::capi;
 
 use crate::Mode;
@@ -34,6 +35,8 @@ struct Buffer {
     ctx: usize,
     id: u16,
     descriptors: u32,
+    /// How many bytes the device may write.
+    writable: u32,
     /// Its indirect table, which lives as long as the buffer is in flight.
     table: Option<Area>,
 }
@@ -51,7 +54,7 @@ struct Token {
 pub struct Queue {
     vq: *mut virtqueue,
     setup: Setup,
-    vdev: Box<virtio_device>,
+    vdev: VirtioDevice,
     program: Box<Program>,
     blocks: Vec<Block>,
     /// The areas of a ring of the program's.
@@ -64,6 +67,10 @@ pub struct Queue {
     in_flight: Vec<Buffer>,
     /// Ids that came back.
     stale: Vec<u16>,
+    /// In order: the id and length of the last buffer of the open batch.
+    batch: Option<(u16, u32)>,
+    /// In order: are pollers told of a batch? Also after its buffers were detached.
+    batch_shown: bool,
     tokens: Vec<Token>,
     /// Buffers added in all.
     total: usize,
@@ -95,7 +102,7 @@ impl Queue {
             context,
             ..
         } = setup;
-        let device = &raw mut *vdev;
+        let device = vdev.raw();
         let mut keep = |block: Block| {
             let base = block.base();
             blocks.push(block);
@@ -167,6 +174,8 @@ impl Queue {
             size,
             in_flight: Vec::new(),
             stale: Vec::new(),
+            batch: None,
+            batch_shown: false,
             tokens: Vec::new(),
             total: 0,
             added: 0,
@@ -316,7 +325,7 @@ impl Queue {
             }
             Step::Break(on) => self.set_broken(on),
             Step::BreakDevice(on) => {
-                let device = &raw mut *self.vdev;
+                let device = self.vdev.raw();
                 // SAFETY: a live device.
                 unsafe {
                     if on {
@@ -389,7 +398,19 @@ impl Queue {
             Id::Beyond(i) => (self.size + u32::from(i), 1),
             Id::Any(id) => (id, 1),
         };
-        self.device.give(id, length, descriptors);
+        if !self.setup.in_order() {
+            return self.device.give(id, length, 1, descriptors);
+        }
+        // All up to that buffer, or less than that.
+        let last = self.in_flight.iter().find(|b| u32::from(b.id) == id);
+        let last = last.map_or(0, |buffer| buffer.token);
+        let batch = || self.in_flight.iter().filter(|b| b.token <= last);
+        let (mut buffers, mut descriptors) = (1, descriptors);
+        if last != 0 && length % 4 != 1 {
+            buffers = batch().count() as u16;
+            descriptors = batch().map(|b| b.descriptors).sum();
+        }
+        self.device.give(id, length, buffers, descriptors);
     }
 
     fn notify(&mut self) {
@@ -441,7 +462,6 @@ impl Queue {
         }
         // SAFETY: a live queue, given up.
         unsafe { capi::vring_del_virtqueue(self.vq) };
-        let head = &raw mut self.vdev.vqs;
-        assert_eq!((self.vdev.vqs.next, self.vdev.vqs.prev), (head, head));
+        assert!(self.vdev.is_unused());
     }
 }

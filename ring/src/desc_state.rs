@@ -11,7 +11,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
 
-use super::{BadId, Data, Id};
+use super::order::{FreeIds, Order, Single, Table};
+use super::{AddError, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement};
 
 /// The record of one id. Most buffers are simple: they have one id, no allocated
 /// table and no context. Most free slots look the same, so that adding a simple buffer
@@ -42,19 +43,13 @@ pub struct Extra<T> {
     pub table: Option<T>,
 }
 
-/// A chain of ids for a buffer.
-#[derive(Clone, Copy)]
-pub struct Chain {
-    /// First id, which is the buffer's.
-    pub head: Id,
-    /// Last id.
-    pub last: Id,
-    /// How many.
-    pub count: u32,
-    /// The id after the last in the free list.
-    pub after: Id,
-    /// How many ids are free once these are taken.
-    pub num_free: u32,
+impl<T> Default for Extra<T> {
+    fn default() -> Self {
+        Self {
+            ctx: core::ptr::null_mut(),
+            table: None,
+        }
+    }
 }
 
 /// A buffer that was in flight under an id: the driver's data, how many ids are
@@ -78,22 +73,53 @@ pub struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// How many ids there are.
+    /// The id after `id` in the list.
     #[inline(always)]
-    pub fn ids(&self) -> usize {
+    pub(crate) fn next_of(&self, id: Id) -> Option<Id> {
+        self.slots.get(id as usize).map(|slot| slot.next.into())
+    }
+
+    /// Are the first `count` ids a run?
+    fn is_run(&self, count: u32) -> bool {
+        let slot = self.slots.get(*self.free_head as usize);
+        slot.is_some_and(|slot| u32::from(slot.more) + 1 == count)
+    }
+}
+
+impl FreeIds for Walk<'_> {
+    #[inline(always)]
+    fn ids(&self) -> usize {
         self.slots.len()
     }
 
-    /// The id after `id` in the free list.
     #[inline(always)]
-    pub fn next_of(&self, id: Id) -> Option<Id> {
-        Some(self.slots.get(id as usize)?.next.into())
+    fn claim_each<E: Elements>(
+        self,
+        request: &Request<E>,
+        num_free: u32,
+        mut write: impl FnMut(Id, Id, Element, bool) -> Result<(), AddError>,
+    ) -> Result<Id, AddError> {
+        let head = *self.free_head;
+        let (mut last, mut after) = (head, head);
+        request.elements.each(|element, more| {
+            last = after;
+            after = self.next_of(last).ok_or_else(AddError::bug)?;
+            write(last, after, element, more)
+        })?;
+        if let Some(slot) = self.slots.get_mut(head as usize) {
+            slot.data = Some(request.data);
+            if request.entries > 1 {
+                slot.last = last;
+                slot.more = (request.entries - 1) as u16;
+            }
+        }
+        *self.free_head = after;
+        *self.num_free = num_free;
+        Ok(head)
     }
 
-    /// Takes the first `count` ids off the list, if they are a run (or one id that starts
-    /// no run), after which `num_free` are free. Returns the first one.
     #[inline(always)]
-    pub fn claim_run(self, count: u32, num_free: u32, data: Data) -> Option<Id> {
+    fn claim_run(self, _: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
         let head = *self.free_head;
         let slot = self.slots.get(head as usize)?;
         // Both in one load.
@@ -111,30 +137,20 @@ impl Walk<'_> {
         Some(head)
     }
 
-    /// The id after the first one, unless that starts a run.
     #[inline(always)]
-    pub fn after_single(&self) -> Option<Id> {
+    fn after_single(&self) -> Option<Id> {
         let slot = self.slots.get(*self.free_head as usize)?;
         (slot.more == 0).then(|| slot.next.into())
     }
 
-    /// Are the first `count` ids a run?
-    pub fn is_run(&self, count: u32) -> bool {
-        let slot = self.slots.get(*self.free_head as usize);
-        slot.is_some_and(|slot| u32::from(slot.more) + 1 == count)
-    }
-
-    /// Takes up to `most` single ids off the list: while there are any, calls `take` with
-    /// each one and the id after it, until that returns None instead of the buffer's
-    /// data. Returns how many.
     #[inline(always)]
-    pub fn claim_ones(self, most: u32, mut take: impl FnMut(Id, Id) -> Option<Data>) -> u32 {
+    fn claim_ones(self, most: u32, mut take: impl FnMut(Id, Id) -> Option<(Data, u32)>) -> u32 {
         let mut head = *self.free_head;
         let most = most.min(*self.num_free);
         let mut count = 0;
         while count < most
             && let Some(slot) = self.slots.get_mut(head as usize)
-            && let Some(data) = take(head, slot.next.into())
+            && let Some((data, _)) = take(head, slot.next.into())
         {
             slot.data = Some(data);
             if slot.more != 0 {
@@ -148,19 +164,13 @@ impl Walk<'_> {
         count
     }
 
-    /// Takes `chain`, found in this walk from [`DescStates::first_free`] on, off the
-    /// list.
     #[inline(always)]
-    pub fn claim(self, chain: Chain, data: Data) {
-        if let Some(slot) = self.slots.get_mut(chain.head as usize) {
+    fn claim_single(self, single: Single, data: Data) {
+        if let Some(slot) = self.slots.get_mut(single.id as usize) {
             slot.data = Some(data);
-            if chain.count > 1 {
-                slot.last = chain.last;
-                slot.more = (chain.count - 1) as u16;
-            }
         }
-        *self.free_head = chain.after;
-        *self.num_free = chain.num_free;
+        *self.free_head = single.after;
+        *self.num_free = single.num_free;
     }
 }
 
@@ -182,8 +192,41 @@ pub fn try_boxed<E>(size: u16, entry: impl FnMut(u16) -> E) -> Option<Box<[E]>> 
 }
 
 impl<T> DescStates<T> {
-    /// `size` free descriptors, number 0 on top. None if out of memory.
-    pub fn new(size: u16) -> Option<Self> {
+    /// Makes the first `count` free ids a run.
+    #[cold]
+    #[inline(never)]
+    fn link_run(&mut self, count: u32) {
+        let (head, mut last, mut after) = (self.free_head, 0, self.free_head);
+        for _ in 0..count {
+            last = after;
+            let Some(slot) = self.slots.get_mut(last as usize) else {
+                return;
+            };
+            (slot.more, slot.last) = (0, last);
+            after = slot.next.into();
+        }
+        if let Some(slot) = self.slots.get_mut(head as usize) {
+            (slot.more, slot.last) = ((count - 1) as u16, last);
+        }
+    }
+
+    /// The lowest id in flight.
+    pub(crate) fn first_in_flight(&self) -> Option<Id> {
+        let id = self.slots.iter().position(|slot| slot.data.is_some())?;
+        Some(id as Id)
+    }
+}
+
+impl<T> Order for DescStates<T> {
+    type Table = T;
+    type FreeIds<'a>
+        = Walk<'a>
+    where
+        T: 'a;
+
+    const COUNTS_WRITABLE: bool = false;
+
+    fn new(size: u16) -> Option<Self> {
         let slot = |id: u16| Slot {
             data: None,
             // The last descriptor's `next` is never followed. C leaves 0 there,
@@ -192,46 +235,45 @@ impl<T> DescStates<T> {
             more: 0,
             last: id.into(),
         };
-        let extra = |_| Extra {
-            ctx: core::ptr::null_mut(),
-            table: None,
-        };
         Some(Self {
             slots: try_boxed(size, slot)?,
             num_free: size.into(),
             free_head: 0,
-            extras: try_boxed(size, extra)?,
+            extras: try_boxed(size, |_| Extra::default())?,
         })
     }
 
-    /// How many there are.
-    pub fn size(&self) -> u32 {
+    fn size(&self) -> u32 {
         self.slots.len() as u32
     }
 
-    /// How many are free.
-    pub fn num_free(&self) -> u32 {
+    #[inline(always)]
+    fn num_free(&self) -> u32 {
         self.num_free
     }
 
-    /// The id on top of the free list.
-    pub fn first_free(&self) -> Id {
+    #[inline(always)]
+    fn first_free(&self) -> Id {
         self.free_head
     }
 
-    /// How many are free once `count` of them are taken. None if `count` is 0 or more
-    /// than are free.
     #[inline(always)]
-    pub fn free_without(&self, count: u32) -> Option<u32> {
-        if count == 0 {
-            return None;
+    fn free(&mut self) -> Walk<'_> {
+        Walk {
+            slots: &mut self.slots,
+            free_head: &mut self.free_head,
+            num_free: &mut self.num_free,
         }
-        self.num_free.checked_sub(count)
     }
 
-    /// Records the context and the table, if any, of the buffer in flight under `id`.
+    fn make_run(&mut self, count: u32) {
+        if self.free_without(count).is_some() && !self.free().is_run(count) {
+            self.link_run(count);
+        }
+    }
+
     #[inline(always)]
-    pub fn add_extra(&mut self, id: Id, ctx: *mut c_void, table: Option<T>) {
+    fn add_extra(&mut self, id: Id, ctx: *mut c_void, table: Option<T>) {
         if table.is_none() && ctx.is_null() {
             return;
         }
@@ -246,37 +288,11 @@ impl<T> DescStates<T> {
         }
     }
 
-    /// Makes the first `count` free ids a run.
-    #[cold]
-    #[inline(never)]
-    pub fn make_run(&mut self, count: u32) {
-        let (head, mut last, mut after) = (self.free_head, 0, self.free_head);
-        for _ in 0..count.min(self.num_free) {
-            last = after;
-            let Some(slot) = self.slots.get_mut(last as usize) else {
-                return;
-            };
-            (slot.more, slot.last) = (0, last);
-            after = slot.next.into();
-        }
-        if let Some(slot) = self.slots.get_mut(head as usize) {
-            (slot.more, slot.last) = (count.saturating_sub(1) as u16, last);
-        }
-    }
-
-    /// A walk along the free list.
     #[inline(always)]
-    pub fn walk(&mut self) -> Walk<'_> {
-        Walk {
-            slots: &mut self.slots,
-            free_head: &mut self.free_head,
-            num_free: &mut self.num_free,
-        }
-    }
+    fn set_writable(&mut self, _: Id, _: u32) {}
 
-    /// Puts the chain of `id` on top of the free list. `RUNS`: it stays a run.
     #[inline(always)]
-    pub fn release<const RUNS: bool>(&mut self, id: Id) -> Result<Released, BadId> {
+    fn release(&mut self, id: Id, runs: bool) -> Result<Released, BadId> {
         let slot = self.slots.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
         let data = slot.data.take().ok_or(BadId::NotAHead)?;
         let last = slot.last;
@@ -288,7 +304,7 @@ impl<T> DescStates<T> {
             return Ok(Released::Single(data, num_free));
         }
         let count = u32::from(slot.more) + 1;
-        if !RUNS {
+        if !runs {
             (slot.more, slot.last) = (0, id);
         } else if last & HAS_EXTRA != 0 {
             slot.last = last & !HAS_EXTRA;
@@ -306,8 +322,13 @@ impl<T> DescStates<T> {
         })
     }
 
-    /// The context and table of a buffer released as [`Released::WithExtra`].
-    pub fn take_extra(&mut self, id: Id) -> Option<Extra<T>> {
+    fn take_back(&mut self, id: Id) {
+        if self.release(id, true).is_ok() {
+            self.take_extra(id);
+        }
+    }
+
+    fn take_extra(&mut self, id: Id) -> Option<Extra<T>> {
         let extra = self.extras.get_mut(id as usize)?;
         Some(Extra {
             ctx: extra.ctx,
@@ -315,15 +336,77 @@ impl<T> DescStates<T> {
         })
     }
 
-    /// Is a buffer in flight under `id`?
-    pub fn is_in_flight(&self, id: Id) -> bool {
+    fn is_in_flight(&self, id: Id) -> bool {
         let slot = self.slots.get(id as usize);
         slot.is_some_and(|slot| slot.data.is_some())
     }
 
-    /// The lowest id in flight.
-    pub fn first_in_flight(&self) -> Option<Id> {
-        let id = self.slots.iter().position(|slot| slot.data.is_some())?;
-        Some(id as Id)
+    const BATCHES: bool = false;
+
+    #[inline(always)]
+    fn get_buf_within<R: Ring<Order = Self>>(
+        _: &mut R,
+        _: &Common<R::Memory>,
+        _: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Data, u32)> {
+        None
+    }
+
+    #[inline(always)]
+    fn get_buf<R: Ring<Order = Self>>(
+        ring: &mut R,
+        common: &Common<R::Memory>,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Id, Result<Released, BadId>)> {
+        let used = ring.next_used(common)?;
+        if !accept(&used, ring.states().is_in_flight(used.id)) {
+            return None;
+        }
+        let result = match ring.states_mut().release(used.id, R::KEEPS_RUNS) {
+            Ok(single @ Released::Single(..)) => {
+                let next = ring.advance(common, used.at, 1);
+                common.used.set(next);
+                ring.publish_used(common);
+                Ok(single)
+            }
+            Ok(chain @ (Released::Chain(_, _, count) | Released::WithExtra(_, _, count))) => {
+                let next = ring.advance(common, used.at, count.into());
+                common.used.set(next);
+                ring.publish_used(common);
+                Ok(chain)
+            }
+            Err(cause) => Err(common.broken_by(cause)),
+        };
+        Some((used.id, result))
+    }
+
+    #[inline(always)]
+    fn get_bufs<R: Ring<Order = Self>>(
+        ring: &mut R,
+        common: &Common<R::Memory>,
+        most: u32,
+        each: impl FnMut(Data, u32, Option<Extra<Table<R>>>),
+    ) -> (u32, Option<(Id, BadId)>) {
+        ring.get_bufs_by_id(common, most, each)
+    }
+
+    fn detach(&mut self, runs: bool) -> Option<(Id, Released)> {
+        let id = self.first_in_flight()?;
+        Some((id, self.release(id, runs).ok()?))
+    }
+
+    #[inline(always)]
+    fn position(stored: u64) -> u64 {
+        stored
+    }
+
+    #[inline(always)]
+    fn is_known_used(_: u64) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn poll_uncounted<R: Ring<Order = Self>>(common: &Common<R::Memory>, token: u16) -> bool {
+        R::poll_ring(common, token)
     }
 }

@@ -17,8 +17,10 @@
 extern crate alloc;
 
 mod desc_state;
+mod in_order;
 pub mod memory;
 mod notification;
+mod order;
 mod packed;
 mod position;
 #[allow(unsafe_code)]
@@ -28,6 +30,8 @@ mod split;
 mod tests;
 
 pub use desc_state::{DescStates, Extra, Released};
+pub use in_order::InOrder;
+pub use order::Order;
 pub use packed::Packed;
 pub use position::Position;
 pub use split::Split;
@@ -58,7 +62,7 @@ pub type Data = NonNull<c_void>;
 pub type Id = u32;
 
 /// One element of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Address, as the device sees it.
     pub address: u64,
@@ -71,6 +75,11 @@ pub struct Element {
 impl Element {
     fn flags(self) -> u16 {
         if self.device_writes { flag::WRITE } else { 0 }
+    }
+
+    /// How many bytes the device may write.
+    fn writable(self) -> u32 {
+        if self.device_writes { self.length } else { 0 }
     }
 
     /// The element's descriptor, with additional flags and the layout-specific field.
@@ -194,7 +203,7 @@ pub struct Added {
 }
 
 /// A used entry, as the device wrote it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct UsedElement {
     /// The entry's used position.
     pub at: u64,
@@ -204,6 +213,9 @@ pub struct UsedElement {
     pub length: u32,
     /// The packed descriptor's flags; split: WRITE.
     flags: u16,
+    /// How many used buffers the device announces from this entry on; unchecked. In a
+    /// packed ring, which does not tell, the maximum.
+    announced: u16,
 }
 
 impl UsedElement {
@@ -221,6 +233,8 @@ pub enum BadId {
     OutOfRange,
     /// No buffer is in flight under the id.
     NotAHead,
+    /// In order: the id ends a batch of more buffers than the used index announces.
+    Unannounced,
 }
 
 /// The half of a queue that all threads share.
@@ -333,6 +347,10 @@ pub trait Ring: Sized {
     /// The memory of this ring.
     type Memory: Memory;
 
+    /// The records of the buffers in flight, which decide in which order the device may
+    /// use them.
+    type Order: Order<Table = <Self::Memory as Memory>::Table>;
+
     /// What the buffers of a batch leave to its end, see [`Self::begin_batch`].
     type Batch;
 
@@ -349,18 +367,21 @@ pub trait Ring: Sized {
     /// chain? (In C, only the packed ring does this.)
     const RETRIES_UNMAPPED: bool;
 
-    /// An empty ring whose descriptors are tracked in `slots`.
-    fn new(slots: DescStates<<Self::Memory as Memory>::Table>) -> Self;
+    /// Do chains that come back stay together in the list of free ids?
+    const KEEPS_RUNS: bool;
+
+    /// An empty ring with these records.
+    fn new(states: Self::Order) -> Self;
 
     /// Initialises the driver's state and the ring's memory for a new queue.
     /// `callback`: does the driver want interrupts from the start?
     fn start(&mut self, common: &Common<Self::Memory>, callback: bool);
 
-    /// The states of the descriptors.
-    fn states(&self) -> &DescStates<<Self::Memory as Memory>::Table>;
+    /// The records of the buffers in flight.
+    fn states(&self) -> &Self::Order;
 
-    /// The states of the descriptors.
-    fn states_mut(&mut self) -> &mut DescStates<<Self::Memory as Memory>::Table>;
+    /// The records of the buffers in flight.
+    fn states_mut(&mut self) -> &mut Self::Order;
 
     /// Clears the ring's memory, as a queue reset requires (2.6.1).
     fn clear(common: &Common<Self::Memory>);
@@ -375,9 +396,11 @@ pub trait Ring: Sized {
         common.event_triggered.set(false);
         // The position is written first: a poller that has seen the cleared ring
         // must not then read the old position, because it would go to sleep.
-        common.used.restart(Self::START);
+        let at = Self::Order::position(common.used.get_own());
+        common.used.restart(at, Self::START);
         common.memory.write_barrier();
         Self::clear(common);
+        self.states_mut().restart();
         self.start(common, callback);
     }
 
@@ -386,10 +409,10 @@ pub trait Ring: Sized {
         &mut self,
         common: &mut Common<Self::Memory>,
         memory: Self::Memory,
-        slots: DescStates<<Self::Memory as Memory>::Table>,
+        states: Self::Order,
         callback: bool,
     ) {
-        *self.states_mut() = slots;
+        *self.states_mut() = states;
         common.memory = memory;
         self.restart(common, callback);
     }
@@ -488,30 +511,37 @@ pub trait Ring: Sized {
     /// based on this copy.
     fn next_used(&self, common: &Common<Self::Memory>) -> Option<UsedElement>;
 
-    /// Frees the descriptors of a buffer in flight.
-    fn release(&mut self, id: Id) -> Result<Released, BadId>;
+    /// The used position that follows `at`, after a buffer of `count` descriptors. The
+    /// caller stores it.
+    fn advance(&mut self, common: &Common<Self::Memory>, at: u64, count: u32) -> u64;
 
-    /// Takes the buffer of a used entry. Breaks the queue if no such buffer is in
-    /// flight.
-    fn take(
-        &mut self,
-        common: &Common<Self::Memory>,
-        used: &UsedElement,
-    ) -> Result<Released, BadId>;
+    /// Publishes the event for the used position, if the driver wants interrupts. A full
+    /// barrier follows.
+    fn publish_used(&self, common: &Common<Self::Memory>);
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
-    /// used entry first; if it returns false, nothing is taken.
+    /// used entry first, and whether a buffer is in flight under its id; if it returns
+    /// false, nothing is taken. Breaks the queue if the
+    /// device may not have used the buffer that it names.
     #[inline(always)]
     fn get_buf(
         &mut self,
         common: &Common<Self::Memory>,
-        accept: impl FnOnce(&Self, &UsedElement) -> bool,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Id, Result<Released, BadId>)> {
-        let used = self.next_used(common)?;
-        if !accept(self, &used) {
-            return None;
-        }
-        Some((used.id, self.take(common, &used)))
+        Self::Order::get_buf(self, common, accept)
+    }
+
+    /// A faster [`Self::get_buf`] for a buffer within a batch that was opened before, without
+    /// context or table. None if the next one is none. Returns its data and the number of
+    /// free descriptors.
+    #[inline(always)]
+    fn get_buf_within(
+        &mut self,
+        common: &Common<Self::Memory>,
+        accept: impl FnOnce(&UsedElement, bool) -> bool,
+    ) -> Option<(Data, u32)> {
+        Self::Order::get_buf_within(self, common, accept)
     }
 
     /// Takes up to `most` used buffers, and passes each one's data, the length that the
@@ -524,13 +554,34 @@ pub trait Ring: Sized {
         most: u32,
         mut each: impl FnMut(Data, u32, Option<Extra<<Self::Memory as Memory>::Table>>),
     ) -> (u32, Option<(Id, BadId)>) {
+        let mut taken = 0;
+        loop {
+            let (count, bad) = Self::Order::get_bufs(self, common, most - taken, &mut each);
+            taken += count;
+            // The device does not interrupt for what it uses after the last look and before
+            // the event is published. So there is another look after that.
+            if count == 0 || taken == most || bad.is_some() || common.no_interrupt.get() {
+                return (taken, bad);
+            }
+        }
+    }
+
+    /// [`Self::get_bufs`] for buffers that come back in any order, each with an entry.
+    #[inline(always)]
+    fn get_bufs_by_id(
+        &mut self,
+        common: &Common<Self::Memory>,
+        most: u32,
+        mut each: impl FnMut(Data, u32, Option<Extra<<Self::Memory as Memory>::Table>>),
+    ) -> (u32, Option<(Id, BadId)>) {
         let (mut taken, mut bad) = (0, None);
         while taken < most
             && let Some(used) = self.next_used(common)
         {
-            match self.release(used.id) {
+            match self.states_mut().release(used.id, Self::KEEPS_RUNS) {
                 Ok(Released::Single(data, _)) => {
-                    self.advance(common, used.at, 1);
+                    let next = self.advance(common, used.at, 1);
+                    common.used.set(next);
                     each(data, used.length, None);
                 }
                 Ok(released) => {
@@ -541,7 +592,8 @@ pub trait Ring: Sized {
                         Released::Single(data, _) => (data, 1, None),
                         Released::Chain(data, _, count) => (data, count, None),
                     };
-                    self.advance(common, used.at, count.into());
+                    let next = self.advance(common, used.at, count.into());
+                    common.used.set(next);
                     each(data, used.length, extra);
                 }
                 Err(cause) => {
@@ -556,13 +608,6 @@ pub trait Ring: Sized {
         }
         (taken, bad)
     }
-
-    /// Moves the used position on from `at`, past a buffer of `count` descriptors.
-    fn advance(&mut self, common: &Common<Self::Memory>, at: u64, count: u32);
-
-    /// Publishes the event for the used position, if the driver wants interrupts. A full
-    /// barrier follows.
-    fn publish_used(&self, common: &Common<Self::Memory>);
 
     /// The context and table of a buffer returned as [`Released::WithExtra`].
     fn take_extra(&mut self, id: Id) -> Option<Extra<<Self::Memory as Memory>::Table>> {
@@ -581,11 +626,11 @@ pub trait Ring: Sized {
     /// False if that is already the case.
     fn enable_cb_delayed(&mut self, common: &Common<Self::Memory>) -> bool;
 
-    /// Takes a buffer back from a stopped device, the lowest id first. Returns the id
-    /// and the buffer.
+    /// Takes a buffer back from a stopped device: the lowest id first, or in order the
+    /// oldest one. Returns the id and the buffer.
     fn detach_unused_buf(&mut self, common: &Common<Self::Memory>) -> Option<(Id, Released)>;
 
-    /// Has the device used the buffer at used position `at`?
+    /// Has the device used the buffer at used position `at`, as [`Common`] stores it?
     fn is_used_at(common: &Common<Self::Memory>, at: u64) -> bool;
 
     /// Is there a used buffer that get_buf has not taken? Also true if get_buf took
@@ -609,15 +654,20 @@ pub trait Ring: Sized {
 
     /// The 64-bit poll token, which is the current used position itself.
     fn token64_now(common: &Common<Self::Memory>) -> u64 {
-        common.used.get_own()
+        Self::Order::position(common.used.get_own())
     }
 
     /// Answers a poll token as C does, while wraps are not counted: the upper half
     /// of the token is ignored.
-    fn poll_uncounted(common: &Common<Self::Memory>, token: u16) -> bool;
+    fn poll_uncounted(common: &Common<Self::Memory>, token: u16) -> bool {
+        Self::Order::poll_uncounted::<Self>(common, token)
+    }
+
+    /// Does the ring show a used buffer at the position of an uncounted token?
+    fn poll_ring(common: &Common<Self::Memory>, token: u16) -> bool;
 
     /// Is there a used buffer that the holder of a token has not seen?
-    /// `seen` tells whether a position is the one that the token stands for.
+    /// `seen` tells whether a stored position is the one that the token stands for.
     ///
     /// The position is read before and after the ring. On a ring of size 1, the
     /// thread that drains may take a buffer and add the next one after the first
@@ -673,6 +723,6 @@ pub trait Ring: Sized {
             return false;
         }
         common.full_barrier();
-        Self::poll_position(common, |at| at == token)
+        Self::poll_position(common, |at| Self::Order::position(at) == token)
     }
 }

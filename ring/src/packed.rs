@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The packed ring (virtio 1.3, 2.8).
 
+use core::marker::PhantomData;
 use core::mem;
 
-use super::desc_state::{Chain, DescStates, Released};
-use super::memory::{Descriptor, Flag, Number, PackedDescriptor, PackedMemory, Placed};
+use super::desc_state::{DescStates, Released};
+use super::memory::{Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed};
 use super::notification::{self, DESC, DISABLE, ENABLE};
+use super::order::{FreeIds, Order, Single, Writable};
 use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
 use super::{
-    AddError, Added, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
+    AddError, Added, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
 };
 
 /// Descriptor flags that tell which side owns the descriptor (2.8.1). It is available
@@ -17,8 +19,8 @@ const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
 /// The driver's half of a packed ring.
-pub struct Packed<M: PackedMemory> {
-    states: DescStates<M::Table>,
+pub struct Packed<M: PackedMemory, O = DescStates<<M as Memory>::Table>> {
+    states: O,
     /// Where the lap of [`Common::available`] ends, and the flags that make a
     /// descriptor available in that lap.
     avail_lap_end: u64,
@@ -34,6 +36,7 @@ pub struct Packed<M: PackedMemory> {
     /// While interrupts are wanted: does the driver want one at the descriptor that
     /// get_buf publishes, rather than always? False at first, as in C.
     at_descriptor: bool,
+    memory: PhantomData<fn() -> M>,
 }
 
 /// A batch.
@@ -43,10 +46,10 @@ pub struct Batch {
     head: Option<(usize, u16)>,
 }
 
-/// A descriptor of a table, which needs neither NEXT nor an id (2.8.7).
+/// The descriptors of a table, which need neither NEXT nor an id (2.8.7).
 #[inline(always)]
-fn table_descriptor(element: Element, _: u32, _: bool) -> Descriptor {
-    element.chained(0, 0)
+fn table_descriptor<O: Order>(writable: &Writable<O>) -> impl Fn(Element, u32, bool) -> Descriptor {
+    |element, _, _| writable.count(element).chained(0, 0)
 }
 
 /// Slots for a chain, in ring order.
@@ -92,7 +95,7 @@ impl<'a, S: 'a, I: Iterator<Item = (&'a S, u16)>> Slots<S> for Onward<I> {
     }
 }
 
-impl<M: PackedMemory> Packed<M> {
+impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
     fn want_interrupts(&mut self, common: &Common<M>) {
         if common.no_interrupt.get() {
             common.no_interrupt.set(false);
@@ -160,7 +163,7 @@ impl<M: PackedMemory> Packed<M> {
     fn onward<'a>(
         &self,
         common: &'a Common<M>,
-    ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M> {
+    ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M, O> {
         let flags = self.avail_flags;
         let (next_lap, this_lap) = common
             .memory
@@ -174,13 +177,6 @@ impl<M: PackedMemory> Packed<M> {
         this_lap.chain(next_lap)
     }
 
-    /// Makes sure that the first `count` free ids are a run.
-    fn make_run(&mut self, count: u32) {
-        if count <= self.states.num_free() && !self.states.walk().is_run(count) {
-            self.states.make_run(count);
-        }
-    }
-
     /// Adds a buffer with the table that `place` writes for an id.
     #[inline(always)]
     fn add_table<E: Elements>(
@@ -188,32 +184,32 @@ impl<M: PackedMemory> Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
         batch: Option<&mut Batch>,
-        place: impl FnOnce(Id) -> Result<Placed<M::Table>, AddError>,
+        place: impl FnOnce(Id, &Writable<O>) -> Result<Placed<M::Table>, AddError>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
         let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
         let id = self.states.first_free();
-        let walk = self.states.walk();
-        let after = walk.after_single().ok_or(AddError::NoMemory)?;
+        let free = self.states.free();
+        let after = free.after_single().ok_or(AddError::NoMemory)?;
         let slot = common.memory.ring().get(Self::next_avail(common));
         let slot = slot.ok_or_else(AddError::bug)?;
-        let table = place(id)?;
+        let writable = Writable::new();
+        let table = place(id, &writable)?;
         slot.write(Descriptor {
             address: table.address,
             length: table.entries * 16,
             flags: 0,
             tag: id as u16,
         });
-        let chain = Chain {
-            head: id,
-            last: id,
-            count: 1,
+        let single = Single {
+            id,
             after,
             num_free,
+            writable: writable.sum(),
         };
-        walk.claim(chain, request.data);
+        free.claim_single(single, request.data);
         self.states.add_extra(id, request.ctx, table.owned);
         let flags = flag::INDIRECT | self.avail_flags;
         Ok(self.publish(common, slot, flags, 1, num_free, batch))
@@ -236,8 +232,9 @@ impl<M: PackedMemory> Packed<M> {
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
         // The records come first, because that needs fewer registers.
-        let walk = self.states.walk();
-        let id = walk.claim_run(count, num_free, request.data);
+        let place = Self::next_avail(common) as Id;
+        let free = self.states.free();
+        let id = free.claim_run(place, count, num_free, request.data);
         let id = id.ok_or(AddError::NoSpace)?;
         self.states.add_extra(id, request.ctx, None);
         if count > 1 {
@@ -247,6 +244,7 @@ impl<M: PackedMemory> Packed<M> {
             common.memory.write_barrier();
         }
         let mut written = 0;
+        let writable = Writable::<O>::new();
         // The head's flags are written last, because they make the whole chain
         // available.
         let mut head_flags = 0;
@@ -259,12 +257,14 @@ impl<M: PackedMemory> Packed<M> {
             }
             slot.write(element.chained(0, id as u16));
             written += 1;
+            writable.count(element);
             Ok(())
         });
         if let Err(error) = result {
             self.take_back(common, id, written);
             return Err(error);
         }
+        self.states.set_writable(id, writable.sum());
         Ok(self.publish(common, head, head_flags, count, num_free, batch))
     }
 
@@ -274,9 +274,7 @@ impl<M: PackedMemory> Packed<M> {
     /// which mark them as neither available nor used.
     #[cold]
     fn take_back(&mut self, common: &Common<M>, id: Id, count: u32) {
-        if self.release(id).is_ok() {
-            self.take_extra(id);
-        }
+        self.states.take_back(id);
         let chain = self.onward(common).take(count as usize);
         for (slot, flags) in chain.skip(1) {
             slot.write_flags(flags ^ (AVAIL | USED));
@@ -294,8 +292,9 @@ fn is_used(slot: &impl PackedDescriptor, position: u16) -> bool {
     ((flags ^ position) | (moved ^ position)) & USED == 0
 }
 
-impl<M: PackedMemory> Ring for Packed<M> {
+impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     type Memory = M;
+    type Order = O;
     type Batch = Batch;
 
     /// Slot 0 with the used wrap counter at 1.
@@ -304,8 +303,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
     /// The table's length in bytes, 16 for each entry, has 32 bits (2.8.7).
     const MAX_TABLE: u32 = (1 << 28) - 1;
     const RETRIES_UNMAPPED: bool = true;
+    const KEEPS_RUNS: bool = true;
 
-    fn new(states: DescStates<M::Table>) -> Self {
+    fn new(states: O) -> Self {
         Self {
             states,
             avail_lap_end: 0,
@@ -314,6 +314,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             used_flags: AVAIL | USED,
             lap_end: 0,
             at_descriptor: false,
+            memory: PhantomData,
         }
     }
 
@@ -331,11 +332,11 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }
     }
 
-    fn states(&self) -> &DescStates<M::Table> {
+    fn states(&self) -> &O {
         &self.states
     }
 
-    fn states_mut(&mut self) -> &mut DescStates<M::Table> {
+    fn states_mut(&mut self) -> &mut O {
         &mut self.states
     }
 
@@ -344,12 +345,12 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.make_run(1);
-        self.add_table(common, request, None, |id| {
+        self.states.make_run(1);
+        self.add_table(common, request, None, |id, writable| {
             let (entries, elements) = (request.entries, &request.elements);
             common
                 .memory
-                .place_table(id, entries, elements, table_descriptor)
+                .place_table(id, entries, elements, table_descriptor(writable))
         })
     }
 
@@ -360,10 +361,11 @@ impl<M: PackedMemory> Ring for Packed<M> {
         request: &Request<E>,
         batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, batch, |id| {
-            let table = common
-                .memory
-                .fill_slot(id, &request.elements, table_descriptor)?;
+        self.add_table(common, request, batch, |id, writable| {
+            let table =
+                common
+                    .memory
+                    .fill_slot(id, &request.elements, table_descriptor(writable))?;
             if table.entries < 2 {
                 return Err(AddError::Unsupported);
             }
@@ -377,7 +379,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.make_run(request.entries);
+        self.states.make_run(request.entries);
         let slots = self.onward(common);
         let head = common.memory.ring().get(Self::next_avail(common));
         let head = head.ok_or_else(AddError::bug)?;
@@ -427,7 +429,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
             let first = Self::next_avail(common);
             let lap = self.avail_flags;
             let mut slots = common.memory.ring().get(first..).unwrap_or_default().iter();
-            let count = self.states.walk().claim_ones(most - added, |id, _| {
+            let count = self.states.free().claim_ones(most - added, |id, _| {
                 let slot = slots.as_slice().first()?;
                 let (element, data) = next()?;
                 slots.next();
@@ -438,7 +440,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
                 } else {
                     batch.head = Some((first, flags));
                 }
-                Some(data)
+                Some((data, element.writable()))
             });
             self.advance_available(common, count);
             added += count;
@@ -504,40 +506,19 @@ impl<M: PackedMemory> Ring for Packed<M> {
             id: id.into(),
             length,
             flags,
+            announced: u16::MAX,
         })
     }
 
     #[inline(always)]
-    fn release(&mut self, id: Id) -> Result<Released, BadId> {
-        self.states.release::<true>(id)
-    }
-
-    #[inline(always)]
-    fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
-        match self.release(used.id) {
-            Ok(single @ Released::Single(..)) => {
-                self.advance(common, used.at, 1);
-                self.publish_used(common);
-                Ok(single)
-            }
-            Ok(chain @ (Released::Chain(_, _, count) | Released::WithExtra(_, _, count))) => {
-                self.advance(common, used.at, count.into());
-                self.publish_used(common);
-                Ok(chain)
-            }
-            Err(cause) => Err(common.broken_by(cause)),
-        }
-    }
-
-    #[inline(always)]
-    fn advance(&mut self, common: &Common<M>, at: u64, count: u32) {
+    fn advance(&mut self, common: &Common<M>, at: u64, count: u32) -> u64 {
         let size = common.memory.ring().len() as u32;
         let (next, wrapped) = packed_advance(at, count, self.lap_end, size);
         if wrapped {
             self.used_flags ^= AVAIL | USED;
             self.lap_end += LAP;
         }
-        common.used.set(next);
+        next
     }
 
     #[inline(always)]
@@ -575,8 +556,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
             return true;
         }
         common.rearm();
-        let at = common.used.get_own();
+        let stored = common.used.get_own();
         if common.event_idx {
+            let at = O::position(stored);
             let in_flight = (self.states.size() - self.states.num_free()) as u16;
             let wait = notification::delayed(in_flight);
             let (event, _) = packed_advance(at, wait.into(), self.lap_end, self.states.size());
@@ -585,14 +567,13 @@ impl<M: PackedMemory> Ring for Packed<M> {
         }
         self.want_interrupts(common);
         common.memory.full_barrier();
-        !Self::is_used_at(common, at)
+        !Self::is_used_at(common, stored)
     }
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
-        let id = self.states.first_in_flight()?;
-        let released = self.release(id).ok()?;
+        let detached = self.states.detach(Self::KEEPS_RUNS)?;
         common.ever_added.set(true);
-        Some((id, released))
+        Some(detached)
     }
 
     fn clear(common: &Common<M>) {
@@ -601,6 +582,9 @@ impl<M: PackedMemory> Ring for Packed<M> {
 
     #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
+        if O::is_known_used(at) {
+            return true;
+        }
         let slot = common.memory.ring().get(usize::from(packed_slot(at)));
         slot.is_some_and(|slot| is_used(slot, at as u16))
     }
@@ -609,7 +593,7 @@ impl<M: PackedMemory> Ring for Packed<M> {
         packed_token(at, common.memory.size())
     }
 
-    fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
+    fn poll_ring(common: &Common<M>, token: u16) -> bool {
         let slot = token & !notification::WRAP;
         let slot = common.memory.ring().get(usize::from(slot));
         // For a position outside of the ring, C reads beyond its end.

@@ -60,10 +60,10 @@ impl<N: Number> Position<N> {
         self.get() != self.start.get()
     }
 
-    /// Returns to `start`, but in the next lap of 2^16, so that a token from before
-    /// the reset is never answered with "nothing new".
-    pub fn restart(&self, start: u64) {
-        let number = (self.get_own() | 0xffff).wrapping_add(1) | start;
+    /// Returns from `at` to `start`, but in the next lap of 2^16, so that a token from
+    /// before the reset is never answered with "nothing new".
+    pub fn restart(&self, at: u64, start: u64) {
+        let number = (at | 0xffff).wrapping_add(1) | start;
         self.start.set(number);
         self.set(number);
     }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! The split ring (virtio 1.3, 2.7).
 
-use super::desc_state::{Chain, DescStates, Extra, Released};
-use super::memory::{Descriptor, Flag, Number, Placed, SplitDescriptor, SplitMemory, SplitRings};
+use core::marker::PhantomData;
+
+use super::desc_state::{DescStates, Extra, Released};
+use super::memory::{
+    Descriptor, Flag, Memory, Number, Placed, SplitDescriptor, SplitMemory, SplitRings,
+};
 use super::notification::{self, NO_INTERRUPT, NO_NOTIFY};
+use super::order::{FreeIds, Order, Single, Writable};
 use super::{
     AddError, Added, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
 };
@@ -13,12 +18,13 @@ use super::{
 const MAX_UNANNOUNCED: u64 = u16::MAX as u64;
 
 /// The driver's half of a split ring.
-pub struct Split<M: SplitMemory> {
-    states: DescStates<M::Table>,
+pub struct Split<M: SplitMemory, O = DescStates<<M as Memory>::Table>> {
+    states: O,
     /// The value that [`Common::available`] must not reach without another
     /// `kick_prepare`: 2^16 - 1 more than at the last one. (Corresponds to C's
     /// `num_added`.)
     limit: u64,
+    memory: PhantomData<fn() -> M>,
 }
 
 /// Writes the available ring's flags, which the device ignores with event index
@@ -36,14 +42,17 @@ fn write_flags<M: SplitMemory>(common: &Common<M>) {
 /// A batch, whose end is the available index.
 pub struct Batch;
 
-/// A descriptor of a table. `next` names the following entry even in the last one, as
+/// The descriptors of a table. `next` names the following entry even in the last one, as
 /// in C.
 #[inline(always)]
-fn table_descriptor(element: Element, i: u32, more: bool) -> Descriptor {
-    element.chained(if more { flag::NEXT } else { 0 }, (i + 1) as u16)
+fn table_descriptor<O: Order>(writable: &Writable<O>) -> impl Fn(Element, u32, bool) -> Descriptor {
+    |element, i, more| {
+        let flags = if more { flag::NEXT } else { 0 };
+        writable.count(element).chained(flags, (i + 1) as u16)
+    }
 }
 
-impl<M: SplitMemory> Split<M> {
+impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
     fn want_interrupts(common: &Common<M>) {
         common.rearm();
         if common.no_interrupt.get() {
@@ -61,32 +70,32 @@ impl<M: SplitMemory> Split<M> {
         common: &Common<M>,
         request: &Request<E>,
         in_batch: bool,
-        place: impl FnOnce(Id) -> Result<Placed<M::Table>, AddError>,
+        place: impl FnOnce(Id, &Writable<O>) -> Result<Placed<M::Table>, AddError>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
             return Err(AddError::Broken);
         }
         let num_free = self.states.free_without(1).ok_or(AddError::NoSpace)?;
         let head = self.states.first_free();
-        let walk = self.states.walk();
-        let after = walk.next_of(head).ok_or_else(AddError::bug)?;
+        let free = self.states.free();
+        let after = free.after_single().ok_or_else(AddError::bug)?;
         let descriptor = common.memory.descriptors().get(head as usize);
         let descriptor = descriptor.ok_or_else(AddError::bug)?;
-        let table = place(head)?;
+        let writable = Writable::new();
+        let table = place(head, &writable)?;
         descriptor.write(Descriptor {
             address: table.address,
             length: table.entries * 16,
             flags: flag::INDIRECT,
             tag: after as u16,
         });
-        let chain = Chain {
-            head,
-            last: head,
-            count: 1,
+        let single = Single {
+            id: head,
             after,
             num_free,
+            writable: writable.sum(),
         };
-        walk.claim(chain, request.data);
+        free.claim_single(single, request.data);
         self.states.add_extra(head, request.ctx, table.owned);
         Ok(self.publish(common, head, num_free, in_batch))
     }
@@ -112,8 +121,9 @@ impl<M: SplitMemory> Split<M> {
     }
 }
 
-impl<M: SplitMemory> Ring for Split<M> {
+impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     type Memory = M;
+    type Order = O;
     type Batch = Batch;
 
     const START: u64 = 0;
@@ -121,11 +131,13 @@ impl<M: SplitMemory> Ring for Split<M> {
     /// `next` has 16 bits (2.7.5).
     const MAX_TABLE: u32 = 1 << 16;
     const RETRIES_UNMAPPED: bool = false;
+    const KEEPS_RUNS: bool = false;
 
-    fn new(states: DescStates<M::Table>) -> Self {
+    fn new(states: O) -> Self {
         Self {
             states,
             limit: MAX_UNANNOUNCED,
+            memory: PhantomData,
         }
     }
 
@@ -138,11 +150,11 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
     }
 
-    fn states(&self) -> &DescStates<M::Table> {
+    fn states(&self) -> &O {
         &self.states
     }
 
-    fn states_mut(&mut self) -> &mut DescStates<M::Table> {
+    fn states_mut(&mut self) -> &mut O {
         &mut self.states
     }
 
@@ -151,11 +163,11 @@ impl<M: SplitMemory> Ring for Split<M> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, false, |id| {
+        self.add_table(common, request, false, |id, writable| {
             let (entries, elements) = (request.entries, &request.elements);
             common
                 .memory
-                .place_table(id, entries, elements, table_descriptor)
+                .place_table(id, entries, elements, table_descriptor(writable))
         })
     }
 
@@ -166,10 +178,11 @@ impl<M: SplitMemory> Ring for Split<M> {
         request: &Request<E>,
         batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
-        self.add_table(common, request, batch.is_some(), |id| {
-            let table = common
-                .memory
-                .fill_slot(id, &request.elements, table_descriptor)?;
+        self.add_table(common, request, batch.is_some(), |id, writable| {
+            let table =
+                common
+                    .memory
+                    .fill_slot(id, &request.elements, table_descriptor(writable))?;
             if table.entries < 2 {
                 return Err(AddError::Unsupported);
             }
@@ -198,30 +211,18 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
+        let free = self.states.free();
         let descriptors = common.memory.descriptors();
-        let head = self.states.first_free();
-        let walk = self.states.walk();
-        if count > 1 && descriptors.len() != walk.ids() {
+        if count > 1 && descriptors.len() != free.ids() {
             // Equal lengths let the compiler merge the two bounds checks of each id.
             return Err(AddError::bug());
         }
-        let (mut last, mut after) = (head, head);
-        request.elements.each(|element, more| {
-            last = after;
-            after = walk.next_of(last).ok_or_else(AddError::bug)?;
-            let descriptor = descriptors.get(last as usize).ok_or_else(AddError::bug)?;
+        let head = free.claim_each(request, num_free, |id, after, element, more| {
+            let descriptor = descriptors.get(id as usize).ok_or_else(AddError::bug)?;
             let flags = if more { flag::NEXT } else { 0 };
             descriptor.write(element.chained(flags, after as u16));
-            Ok::<_, AddError>(())
+            Ok(())
         })?;
-        let chain = Chain {
-            head,
-            last,
-            count,
-            after,
-            num_free,
-        };
-        walk.claim(chain, request.data);
         self.states.add_extra(head, request.ctx, None);
         Ok(self.publish(common, head, num_free, in_batch))
     }
@@ -247,18 +248,18 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         let (descriptors, rings) = (common.memory.descriptors(), common.memory.rings());
         let mut available = common.available.get_own();
-        let walk = self.states.walk();
-        if descriptors.len() != walk.ids() {
+        let free = self.states.free();
+        if descriptors.len() != free.ids() {
             // As in `add_run`.
             return 0;
         }
-        let count = walk.claim_ones(most, |id, after| {
+        let count = free.claim_ones(most, |id, after| {
             let descriptor = descriptors.get(id as usize)?;
             let (element, data) = next()?;
             descriptor.write(element.chained(0, after as u16));
             rings.write_avail_ring(available as u32, id as u16);
             available = available.wrapping_add(1);
-            Some(data)
+            Some((data, element.writable()))
         });
         common.available.set_relaxed(available);
         count
@@ -297,7 +298,8 @@ impl<M: SplitMemory> Ring for Split<M> {
         }
         let rings = common.memory.rings();
         let at = common.used.get_own();
-        if at as u16 == rings.used_idx() {
+        let announced = rings.used_idx().wrapping_sub(at as u16);
+        if announced == 0 {
             return None;
         }
         // The entry may be read only after the index that covers it.
@@ -308,34 +310,13 @@ impl<M: SplitMemory> Ring for Split<M> {
             id,
             length,
             flags: flag::WRITE,
+            announced,
         })
-    }
-
-    #[inline(always)]
-    fn release(&mut self, id: Id) -> Result<Released, BadId> {
-        self.states.release::<false>(id)
-    }
-
-    #[inline(always)]
-    fn take(&mut self, common: &Common<M>, used: &UsedElement) -> Result<Released, BadId> {
-        match self.release(used.id) {
-            Ok(single @ Released::Single(..)) => {
-                self.advance(common, used.at, 1);
-                self.publish_used(common);
-                Ok(single)
-            }
-            Ok(chain) => {
-                self.advance(common, used.at, 1);
-                self.publish_used(common);
-                Ok(chain)
-            }
-            Err(cause) => Err(common.broken_by(cause)),
-        }
     }
 
     /// As the default, but reads the used index once.
     #[inline(always)]
-    fn get_bufs(
+    fn get_bufs_by_id(
         &mut self,
         common: &Common<M>,
         most: u32,
@@ -353,7 +334,7 @@ impl<M: SplitMemory> Ring for Split<M> {
         let (mut taken, mut bad) = (0, None);
         while taken < most {
             let (id, length) = rings.used_element((first as u16).wrapping_add(taken as u16));
-            match self.release(id) {
+            match self.states.release(id, Self::KEEPS_RUNS) {
                 Ok(Released::Single(data, _) | Released::Chain(data, ..)) => {
                     each(data, length, None);
                 }
@@ -373,8 +354,8 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     #[inline(always)]
-    fn advance(&mut self, common: &Common<M>, at: u64, _: u32) {
-        common.used.set(at + 1);
+    fn advance(&mut self, _: &Common<M>, at: u64, _: u32) -> u64 {
+        at + 1
     }
 
     #[inline(always)]
@@ -424,15 +405,14 @@ impl<M: SplitMemory> Ring for Split<M> {
     }
 
     fn detach_unused_buf(&mut self, common: &Common<M>) -> Option<(Id, Released)> {
-        let id = self.states.first_in_flight()?;
-        let released = self.release(id).ok()?;
+        let detached = self.states.detach(Self::KEEPS_RUNS)?;
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);
         // As in C, the number of announced buffers stays the same.
         self.limit = self.limit.wrapping_sub(1);
         common.memory.rings().write_avail_idx(available as u16);
-        Some((id, released))
+        Some(detached)
     }
 
     fn clear(common: &Common<M>) {
@@ -441,14 +421,14 @@ impl<M: SplitMemory> Ring for Split<M> {
 
     #[inline]
     fn is_used_at(common: &Common<M>, at: u64) -> bool {
-        at as u16 != common.memory.rings().used_idx()
+        O::is_known_used(at) || at as u16 != common.memory.rings().used_idx()
     }
 
     fn token(_: &Common<M>, at: u64) -> u32 {
         at as u32
     }
 
-    fn poll_uncounted(common: &Common<M>, token: u16) -> bool {
+    fn poll_ring(common: &Common<M>, token: u16) -> bool {
         token != common.memory.rings().used_idx()
     }
 }

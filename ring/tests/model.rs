@@ -34,7 +34,7 @@ mod scenes;
 #[path = "model/split.rs"]
 mod split;
 
-use cells::{NoRead, NoWrite, NoWriteHalves, Real, RealHalves, WeakFull, WeakNumber};
+use cells::{NoRead, NoWrite, NoWriteHalves, Ordered, Real, RealHalves, WeakFull, WeakNumber};
 use device::Device;
 use packed::PackedModel;
 use scenes::Token;
@@ -179,9 +179,11 @@ mod wakeup {
     #[test]
     fn holds_for_a_drainer() {
         for before in laps() {
-            busy(move || lost_wakeup_of_drainer::<SplitModel<Real>>(2, before));
-            busy(move || lost_wakeup_of_drainer::<PackedModel<Real>>(2, before));
-            busy(move || lost_wakeup_of_drainer::<PackedModel<RealHalves>>(2, before));
+            for at_once in [false, true] {
+                busy(move || lost_wakeup_of_drainer::<SplitModel<Real>>(2, before, at_once));
+                busy(move || lost_wakeup_of_drainer::<PackedModel<Real>>(2, before, at_once));
+                busy(move || lost_wakeup_of_drainer::<PackedModel<RealHalves>>(2, before, at_once));
+            }
         }
     }
 
@@ -204,9 +206,9 @@ mod wakeup {
             check(|| lost_wakeup_delayed::<PackedModel<WeakFull>>(2, 1, true));
         "the drainer sleeps for ever":
         fails_for_a_split_drainer_without_full_barrier,
-            check(|| lost_wakeup_of_drainer::<SplitModel<WeakFull>>(2, 0));
+            check(|| lost_wakeup_of_drainer::<SplitModel<WeakFull>>(2, 0, false));
         fails_for_a_packed_drainer_without_full_barrier,
-            check(|| lost_wakeup_of_drainer::<PackedModel<WeakFull>>(2, 0));
+            check(|| lost_wakeup_of_drainer::<PackedModel<WeakFull>>(2, 0, false));
     }
 }
 
@@ -362,5 +364,52 @@ mod reset {
             check(|| reset_and_poller::<SplitModel<NoWrite>>(0, Token::Counted));
         fails_on_packed_without_write_barrier,
             check(|| reset_and_poller::<PackedModel<NoWrite>>(0, Token::Counted));
+    }
+}
+
+mod in_order {
+    //! Rings whose device uses buffers in order: batches with one used entry.
+
+    use super::scenes::{
+        lost_wakeup_after_batch, poll_beside_batch, poll_within_batch, reset_within_batch,
+        taken_and_added_again,
+    };
+    use super::*;
+
+    fn holds<D: Device>() {
+        for before in laps() {
+            for token in TOKENS {
+                check(move || poll_within_batch::<D>(before, token));
+                check(move || poll_beside_batch::<D>(before, token));
+                check(move || taken_and_added_again::<D>(before, token));
+                check(move || reset_within_batch::<D>(before, token));
+            }
+            for at_once in [false, true] {
+                busy(move || lost_wakeup_after_batch::<D>(before, at_once));
+            }
+        }
+    }
+
+    #[test]
+    fn holds_on_split() {
+        holds::<SplitModel<Ordered<Real>>>();
+    }
+
+    #[test]
+    fn holds_on_packed() {
+        holds::<PackedModel<Ordered<Real>>>();
+    }
+
+    fails! {
+        "a used buffer was missed":
+        fails_without_read_barrier,
+            check(|| taken_and_added_again::<PackedModel<Ordered<NoRead>>>(0, Token::Uncounted));
+        fails_without_write_barrier,
+            check(|| poll_beside_batch::<PackedModel<Ordered<NoWrite>>>(1, Token::Counted));
+        "the drainer sleeps for ever":
+        fails_for_a_split_drainer_without_full_barrier,
+            check(|| lost_wakeup_after_batch::<SplitModel<Ordered<WeakFull>>>(0, false));
+        fails_for_a_packed_drainer_without_full_barrier,
+            check(|| lost_wakeup_after_batch::<PackedModel<Ordered<WeakFull>>>(0, false));
     }
 }

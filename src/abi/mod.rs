@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! C's types, laid out as in the headers of the kernel's tests (`tools/virtio`).
 //!
-//! Three trees are supported (see [`AbiVersion`]). They differ in the device structure,
+//! Four trees are supported (see [`AbiVersion`]). They differ in the device structure,
 //! which belongs to the program, and in the configuration operations. `struct
-//! virtqueue` is the same in all of them.
+//! virtqueue` serves all of them.
 
 mod areas;
 mod bufs;
@@ -14,7 +14,7 @@ mod vq;
 
 pub use areas::vring;
 pub use bufs::{BadParts, Parts, virtqueue_buf, virtqueue_used_buf};
-pub use dma::{dma_addr_t, dma_data_direction};
+pub use dma::{MapOps, dma_addr_t, dma_data_direction, page, virtio_map, virtio_map_ops};
 pub use sg::{AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist};
 pub use vdev::{
     AbiVersion, DeviceRef, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops,

@@ -274,6 +274,18 @@ impl<'a, const PREMAPPED: bool> SgRuns<'a, PREMAPPED, false> {
         }
     }
 
+    /// A single list, which the device reads (`out`) or writes.
+    ///
+    /// # Safety
+    /// As for [`SgLists::new`].
+    #[inline(always)]
+    pub unsafe fn one(list: &'a *const scatterlist, out: bool) -> Self {
+        Self {
+            lists: core::slice::from_ref(list),
+            out_lists: out.into(),
+        }
+    }
+
     /// The number of entries in all lists, and the verified lists. None if there are no
     /// entries, or more than `limit`, or a list is empty or has a link. No entry after
     /// that is read.

@@ -4,11 +4,13 @@
 //!
 //! A program may leave everything except the features, the list and its lock
 //! uninitialised (vringh_test does). Other members are therefore only read in the calls
-//! that need them: `config` only in reset, resize and `virtqueue_use_wrap_counter`.
+//! that need them: `config` only in reset, resize and `virtqueue_use_wrap_counter`;
+//! `map` and `vmap` only if VIRTIO_F_ACCESS_PLATFORM was negotiated.
 
 use core::ffi::{c_int, c_void};
 use core::mem::{offset_of, size_of};
 
+use super::dma::{MapOps, virtio_map, virtio_map_ops};
 use super::vq::{list_head, virtqueue};
 
 /// Feature bits that the ring looks at (virtio 1.3, chapter 6).
@@ -23,6 +25,8 @@ pub mod feature {
     pub const VIRTIO_F_ACCESS_PLATFORM: u32 = 33;
     /// The packed ring.
     pub const VIRTIO_F_RING_PACKED: u32 = 34;
+    /// The device uses buffers in the order in which they were made available.
+    pub const VIRTIO_F_IN_ORDER: u32 = 35;
     /// The device needs the platform's own barriers.
     pub const VIRTIO_F_ORDER_PLATFORM: u32 = 36;
     /// Notifications carry data.
@@ -43,6 +47,8 @@ pub enum AbiVersion {
     V6_12,
     /// The wrap counter series, on 5.17.
     Series,
+    /// Linux 6.19 and later, whose tools include the kernel's own structures.
+    Mainline,
 }
 
 /// The generic part of a device.
@@ -52,7 +58,7 @@ pub struct device {
     pub parent: *mut device,
 }
 
-/// A device as the tools' headers of 5.17, 6.1 and 6.12 declare it. The program
+/// A device as the headers declare it for which the program was built. The program
 /// owns it, and sets it up with `virtio_device_init` before all else.
 #[repr(C)]
 pub struct virtio_device {
@@ -105,6 +111,33 @@ struct SeriesConfigOps {
     after: [Option<unsafe extern "C" fn()>; 10],
 }
 
+/// A device as Linux 6.19 and later declare it.
+#[repr(C)]
+struct MainlineDevice {
+    index: c_int,
+    states: [bool; 4],
+    config_lock: c_int,
+    vqs_list_lock: c_int,
+    dev: device,
+    id: [u32; 2],
+    config: *const MainlineConfigOps,
+    vringh_config: *const c_void,
+    map: *const virtio_map_ops,
+    vqs: list_head,
+    /// The first half of `features_array`. The ring has no feature in the second.
+    features: u64,
+    more_features: u64,
+    r#priv: *mut c_void,
+    vmap: virtio_map,
+}
+
+/// Mainline's operations, of which two are called.
+#[repr(C)]
+struct MainlineConfigOps {
+    before: [Option<unsafe extern "C" fn()>; 16],
+    reset: virtio_config_ops,
+}
+
 const _: () = {
     assert!(offset_of!(virtio_device, dev.parent) == 0);
     assert!(offset_of!(virtio_device, features) == 8);
@@ -123,6 +156,21 @@ const _: () = {
     assert!(size_of::<SeriesDevice>() == 56);
     assert!(offset_of!(SeriesConfigOps, get_status) == 32);
     assert!(size_of::<SeriesConfigOps>() == 15 * 8);
+    assert!(offset_of!(MainlineDevice, config_lock) == 8);
+    assert!(offset_of!(MainlineDevice, vqs_list_lock) == 12);
+    assert!(offset_of!(MainlineDevice, dev.parent) == 16);
+    assert!(offset_of!(MainlineDevice, id) == 24);
+    assert!(offset_of!(MainlineDevice, config) == 32);
+    assert!(offset_of!(MainlineDevice, vringh_config) == 40);
+    assert!(offset_of!(MainlineDevice, map) == 48);
+    assert!(offset_of!(MainlineDevice, vqs) == 56);
+    assert!(offset_of!(MainlineDevice, features) == 72);
+    assert!(offset_of!(MainlineDevice, r#priv) == 88);
+    assert!(offset_of!(MainlineDevice, vmap) == 96);
+    assert!(size_of::<MainlineDevice>() == 104);
+    assert!(offset_of!(MainlineConfigOps, reset.disable_vq_and_reset) == 128);
+    assert!(offset_of!(MainlineConfigOps, reset.enable_vq_after_reset) == 136);
+    assert!(size_of::<MainlineConfigOps>() == 144);
 };
 
 /// A live device of the program's, in one of the layouts.
@@ -132,11 +180,12 @@ pub struct DeviceRef {
     layout: AbiVersion,
 }
 
-/// A pointer to a member that both layouts have.
+/// A pointer to a member that all layouts have.
 macro_rules! member {
     ($self:ident, $($name:tt)+) => {
         $self.at(match $self.layout {
             AbiVersion::Series => offset_of!(SeriesDevice, $($name)+),
+            AbiVersion::Mainline => offset_of!(MainlineDevice, $($name)+),
             _ => offset_of!(virtio_device, $($name)+),
         })
     };
@@ -169,10 +218,37 @@ impl DeviceRef {
         unsafe { member.write(features) }
     }
 
-    /// `dev.parent`, which has the same offset in all layouts.
+    /// Does the ring of this kernel have in-order queues?
+    pub fn knows_in_order(self) -> bool {
+        self.layout == AbiVersion::Mainline
+    }
+
+    /// `dev.parent`.
     pub fn parent(self) -> *mut device {
+        let parent: *mut *mut device = member!(self, dev.parent);
         // SAFETY: live device, which `new` requires.
-        unsafe { (*self.device).dev.parent }
+        unsafe { parent.read() }
+    }
+
+    /// The operations that map for the device. There are none unless the layout has
+    /// them and VIRTIO_F_ACCESS_PLATFORM was negotiated: then `map` may be garbage.
+    pub fn map_ops(self) -> MapOps {
+        let platform = self.features() & 1 << feature::VIRTIO_F_ACCESS_PLATFORM != 0;
+        if self.layout != AbiVersion::Mainline || !platform {
+            return MapOps::NONE;
+        }
+        let map: *mut *const virtio_map_ops = self.at(offset_of!(MainlineDevice, map));
+        // SAFETY: live device of this layout: a program that negotiates the feature has
+        // set `map`, to NULL or to operations that outlive the device.
+        unsafe { MapOps::new(map.read()) }
+    }
+
+    /// What the program wants its operations to be called with. The device must have
+    /// [`Self::map_ops`].
+    pub fn vmap(self) -> virtio_map {
+        let vmap: *mut virtio_map = self.at(offset_of!(MainlineDevice, vmap));
+        // SAFETY: live device, of the layout that has map operations.
+        unsafe { vmap.read() }
     }
 
     /// Is the list of queues set up? In a zeroed structure it is not, and then its lock
@@ -199,12 +275,21 @@ impl DeviceRef {
         unsafe extern "C" fn(*mut virtqueue) -> c_int,
         unsafe extern "C" fn(*mut virtqueue) -> c_int,
     )> {
-        if self.layout == AbiVersion::Series {
-            return None;
-        }
+        let offset = match self.layout {
+            AbiVersion::Series => return None,
+            AbiVersion::Mainline => offset_of!(MainlineConfigOps, reset),
+            _ => 0,
+        };
+        let config: *mut *const virtio_config_ops = member!(self, config);
         // SAFETY: live device: a program that calls reset or resize has set `config`,
         // to NULL or to its operations.
-        let ops = unsafe { (*self.device).config.as_ref() }?;
+        let ops = unsafe {
+            let config = config.read();
+            if config.is_null() {
+                return None;
+            }
+            &*config.byte_add(offset)
+        };
         Some((ops.disable_vq_and_reset?, ops.enable_vq_after_reset?))
     }
 

@@ -62,8 +62,20 @@ pub struct virtqueue {
     pub reset: bool,
 }
 
+impl virtqueue {
+    /// Clears what is padding here and `reset` from 6.19 on.
+    ///
+    /// # Safety
+    /// `vq` is a queue that nobody else uses yet.
+    pub unsafe fn clear_newer_reset(vq: *mut Self) {
+        const AT: usize = offset_of!(virtqueue, num_max) + size_of::<c_uint>();
+        // SAFETY: the caller ensures it; no member has this byte.
+        unsafe { vq.byte_add(AT).cast::<bool>().write(false) };
+    }
+}
+
 // Offsets: tools/virtio/linux/virtio.h of 5.17, 6.1 and 6.12, which agree as
-// far as each goes.
+// far as each goes. From 6.19 on `reset` is at 52, and the size 64.
 const _: () = {
     assert!(offset_of!(virtqueue, list) == 0);
     assert!(offset_of!(virtqueue, callback) == 16);

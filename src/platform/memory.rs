@@ -4,6 +4,7 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::ffi::c_void;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
 use ring::shared::TableMemory;
@@ -26,6 +27,27 @@ impl Block {
             return None;
         }
         NonNull::new(block.cast()).map(Self)
+    }
+
+    /// `size` bytes, all 0, aligned to a page. None if out of memory.
+    pub fn zeroed(size: usize) -> Option<Self> {
+        let block = Self::new(size, 1)?;
+        // SAFETY: the block has that many bytes.
+        unsafe { block.0.write_bytes(0, size) };
+        Some(block)
+    }
+
+    /// The memory, which the caller now owns.
+    pub fn into_raw(self) -> *mut c_void {
+        ManuallyDrop::new(self).0.as_ptr().cast()
+    }
+
+    /// The block that [`Self::into_raw`] took apart. None for NULL.
+    ///
+    /// # Safety
+    /// Nobody else owns the memory.
+    pub unsafe fn from_raw(memory: *mut c_void) -> Option<Self> {
+        NonNull::new(memory.cast()).map(Self)
     }
 
     /// The first byte.

@@ -13,4 +13,4 @@ pub use clock::milliseconds;
 pub use lock::SpinGuard;
 pub use memory::{Block, Heap, Malloc, Table};
 pub use message::{QueueName, Text, log, log_always};
-pub use settings::{abi_version, check_len, debug, wrap_counters};
+pub use settings::{abi_version, check_len, check_order, debug, wrap_counters};

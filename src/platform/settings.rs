@@ -12,6 +12,7 @@ use crate::abi::AbiVersion;
 static LAYOUT: AtomicU8 = AtomicU8::new(AbiVersion::V6_1 as u8);
 static WRAP_COUNTERS: AtomicBool = AtomicBool::new(false);
 static CHECK_LEN: AtomicBool = AtomicBool::new(false);
+static CHECK_ORDER: AtomicBool = AtomicBool::new(false);
 static DEBUG: AtomicBool = AtomicBool::new(false);
 
 /// The kernel tree whose structures the program uses.
@@ -19,6 +20,7 @@ pub fn abi_version() -> AbiVersion {
     match LAYOUT.load(Relaxed) {
         x if x == AbiVersion::V6_12 as u8 => AbiVersion::V6_12,
         x if x == AbiVersion::Series as u8 => AbiVersion::Series,
+        x if x == AbiVersion::Mainline as u8 => AbiVersion::Mainline,
         _ => AbiVersion::V6_1,
     }
 }
@@ -33,6 +35,11 @@ pub fn check_len() -> bool {
     CHECK_LEN.load(Relaxed)
 }
 
+/// Is the order in which buffers come back checked?
+pub fn check_order() -> bool {
+    CHECK_ORDER.load(Relaxed)
+}
+
 /// Are concurrent calls, late kicks and misplaced detach calls to be reported?
 pub fn debug() -> bool {
     DEBUG.load(Relaxed)
@@ -44,6 +51,7 @@ ctor::declarative::ctor! {
         LAYOUT.store(layout() as u8, Relaxed);
         WRAP_COUNTERS.store(switch(c"VIRTIO_RING_WRAP_COUNTERS"), Relaxed);
         CHECK_LEN.store(switch(c"VIRTIO_RING_CHECK_LEN"), Relaxed);
+        CHECK_ORDER.store(switch(c"VIRTIO_RING_CHECK_ORDER"), Relaxed);
         DEBUG.store(switch(c"VIRTIO_RING_DEBUG"), Relaxed);
     }
 }
@@ -51,7 +59,9 @@ ctor::declarative::ctor! {
 /// The tree that the program was linked for, if it has one of the symbols.
 fn linked() -> Option<AbiVersion> {
     let symbols = symbols();
-    if !symbols.abi_series.is_null() {
+    if !symbols.abi_mainline.is_null() {
+        Some(AbiVersion::Mainline)
+    } else if !symbols.abi_series.is_null() {
         Some(AbiVersion::Series)
     } else if !symbols.abi_6_12.is_null() {
         Some(AbiVersion::V6_12)
@@ -66,7 +76,7 @@ fn linked() -> Option<AbiVersion> {
 /// because with another layout the library would misread the program's structures.
 fn layout() -> AbiVersion {
     const NAME: &CStr = c"VIRTIO_RING_ABI";
-    const KNOWN: &str = "unknown value, must be 6.1, 6.12 or series";
+    const KNOWN: &str = "unknown value, must be 6.1, 6.12, series or mainline";
     let Some(value) = variable(NAME) else {
         return linked().unwrap_or(AbiVersion::V6_1);
     };
@@ -74,6 +84,7 @@ fn layout() -> AbiVersion {
         b"6.1" => Some(AbiVersion::V6_1),
         b"6.12" => Some(AbiVersion::V6_12),
         b"series" => Some(AbiVersion::Series),
+        b"mainline" => Some(AbiVersion::Mainline),
         _ => None,
     };
     match (linked(), asked) {
@@ -83,6 +94,7 @@ fn layout() -> AbiVersion {
                     AbiVersion::V6_1 => "ignored, the program is linked for 6.1",
                     AbiVersion::V6_12 => "ignored, the program is linked for 6.12",
                     AbiVersion::Series => "ignored, the program is linked for series",
+                    AbiVersion::Mainline => "ignored, the program is linked for mainline",
                 };
                 complain(NAME, value, holds);
             }

@@ -18,6 +18,8 @@ pub struct Symbols {
     pub abi_6_12: *const c_void,
     /// Set at link time by `virtio_ring-series.pc`.
     pub abi_series: *const c_void,
+    /// Set at link time by `virtio_ring-mainline.pc`.
+    pub abi_mainline: *const c_void,
 }
 
 // SAFETY: a table of addresses, which nobody writes after relocation.

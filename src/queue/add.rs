@@ -23,52 +23,62 @@ use ring::{AddError, Added, Common, Data, Request};
 /// counts at most this many, so that counting ends on a list that links to itself.
 pub(super) const MAX_COUNTED: u32 = 1 << 20;
 
+/// Bit of an [`AddCall`]: the device reads a part of the buffer.
+const OUT: u8 = 1;
+/// Bit of an [`AddCall`]: the driver has mapped the elements.
+const MAPPED: u8 = 16;
+
 /// The exported function that was called, and whether the driver had mapped the
 /// elements. (One scalar, which needs one register.)
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum AddCall {
     /// `virtqueue_add_outbuf`
-    Outbuf,
+    Outbuf = OUT,
     /// `virtqueue_add_inbuf`
-    Inbuf,
+    Inbuf = 2,
     /// `virtqueue_add_inbuf_ctx`
-    InbufCtx,
+    InbufCtx = 4,
     /// `virtqueue_add_sgs`, with at least one list that the device reads
-    Sgs,
+    Sgs = 6 | OUT,
     /// `virtqueue_add_sgs`, without such a list
-    InSgs,
+    InSgs = 6,
     /// `virtqueue_add_bufs`, with at least one entry that the device reads
-    Bufs,
+    Bufs = 8 | OUT,
     /// `virtqueue_add_bufs`, without such an entry
-    InBufs,
-    OutbufPremapped,
-    InbufPremapped,
-    InbufCtxPremapped,
-    SgsPremapped,
-    InSgsPremapped,
+    InBufs = 8,
+    /// The same functions on a premapped queue.
+    OutbufOfMapped = MAPPED | OUT,
+    InbufOfMapped = MAPPED | 2,
+    InbufCtxOfMapped = MAPPED | 4,
+    SgsOfMapped = MAPPED | 6 | OUT,
+    InSgsOfMapped = MAPPED | 6,
+    /// `virtqueue_add_outbuf_premapped`
+    OutbufPremapped = MAPPED | 8 | OUT,
+    /// `virtqueue_add_inbuf_premapped`
+    InbufPremapped = MAPPED | 8,
 }
 
 impl AddCall {
     fn function(self) -> &'static str {
         match self {
-            Self::Outbuf | Self::OutbufPremapped => "virtqueue_add_outbuf",
-            Self::Inbuf | Self::InbufPremapped => "virtqueue_add_inbuf",
-            Self::InbufCtx | Self::InbufCtxPremapped => "virtqueue_add_inbuf_ctx",
+            Self::Outbuf | Self::OutbufOfMapped => "virtqueue_add_outbuf",
+            Self::Inbuf | Self::InbufOfMapped => "virtqueue_add_inbuf",
+            Self::InbufCtx | Self::InbufCtxOfMapped => "virtqueue_add_inbuf_ctx",
             Self::Bufs | Self::InBufs => "virtqueue_add_bufs",
+            Self::OutbufPremapped => "virtqueue_add_outbuf_premapped",
+            Self::InbufPremapped => "virtqueue_add_inbuf_premapped",
             _ => "virtqueue_add_sgs",
         }
     }
 
     fn is_premapped(self) -> bool {
-        self as u8 >= Self::OutbufPremapped as u8
+        self as u8 & MAPPED != 0
     }
 
     /// Does the device read any part of the buffer?
     fn has_out(self) -> bool {
-        matches!(
-            self,
-            Self::Outbuf | Self::OutbufPremapped | Self::Sgs | Self::SgsPremapped | Self::Bufs
-        )
+        self as u8 & OUT != 0
     }
 
     /// The direction of a single list.
@@ -86,7 +96,7 @@ impl AddCall {
 /// three entries that the device reads ("net-out entries 2", "entries 3"). All others
 /// share their code.
 macro_rules! add_functions {
-    ($($name:ident $call:ident, $premapped:ident $premapped_call:ident $(, $ctx:ident)?;)+) => {$(
+    ($($name:ident $call:ident $(, $ctx:ident)?;)+) => {$(
         pub unsafe fn $name<R: RingKind, const TABLE: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
@@ -110,9 +120,22 @@ macro_rules! add_functions {
                 }
             }
         }
+    )+};
+    (@ctx) => { null_mut() };
+    (@ctx $ctx:ident) => { $ctx };
+}
 
-        /// The same, on a premapped queue.
-        pub unsafe fn $premapped<R: RingKind>(
+add_functions! {
+    add_outbuf Outbuf;
+    add_inbuf Inbuf;
+    add_inbuf_ctx InbufCtx, ctx;
+}
+
+/// The functions for one list that the driver has mapped: those of premapped queues, and
+/// those that are for such lists on any queue.
+macro_rules! premapped_functions {
+    ($($name:ident $call:ident $(, $ctx:ident)?;)+) => {$(
+        pub unsafe fn $name<R: RingKind>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -120,19 +143,25 @@ macro_rules! add_functions {
             $($ctx: *mut c_void,)?
         ) -> c_int {
             let ctx = add_functions!(@ctx $($ctx)?);
-            let call = AddCall::$premapped_call;
+            let call = AddCall::$call;
             // SAFETY: live queue, this kind, serialised; program's arguments.
-            unsafe { add_premapped_list::<R>(vq, sg, num, data, ctx, call) }
+            unsafe {
+                if call.has_out() {
+                    add_premapped_list::<R, true>(vq, sg, num, data, ctx, call)
+                } else {
+                    add_premapped_list::<R, false>(vq, sg, num, data, ctx, call)
+                }
+            }
         }
     )+};
-    (@ctx) => { null_mut() };
-    (@ctx $ctx:ident) => { $ctx };
 }
 
-add_functions! {
-    add_outbuf Outbuf, add_outbuf_premapped OutbufPremapped;
-    add_inbuf Inbuf, add_inbuf_premapped InbufPremapped;
-    add_inbuf_ctx InbufCtx, add_inbuf_ctx_premapped InbufCtxPremapped, ctx;
+premapped_functions! {
+    add_outbuf_of_mapped OutbufOfMapped;
+    add_inbuf_of_mapped InbufOfMapped;
+    add_inbuf_ctx_of_mapped InbufCtxOfMapped, ctx;
+    add_outbuf_premapped OutbufPremapped;
+    add_inbuf_premapped InbufPremapped, ctx;
 }
 
 /// Tells the compiler that the branch that calls this is rarely taken.
@@ -412,7 +441,7 @@ unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_premapped_list<R: RingKind>(
+unsafe fn add_premapped_list<R: RingKind, const OUT: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -420,11 +449,10 @@ unsafe fn add_premapped_list<R: RingKind>(
     ctx: *mut c_void,
     call: AddCall,
 ) -> c_int {
-    let out = call.direction() == Direction::Out;
     // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        let elements = SgRuns::<true, false>::new(&sg, out.into(), (!out).into());
+        let elements = SgRuns::<true, false>::one(&sg, OUT);
         if let Some(data) = NonNull::new(data)
             && (ctx.is_null() || !queue.common().indirect())
             && let Some((entries, elements)) = elements.counted(num)
@@ -438,7 +466,7 @@ unsafe fn add_premapped_list<R: RingKind>(
 }
 
 /// Adds a buffer made of several lists that the driver has mapped.
-pub unsafe fn add_sgs_premapped<R: RingKind>(
+pub unsafe fn add_sgs_of_mapped<R: RingKind>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
@@ -564,6 +592,7 @@ fn failed() -> c_int {
 }
 
 #[cold]
+#[inline(never)]
 pub(super) fn invalid<R: RingKind>(queue: &Handle<R>, call: AddCall, what: Arguments<'_>) -> c_int {
     queue.complain(call.function(), what);
     -libc::EINVAL
@@ -634,8 +663,8 @@ unsafe fn add_any_lists<R: RingKind, const PREMAPPED: bool>(
     let call = match (out_sgs > 0, PREMAPPED) {
         (true, false) => AddCall::Sgs,
         (false, false) => AddCall::InSgs,
-        (true, true) => AddCall::SgsPremapped,
-        (false, true) => AddCall::InSgsPremapped,
+        (true, true) => AddCall::SgsOfMapped,
+        (false, true) => AddCall::InSgsOfMapped,
     };
     // SAFETY: live queue, this kind; well-formed lists.
     let (queue, lists) = unsafe {

@@ -10,15 +10,19 @@ use core::sync::atomic::AtomicBool;
 use super::debug::{self, Checks};
 use super::memory::Refusal;
 use super::{
-    Config, Handle, Head, LACKS_TABLES, MemorySource, Queue, RingKind, functions, ops, try_box,
+    Config, Handle, Head, LACKS_TABLES, Mapping, MemorySource, Queue, RingKind, complain,
+    functions, ops, try_box,
 };
 use crate::abi::{
-    DeviceRef, device, feature, list_head, virtio_device, virtqueue, vq_callback_t, vq_notify_t,
+    DeviceRef, feature, list_head, virtio_device, virtio_map, virtqueue, vq_callback_t, vq_notify_t,
 };
-use crate::platform::{self, Heap, QueueName, SpinGuard, Text};
+use crate::platform::{self, Heap, QueueName, SpinGuard, Table, Text};
 use ring::memory::Memory;
 use ring::shared::{PackedShared, SplitShared, Strong, Weak};
-use ring::{Common, DescStates, Packed, Split};
+use ring::{Common, InOrder, Order, Packed, Split};
+
+type InOrderSplit<B> = Split<SplitShared<B, Heap>, InOrder<Table>>;
+type InOrderPacked<B> = Packed<PackedShared<B, Heap>, InOrder<Table>>;
 
 /// The arguments of the functions that create queues.
 #[allow(missing_docs)]
@@ -37,7 +41,7 @@ pub struct CreateArgs {
     pub callback: vq_callback_t,
     pub name: *const c_char,
     /// None stands for the device's parent.
-    pub dma_dev: Option<*mut device>,
+    pub map: Option<virtio_map>,
 }
 
 /// Creates a queue. Returns NULL, after a line on stderr, on failure.
@@ -56,14 +60,19 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
     let has = |bit: u32| features & (1 << bit) != 0;
     let strong = !args.weak_barriers || has(feature::VIRTIO_F_ORDER_PLATFORM);
     let packed = has(feature::VIRTIO_F_RING_PACKED);
+    let in_order = device.knows_in_order() && has(feature::VIRTIO_F_IN_ORDER);
 
     // SAFETY: live device; program's arguments.
     let made = unsafe {
-        match (packed, strong) {
-            (true, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
-            (true, true) => make::<Packed<PackedShared<Strong, Heap>>>(args, device),
-            (false, false) => make::<Split<SplitShared<Weak, Heap>>>(args, device),
-            (false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
+        match (packed, in_order, strong) {
+            (true, false, false) => make::<Packed<PackedShared<Weak, Heap>>>(args, device),
+            (true, false, true) => make::<Packed<PackedShared<Strong, Heap>>>(args, device),
+            (true, true, false) => make::<InOrderPacked<Weak>>(args, device),
+            (true, true, true) => make::<InOrderPacked<Strong>>(args, device),
+            (false, false, false) => make::<Split<SplitShared<Weak, Heap>>>(args, device),
+            (false, false, true) => make::<Split<SplitShared<Strong, Heap>>>(args, device),
+            (false, true, false) => make::<InOrderSplit<Weak>>(args, device),
+            (false, true, true) => make::<InOrderSplit<Strong>>(args, device),
         }
     };
     // SAFETY: live queue, just made for this device; live device.
@@ -123,8 +132,18 @@ unsafe fn bring_up(
         unsafe { ((*ops(vq)).delete)(vq) };
         return Err(Refusal::NoMemory(size_of::<Checks>()));
     }
+    // SAFETY: live queue.
+    unsafe {
+        if Mapping::of(vq).maps() && !matches!(args.source, MemorySource::Lent { .. }) {
+            complain(vq, args.function, format_args!("{}", Text(NOT_MAPPED)));
+        }
+    }
     Ok(vq)
 }
+
+/// The message for a device whose operations C would call for the ring, too.
+const NOT_MAPPED: &str = "the device has map operations, which map neither this ring \
+    nor a buffer that is added without _premapped";
 
 /// Makes a queue of one kind, which is on no list yet.
 ///
@@ -147,7 +166,7 @@ unsafe fn make<R: RingKind>(
     }?;
     let (size, lacks_tables) = (allocated.memory.size(), allocated.lacks_tables);
     let out_of_memory = Refusal::NoMemory(size_of::<Queue<R>>());
-    let slots = DescStates::new(size).ok_or(out_of_memory)?;
+    let states = R::Order::new(size).ok_or(out_of_memory)?;
 
     let common = Common::new(
         allocated.memory,
@@ -158,7 +177,7 @@ unsafe fn make<R: RingKind>(
     if platform::wrap_counters() {
         common.use_wrap_counters();
     }
-    let mut driver = R::new(slots);
+    let mut driver = R::new(states);
     driver.start(&common, args.callback.is_some());
 
     let queue = try_box(Queue {
@@ -181,6 +200,7 @@ unsafe fn make<R: RingKind>(
             },
             checks: core::ptr::null_mut(),
             was_broken: AtomicBool::new(false),
+            mapping: Mapping::new(device, args.map),
         },
         driver: UnsafeCell::new(driver),
         common,
@@ -190,16 +210,13 @@ unsafe fn make<R: RingKind>(
             source: args.source,
             align,
             may_reduce_num: args.may_reduce_num,
-            dma_dev: if has(feature::VIRTIO_F_ACCESS_PLATFORM) {
-                args.dma_dev.unwrap_or_else(|| device.parent())
-            } else {
-                core::ptr::null_mut()
-            },
             _block: allocated.block,
             vring: allocated.vring,
         }),
     });
     let queue = Handle::<R>(Box::into_raw(queue.ok_or(out_of_memory)?));
+    // SAFETY: live queue, which nobody else knows yet.
+    unsafe { virtqueue::clear_newer_reset(queue.public()) };
     if lacks_tables {
         queue.complain(args.function, format_args!("{}", Text(LACKS_TABLES)));
     }

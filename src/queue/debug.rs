@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Checked queues: these report callers' mistakes that the kernel's DEBUG build
-//! finds, and used lengths that are impossible.
+//! finds, used lengths that are impossible, and buffers that come back out of order.
 //!
 //! A checked queue's table has the functions of this file. Each one checks, and
 //! calls the base function, which does the work. Other queues have no overhead.
@@ -15,6 +15,7 @@ use core::sync::atomic::{
 };
 
 use super::add::MAX_COUNTED;
+use super::order::OrderCheck;
 use super::{Head, Ops, complain, complain_broken, try_box};
 use crate::abi::{
     AnyElements, Parts, SgLists, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf,
@@ -53,11 +54,12 @@ pub struct Checks {
     /// room for the largest possible queue, so that a resize need not allocate. Empty
     /// if lengths are not checked.
     writable: Box<[AtomicU32]>,
+    order: OrderCheck,
 }
 
 /// Does a setting ask for checked queues?
 pub fn wanted() -> bool {
-    platform::debug() || platform::check_len()
+    platform::debug() || platform::check_len() || platform::check_order()
 }
 
 /// Turns a queue into a checked one. False if out of memory.
@@ -74,11 +76,14 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
         return false;
     }
     writable.resize_with(ids, AtomicU32::default);
+    let Some(order) = OrderCheck::new(platform::check_order()) else {
+        return false;
+    };
     let head: *mut Head = vq.cast();
     // SAFETY: live queue: `vq` points to a `Head`; alone, as the caller ensures.
     let ops = unsafe { &mut (*head).ops };
     let mut base_ops = *ops;
-    if check_len {
+    if check_len || order.is_wanted() {
         base_ops.get_buf_ctx = ops.get_buf_checked;
     }
     let Some(checks) = try_box(Checks {
@@ -90,6 +95,7 @@ pub unsafe fn install(vq: *mut virtqueue) -> bool {
         detached: AtomicBool::new(false),
         debug: platform::debug(),
         writable: writable.into_boxed_slice(),
+        order,
     }) else {
         return false;
     };
@@ -140,24 +146,45 @@ impl Checks {
     }
 
     /// Records how many bytes the device may write to the buffer that is about to be
-    /// added. This must come before the add, because the add may call a function of the
+    /// added. Returns its id, if anything is recorded. This must come before the add, because the add may call a function of the
     /// program's that already takes the buffer back. `elements` returns None for a
     /// buffer that the add refuses.
     ///
     /// # Safety
     /// `vq` is the queue of these checks, serialised.
-    unsafe fn note_writable<'a>(
+    unsafe fn note_adding<'a>(
         &self,
         vq: *mut virtqueue,
         elements: impl FnOnce() -> Option<AnyElements<'a>>,
-    ) {
-        if self.writable.is_empty() {
-            return;
+    ) -> Option<u32> {
+        if self.writable.is_empty() && !self.order.is_wanted() {
+            return None;
         }
         // SAFETY: live queue, this kind, serialised.
         let id = unsafe { ((*self.base_ops()).next_id)(vq) };
         if let Some(writable) = id.and_then(|id| self.writable.get(id as usize)) {
             writable.store(elements().map_or(0, writable_bytes), Relaxed);
+        }
+        id
+    }
+
+    /// Reports a buffer that comes back before one that was added earlier, on a queue
+    /// whose device did not offer to use buffers in order.
+    ///
+    /// # Safety
+    /// `vq` is the queue of these checks.
+    #[inline(never)]
+    pub unsafe fn check_order(&self, vq: *mut virtqueue, used: &UsedElement) {
+        let id = used.id;
+        if !self.order.is_in_order(id) {
+            // SAFETY: live queue.
+            unsafe {
+                complain(
+                    vq,
+                    "virtqueue_get_buf",
+                    format_args!("id {id} comes back before a buffer that was added earlier"),
+                );
+            }
         }
     }
 
@@ -229,7 +256,12 @@ impl Checks {
     /// Notes the result of an add. After success, a buffer waits for a kick. Returns
     /// `error` unchanged.
     #[inline(never)]
-    fn added(&self, error: c_int) -> c_int {
+    fn added(&self, error: c_int, id: Option<u32>) -> c_int {
+        if error == 0
+            && let Some(id) = id
+        {
+            self.order.added(id);
+        }
         if self.debug && error == 0 && self.waiting_since.load(Relaxed) == 0 {
             self.waiting_since.store(platform::milliseconds(), Relaxed);
         }
@@ -239,6 +271,7 @@ impl Checks {
     /// The queue restarts, so that buffers detached earlier no longer matter.
     pub fn restarted(&self) {
         self.detached.store(false, Relaxed);
+        self.order.restarted();
     }
 
     /// Notes that `buffer` was detached, unless it is NULL. On a broken queue that is
@@ -387,6 +420,8 @@ fn replace_ops(ops: &mut Ops) {
         add_inbuf,
         add_inbuf_ctx,
         add_sgs,
+        add_outbuf_premapped,
+        add_inbuf_premapped,
         add_bufs,
         get_bufs,
         kick_prepare,
@@ -442,8 +477,8 @@ macro_rules! add_functions {
             unsafe {
                 let checks = Checks::of(vq);
                 let inside = checks.enter(vq, &$function);
-                checks.note_writable(vq, || checked_lists($lists, $out, $in, $most));
-                let error = checks.added(((*checks.base_ops()).$name)(vq $(, $argument)*));
+                let id = checks.note_adding(vq, || checked_lists($lists, $out, $in, $most));
+                let error = checks.added(((*checks.base_ops()).$name)(vq $(, $argument)*), id);
                 if error == 0 {
                     checks.used_again(vq, &$function);
                 }
@@ -462,6 +497,10 @@ add_functions! {
         "virtqueue_add_inbuf", (&sg, 0, 1, num);
     add_inbuf_ctx(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
         "virtqueue_add_inbuf_ctx", (&sg, 0, 1, num);
+    add_outbuf_premapped(sg: *const scatterlist, num: c_uint, data: *mut c_void),
+        "virtqueue_add_outbuf_premapped", (&sg, 1, 0, num);
+    add_inbuf_premapped(sg: *const scatterlist, num: c_uint, data: *mut c_void, ctx: *mut c_void),
+        "virtqueue_add_inbuf_premapped", (&sg, 0, 1, num);
     add_sgs(sgs: *const *const scatterlist, out_sgs: c_uint, in_sgs: c_uint, data: *mut c_void),
         "virtqueue_add_sgs", (sgs, out_sgs, in_sgs, MAX_COUNTED);
 }
@@ -500,7 +539,7 @@ unsafe fn add_bufs(vq: *mut virtqueue, bufs: *const virtqueue_buf, num: c_uint) 
             let first = bufs.add(added as usize);
             let left = core::slice::from_raw_parts(first, (num - added) as usize);
             let parts = Parts::first(left).ok();
-            checks.note_writable(vq, || parts.map(AnyElements::Parts));
+            let id = checks.note_adding(vq, || parts.map(AnyElements::Parts));
             // Without a buffer, the base function reports what is wrong.
             let count = parts.map_or(num - added, |parts| parts.count());
             let result = ((*checks.base_ops()).add_bufs)(vq, first, count);
@@ -508,7 +547,7 @@ unsafe fn add_bufs(vq: *mut virtqueue, bufs: *const virtqueue_buf, num: c_uint) 
                 return if added == 0 { result } else { added as c_int };
             }
             added += count;
-            checks.added(0);
+            checks.added(0, id);
             checks.used_again(vq, FUNCTION);
             checks.kick_if_due(vq);
         }
@@ -547,6 +586,7 @@ unsafe fn detach_unused_buf(vq: *mut virtqueue) -> *mut c_void {
         let buffer = ((*checks.base_ops()).detach_unused_buf)(vq);
         if !buffer.is_null() {
             checks.take_waiting_since();
+            checks.order.detached();
         }
         checks.note_detached(vq, buffer);
         buffer

@@ -6,11 +6,11 @@ use core::ffi::{c_uint, c_void};
 use super::{Checks, Handle, RingKind, complain_broken};
 use crate::abi::virtqueue;
 use crate::platform::Text;
-use ring::{BadId, Data, Id, Released, UsedElement};
+use ring::{BadId, Data, Id, Order, Released, UsedElement};
 
 pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { take::<R, false>(vq, len, core::ptr::null_mut(), |_, _| true) }
+    unsafe { take_any::<R, false>(vq, len, core::ptr::null_mut()) }
 }
 
 pub unsafe fn get_buf_ctx<R: RingKind>(
@@ -19,10 +19,10 @@ pub unsafe fn get_buf_ctx<R: RingKind>(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { take::<R, true>(vq, len, ctx, |_, _| true) }
+    unsafe { take_any::<R, true>(vq, len, ctx) }
 }
 
-/// [`get_buf_ctx`] on a queue whose used lengths are checked.
+/// [`get_buf_ctx`] on a queue whose used lengths or order are checked.
 pub unsafe fn get_buf_checked<R: RingKind>(
     vq: *mut virtqueue,
     len: *mut c_uint,
@@ -32,15 +32,16 @@ pub unsafe fn get_buf_checked<R: RingKind>(
     // caller's variable.
     unsafe {
         let checks = Checks::of(vq);
-        take::<R, true>(vq, len, ctx, |driver, used| {
+        take::<R, true>(vq, len, ctx, |used, in_flight| {
             // If the id is not in flight, `take` reports that, whatever the length.
-            if !driver.states().is_in_flight(used.id) {
+            if !in_flight {
                 return true;
             }
             let Some(length) = checks.check_len(vq, used) else {
                 return false;
             };
             len.write(length);
+            checks.check_order(vq, used);
             true
         })
     }
@@ -51,8 +52,56 @@ pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: serialised.
-    let slots = unsafe { queue.driver() }.states();
-    (slots.num_free() > 0).then(|| slots.first_free())
+    let states = unsafe { queue.driver() }.states();
+    (states.num_free() > 0).then(|| states.first_free())
+}
+
+/// Takes a buffer whose length is not checked. There is separate code for a buffer within
+/// a batch, if there are batches.
+///
+/// # Safety
+/// As for [`take`].
+#[inline(always)]
+unsafe fn take_any<R: RingKind, const CTX: bool>(
+    vq: *mut virtqueue,
+    len: *mut c_uint,
+    ctx: *mut *mut c_void,
+) -> *mut c_void {
+    // SAFETY: live queue, this kind, serialised; program's arguments.
+    unsafe {
+        if !R::Order::BATCHES {
+            return take::<R, CTX>(vq, len, ctx, |_, _| true);
+        }
+        let queue = Handle::<R>::new(vq);
+        let taken = queue.driver().get_buf_within(queue.common(), |used, _| {
+            len.write(used.length);
+            true
+        });
+        match taken {
+            Some((data, num_free)) => {
+                queue.publish_num_free(num_free);
+                if CTX {
+                    store_ctx(&queue, ctx, core::ptr::null_mut());
+                }
+                data.as_ptr()
+            }
+            None => take_another::<R, CTX>(vq, len, ctx),
+        }
+    }
+}
+
+/// [`take`] for what is not within a batch.
+///
+/// # Safety
+/// As for [`take`].
+#[inline(never)]
+unsafe fn take_another<R: RingKind, const CTX: bool>(
+    vq: *mut virtqueue,
+    len: *mut c_uint,
+    ctx: *mut *mut c_void,
+) -> *mut c_void {
+    // SAFETY: live queue, this kind, serialised; program's arguments.
+    unsafe { take::<R, CTX>(vq, len, ctx, |_, _| true) }
 }
 
 /// The common part of all variants, with (`CTX`) or without the driver's second
@@ -67,17 +116,17 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
-    look: impl FnOnce(&R, &UsedElement) -> bool,
+    look: impl FnOnce(&UsedElement, bool) -> bool,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     // SAFETY: serialised.
     let driver = unsafe { queue.driver() };
-    let accept = |driver: &R, used: &UsedElement| {
+    let accept = |used: &UsedElement, in_flight: bool| {
         // SAFETY: program's arguments: `len` is its variable. As in C, it is written
         // even if the entry turns out to be invalid.
         unsafe { len.write(used.length) };
-        look(driver, used)
+        look(used, in_flight)
     };
     match driver.get_buf(queue.common(), accept) {
         None => core::ptr::null_mut(),
@@ -155,6 +204,7 @@ pub(super) unsafe fn report(vq: *mut virtqueue, cause: BadId, id: u32) -> *mut c
     let what = match cause {
         BadId::OutOfRange => "out of range",
         BadId::NotAHead => "is not a head!",
+        BadId::Unannounced => "ends a batch that the used index does not announce",
     };
     // SAFETY: live queue.
     unsafe { complain_broken(vq, format_args!("id {id} {}", Text(what))) };

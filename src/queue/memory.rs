@@ -14,7 +14,7 @@ type HeapTables = ring::shared::Tables<Heap>;
 
 use ring::memory::Memory;
 use ring::shared::{Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared};
-use ring::{MAX_SIZE, Packed, Ring, Split};
+use ring::{MAX_SIZE, Order, Packed, Ring, Split};
 
 /// Who provides the memory.
 #[derive(Clone, Copy)]
@@ -245,7 +245,11 @@ fn checked_size(num: u32) -> Result<u16, Refusal> {
     }
 }
 
-impl<B: Barriers + 'static> RingKind for Split<SplitShared<B, Heap>> {
+impl<B, O> RingKind for Split<SplitShared<B, Heap>, O>
+where
+    B: Barriers + 'static,
+    O: Order<Table = Table> + 'static,
+{
     const HAS_VRING: bool = true;
     const MAY_SHRINK: bool = true;
     const UNMAPPED: c_int = -libc::ENOMEM;
@@ -358,7 +362,11 @@ pub fn lent_size(num: u32, align: usize, packed: bool, table_entries: u32) -> Op
         .checked_add(HeapTables::lent_bytes(size, table_entries)?)
 }
 
-impl<B: Barriers + 'static> RingKind for Packed<PackedShared<B, Heap>> {
+impl<B, O> RingKind for Packed<PackedShared<B, Heap>, O>
+where
+    B: Barriers + 'static,
+    O: Order<Table = Table> + 'static,
+{
     const HAS_VRING: bool = false;
     const MAY_SHRINK: bool = false;
     const UNMAPPED: c_int = -libc::EIO;

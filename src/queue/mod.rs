@@ -12,7 +12,9 @@ mod create;
 mod debug;
 mod get_buf;
 mod kick;
+mod mapping;
 mod memory;
+mod order;
 mod poll;
 mod reset;
 
@@ -25,7 +27,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::abi::{
-    DeviceRef, device, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf, vq_notify_t,
+    DeviceRef, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf, vq_notify_t,
     vq_recycle_done_t, vq_recycle_t, vring,
 };
 use crate::platform::{self, QueueName, Text};
@@ -33,6 +35,7 @@ use debug::Checks;
 use ring::Common;
 
 pub use create::{CreateArgs, NO_LIST, create};
+pub use mapping::{Mapping, alloc_coherent, free_coherent, max_size};
 pub use memory::{LACKS_TABLES, MemorySource, RingKind, RingMemory, lent_size};
 
 /// The functions of one kind of queue. Each implements the exported function of the
@@ -50,6 +53,10 @@ pub struct Ops {
         unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
     pub add_sgs:
         unsafe fn(*mut virtqueue, *const *const scatterlist, c_uint, c_uint, *mut c_void) -> c_int,
+    pub add_outbuf_premapped:
+        unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void) -> c_int,
+    pub add_inbuf_premapped:
+        unsafe fn(*mut virtqueue, *const scatterlist, c_uint, *mut c_void, *mut c_void) -> c_int,
     pub add_bufs: unsafe fn(*mut virtqueue, *const virtqueue_buf, c_uint) -> c_int,
     pub get_bufs: unsafe fn(*mut virtqueue, *mut virtqueue_used_buf, c_uint) -> c_uint,
     pub notify: unsafe fn(*mut virtqueue) -> bool,
@@ -69,7 +76,6 @@ pub struct Ops {
     pub reset: unsafe fn(*mut virtqueue, vq_recycle_t, vq_recycle_done_t) -> c_int,
     pub resize: unsafe fn(*mut virtqueue, u32, vq_recycle_t, vq_recycle_done_t) -> c_int,
     pub set_premapped: unsafe fn(*mut virtqueue) -> c_int,
-    pub dma_dev: unsafe fn(*mut virtqueue) -> *mut device,
     pub size: unsafe fn(*const virtqueue) -> c_uint,
     pub next_offset: unsafe fn(*mut virtqueue) -> u16,
     /// The id that the next buffer will have, if there is room for one.
@@ -114,6 +120,7 @@ struct Head {
     checks: *mut Checks,
     /// Has get_buf reported that it broke the queue?
     was_broken: AtomicBool,
+    mapping: Mapping,
 }
 
 /// One queue. A `struct virtqueue *` points into its middle, at `head`, because nearly
@@ -136,8 +143,6 @@ struct Config {
     source: MemorySource,
     align: usize,
     may_reduce_num: bool,
-    /// The return value of `virtqueue_dma_dev`.
-    dma_dev: *mut device,
     /// The ring's memory, if the library allocated it.
     _block: Option<platform::Block>,
     /// The addresses of the areas.
@@ -326,11 +331,6 @@ unsafe fn size<R: RingKind>(vq: *const virtqueue) -> c_uint {
     queue.common().memory().size().into()
 }
 
-unsafe fn dma_dev<R: RingKind>(vq: *mut virtqueue) -> *mut device {
-    // SAFETY: live queue, this kind.
-    unsafe { Handle::<R>::new(vq) }.config().dma_dev
-}
-
 unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
@@ -365,6 +365,8 @@ fn functions<R: RingKind, const TABLE: bool>() -> Ops {
         add_inbuf: add::add_inbuf::<R, TABLE>,
         add_inbuf_ctx: add::add_inbuf_ctx::<R, TABLE>,
         add_sgs: add::add_sgs::<R, TABLE>,
+        add_outbuf_premapped: add::add_outbuf_premapped::<R>,
+        add_inbuf_premapped: add::add_inbuf_premapped::<R>,
         add_bufs: batch::add_bufs::<R>,
         get_bufs: batch::get_bufs::<R>,
         kick_prepare: kick::kick_prepare::<R>,
@@ -387,7 +389,6 @@ fn functions<R: RingKind, const TABLE: bool>() -> Ops {
         reset: reset::reset::<R>,
         resize: reset::resize::<R>,
         set_premapped: reset::set_premapped::<R>,
-        dma_dev: dma_dev::<R>,
         size: size::<R>,
         next_offset: kick::next_offset::<R>,
         next_id: get_buf::next_id::<R>,

@@ -7,7 +7,7 @@ use super::{Checks, Handle, LACKS_TABLES, RingKind, add};
 use crate::abi::{virtqueue, vq_recycle_done_t, vq_recycle_t};
 use crate::platform::Text;
 use ring::memory::Memory;
-use ring::{DescStates, Released};
+use ring::{Order, Released};
 
 pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void {
     // SAFETY: live queue, this kind.
@@ -36,8 +36,8 @@ pub unsafe fn detach_unused_buf<R: RingKind>(vq: *mut virtqueue) -> *mut c_void 
 /// As for [`Handle::driver`].
 unsafe fn in_flight<R: RingKind>(queue: &Handle<R>) -> u32 {
     // SAFETY: serialised.
-    let slots = unsafe { queue.driver() }.states();
-    slots.size() - slots.num_free()
+    let states = unsafe { queue.driver() }.states();
+    states.size() - states.num_free()
 }
 
 /// Makes the device stop the queue, and returns the buffers in flight to the program.
@@ -136,7 +136,7 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
     }
     .map_err(|refusal| queue.complain("virtqueue_resize", format_args!("{refusal}")))
     .ok()?;
-    let Some(slots) = DescStates::new(allocated.memory.size()) else {
+    let Some(states) = R::Order::new(allocated.memory.size()) else {
         queue.complain("virtqueue_resize", format_args!("no memory"));
         return None;
     };
@@ -146,7 +146,7 @@ unsafe fn replace<R: RingKind>(queue: &Handle<R>, num: u32) -> Option<()> {
     let callback = queue.has_callback();
     // SAFETY: alone: there is no other reference to either half.
     let (driver, common) = unsafe { (queue.driver(), &mut (*queue.0).common) };
-    driver.replace(common, allocated.memory, slots, callback);
+    driver.replace(common, allocated.memory, states, callback);
     queue.publish_num_free(driver.num_free());
     config._block = allocated.block;
     config.vring = allocated.vring;
@@ -230,10 +230,10 @@ pub unsafe fn set_premapped<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // only called under the program's lock.
     unsafe {
         let ops = queue.base_ops();
-        (*ops).add_outbuf = add::add_outbuf_premapped::<R>;
-        (*ops).add_inbuf = add::add_inbuf_premapped::<R>;
-        (*ops).add_inbuf_ctx = add::add_inbuf_ctx_premapped::<R>;
-        (*ops).add_sgs = add::add_sgs_premapped::<R>;
+        (*ops).add_outbuf = add::add_outbuf_of_mapped::<R>;
+        (*ops).add_inbuf = add::add_inbuf_of_mapped::<R>;
+        (*ops).add_inbuf_ctx = add::add_inbuf_ctx_of_mapped::<R>;
+        (*ops).add_sgs = add::add_sgs_of_mapped::<R>;
     }
     0
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::mainline::{self, is_mainline};
 use crate::{Change, root, target};
 
 /// The compiler's flags but the level of optimisation: the tree's own without the
@@ -61,6 +62,10 @@ pub fn build_at(
 
     let new = object.with_extension("so.tmp");
     let mut compiler = compiler(level, folder)?;
+    if is_mainline(&tree) {
+        compiler.arg("-I").arg(mainline::headers());
+        compiler.args(mainline::MACROS);
+    }
     compiler
         .current_dir(tree.join("tools/virtio"))
         .args(["-I.", "-I../include", "-I../../usr/include"])
@@ -110,8 +115,17 @@ fn compiler(level: &str, folder: &Path) -> Result<Command> {
 
 /// The folder of a kernel tree, which the script fetches if it is not there.
 pub fn kernel_tree(kernel: &str) -> Result<PathBuf> {
+    let mainline = mainline::tree();
+    if kernel == mainline::NAME {
+        return mainline.context("KERNEL_SRC names no tree of 6.19 or later");
+    }
     let script = root().join("scripts/kernel-tree");
-    let output = Command::new(&script)
+    let mut command = Command::new(&script);
+    if mainline.is_some() {
+        // Its ring is not that kernel's.
+        command.env_remove("KERNEL_SRC");
+    }
+    let output = command
         .arg(kernel)
         .stderr(std::process::Stdio::inherit())
         .output()

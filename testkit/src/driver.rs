@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::Functions;
-use crate::abi::{device, list_head, virtio_config_ops, virtio_device, virtqueue};
+use crate::abi::virtqueue;
 use crate::block::Block;
 use crate::device::{AnyDevice, Device, Element, Options, Packed, Split};
 use crate::lists::{Lists, Style};
 use crate::signal::Signal;
+use crate::vdev::VirtioDevice;
 
 /// `vring_align`, where it is of no interest.
 const ALIGN: u32 = 64;
@@ -32,8 +33,8 @@ pub struct Signals {
 pub struct Queue {
     functions: Functions,
     vq: *mut virtqueue,
-    /// Boxed, for the queue has its address; dropped after the queue.
-    _device: Box<virtio_device>,
+    /// Dropped after the queue.
+    _device: VirtioDevice,
     signals: Arc<Signals>,
     lists: Lists,
     options: Options,
@@ -70,29 +71,6 @@ unsafe extern "C" fn callback(vq: *mut virtqueue) {
 
 unsafe extern "C" fn reset_works(_: *mut virtqueue) -> c_int {
     0
-}
-
-static CONFIG: virtio_config_ops = virtio_config_ops {
-    disable_vq_and_reset: Some(reset_works),
-    enable_vq_after_reset: Some(reset_works),
-};
-
-/// A device with an empty list of queues.
-pub fn new_device(features: u64, config: *const virtio_config_ops) -> Box<virtio_device> {
-    let mut vdev = Box::new(virtio_device {
-        dev: device { parent: null_mut() },
-        features,
-        vqs: list_head::UNLINKED,
-        vqs_list_lock: 0,
-        config,
-    });
-    let head = &raw mut vdev.vqs;
-    vdev.vqs.next = head;
-    vdev.vqs.prev = head;
-    // SAFETY: the lock is ours and used by nobody yet.
-    let error = unsafe { libc::pthread_spin_init(&mut vdev.vqs_list_lock, 0) };
-    assert_eq!(error, 0);
-    vdev
 }
 
 /// Methods that are a call without arguments.
@@ -135,8 +113,9 @@ impl Queue {
     }
 
     fn create(f: &Functions, options: Options, memory: Option<&mut Block>) -> Self {
-        let mut device = new_device(options.features(), &CONFIG);
-        let (size, vdev, weak) = (options.size.into(), &raw mut *device, !options.strong);
+        let ops = [Some(reset_works as _); 2];
+        let mut device = VirtioDevice::new(f.layout, options.features(), Some(ops));
+        let (size, vdev, weak) = (options.size.into(), device.raw(), !options.strong);
         let (notify, callback, name) = (Some(notify as _), Some(callback as _), c"test".as_ptr());
         // SAFETY: the device lives as long as the queue, the name for ever;
         // the caller keeps the memory.

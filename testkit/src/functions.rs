@@ -12,6 +12,7 @@ use crate::abi::{
     device, gfp_t, scatterlist, virtio_device, virtqueue, virtqueue_buf, virtqueue_used_buf,
     vq_callback_t, vq_notify_t, vq_recycle_done_t, vq_recycle_t, vring,
 };
+use crate::vdev::Layout;
 
 /// Functions that every ring has, and functions that it may lack.
 macro_rules! functions {
@@ -24,6 +25,8 @@ macro_rules! functions {
         #[allow(missing_docs)]
         #[derive(Clone, Copy)]
         pub struct Functions {
+            /// The structures that the ring expects.
+            pub layout: Layout,
             $(pub $name: unsafe extern "C" fn($($argument),*) $(-> $answer)?,)*
             $(pub $some: Option<unsafe extern "C" fn($($some_argument),*) $(-> $some_answer)?>,)*
         }
@@ -31,11 +34,12 @@ macro_rules! functions {
         impl Functions {
             /// Those of ours that are linked to this program.
             pub fn linked() -> Self {
-                Self { $($name: capi::$name,)* $($some: Some(capi::$some),)* }
+                Self { layout: Layout::now(), $($name: capi::$name,)* $($some: Some(capi::$some),)* }
             }
 
             pub(crate) fn find(library: &'static Library) -> Result<Self> {
                 Ok(Self {
+                    layout: Layout::now(),
                     // SAFETY: the types are those of include/virtio_ring.h and
                     // of the kernel's header, which agree.
                     $($name: *unsafe { library.get(stringify!($name)) }
@@ -88,9 +92,10 @@ functions! {
         __virtqueue_unbreak(Queue);
         // A vq_recycle_done_t comes last in 6.12; 6.1 does not look at it.
         virtqueue_resize(Queue, u32, vq_recycle_t, *mut c_void) -> c_int;
-        virtqueue_set_dma_premapped(Queue) -> c_int;
     }
     maybe {
+        // Not in 7.x.
+        virtqueue_set_dma_premapped(Queue) -> c_int;
         // 6.12
         virtqueue_reset(Queue, vq_recycle_t, vq_recycle_done_t) -> c_int;
         virtqueue_dma_dev(Queue) -> *mut device;

@@ -18,6 +18,7 @@ pub mod device;
 pub mod driver;
 mod functions;
 pub mod lists;
+pub mod mainline;
 #[cfg(feature = "report")]
 pub mod options;
 pub mod pair;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod rng;
 pub mod signal;
 pub mod stats;
+pub mod vdev;
 
 use std::path::{Path, PathBuf};
 

@@ -35,6 +35,7 @@ fn rows(packed: bool, indirect: bool) -> impl Iterator<Item = Options> {
             indirect,
             event_idx,
             strong: false,
+            in_order: false,
         })
     })
 }

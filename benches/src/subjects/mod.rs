@@ -6,7 +6,7 @@ mod threads;
 mod virtio_driver;
 mod virtio_drivers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -33,6 +33,8 @@ pub struct Subject {
 
 /// The ring that all are compared with.
 pub const REFERENCE: &str = "C 6.1";
+/// The ring that it is compared with in order.
+pub const IN_ORDER: &str = "C 7";
 /// This project's, as a shared object.
 pub const OURS: &str = "this ring";
 
@@ -49,6 +51,11 @@ pub fn all() -> Result<Vec<Subject>> {
         for level in ["-O2", "-O3"] {
             let file = testkit::build(kernel, change, level)?;
             subjects.push(shared(ring, format!("{ring} {level}"), file)?);
+        }
+    }
+    if testkit::mainline::tree().is_some() {
+        for level in ["-O2", "-O3"] {
+            subjects.push(c_in_order(level)?);
         }
     }
     subjects.push(shared(OURS, OURS.into(), testkit::ours()?)?);
@@ -73,6 +80,11 @@ pub fn all() -> Result<Vec<Subject>> {
 /// A shared object with the C ABI.
 fn shared(ring: &'static str, name: String, file: PathBuf) -> Result<Subject> {
     let functions = Library::load(&name, &file)?.functions;
+    // Whose structures a ring expects is settled as it is loaded.
+    let mainline = match functions.virtqueue_add_bufs {
+        Some(_) => Some(load_mainline(&name, &file)?),
+        None => None,
+    };
     Ok(Subject {
         ring,
         name,
@@ -84,7 +96,44 @@ fn shared(ring: &'static str, name: String, file: PathBuf) -> Result<Subject> {
             if !row.work.is_c() && lacks_bufs || row.work.premapped && lacks_premapped {
                 return Ok(None);
             }
-            through_c(functions, row).map(Some)
+            let functions = match row.work.in_order {
+                true => mainline,
+                false => Some(functions),
+            };
+            functions.map(|f| through_c(f, row)).transpose()
+        }),
+    })
+}
+
+/// Loads a copy of a ring as one of a kernel that has in-order rings.
+fn load_mainline(name: &str, file: &Path) -> Result<Functions> {
+    let folder = testkit::target().join("bench");
+    std::fs::create_dir_all(&folder)?;
+    // A name is loaded once.
+    let unique = name.replace(' ', "-");
+    let copy = folder.join(format!("{unique}-{}.so", std::process::id()));
+    std::fs::copy(file, &copy)?;
+    // SAFETY: there is one thread yet.
+    unsafe { std::env::set_var("VIRTIO_RING_ABI", testkit::mainline::NAME) };
+    let library = Library::load(name, &copy);
+    // SAFETY: as above.
+    unsafe { std::env::remove_var("VIRTIO_RING_ABI") };
+    std::fs::remove_file(&copy)?;
+    Ok(library?.functions)
+}
+
+/// The ring of the tree of 6.19 or later that KERNEL_SRC names, for rows in order.
+fn c_in_order(level: &str) -> Result<Subject> {
+    let file = testkit::build(testkit::mainline::NAME, Change::None, level)?;
+    let name = format!("{IN_ORDER} {level}");
+    let functions = load_mainline(&name, &file)?;
+    Ok(Subject {
+        ring: IN_ORDER,
+        name,
+        file: Some(file),
+        make: Box::new(move |row| match row.work.in_order {
+            true => through_c(functions, row).map(Some),
+            false => Ok(None),
         }),
     })
 }
@@ -100,7 +149,7 @@ fn through_c(functions: Functions, row: &Row) -> Result<Run> {
 /// A crate with an interface of its own, in one thread.
 fn other(name: &'static str, make: fn(&Row) -> Result<Option<Run>>) -> Subject {
     let make = move |row: &Row| match row.group {
-        Group::Threads => Ok(None),
+        Group::Threads | Group::InOrder => Ok(None),
         _ => make(row),
     };
     Subject {

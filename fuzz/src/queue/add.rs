@@ -138,11 +138,14 @@ impl Queue {
                 self.indirect() && entries > 1 && descriptors == 1
             );
         }
+        let writable = self.elements.iter().filter(|element| element.writable);
+        let writable = writable.map(|element| element.length);
         self.in_flight.push(Buffer {
             token,
             ctx,
             id,
             descriptors,
+            writable: writable.fold(0, u32::wrapping_add),
             table,
         });
         self.total += 1;
@@ -174,7 +177,8 @@ impl Queue {
                 let id = self.in_flight[count].id;
                 self.device.go(self.got, 0);
                 self.use_buffer(Id::Any(id.into()), 1);
-                self.get_buf(false);
+                let batch = if self.setup.in_order() { count } else { 0 };
+                (0..=batch).for_each(|_| self.get_buf(false));
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{Queue, Token};
 impl Queue {
     /// Is there something that get_buf has not taken?
     fn pending(&self) -> bool {
-        self.device.pending(self.got).is_some()
+        self.batch_shown || self.device.pending(self.got).is_some()
     }
 
     pub(super) fn enable_cb(&mut self) {

@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 use virtio_ring::capi;
 
 use super::{Buffer, Queue};
+use crate::device::Element;
 
 impl Queue {
     /// Takes a buffer that came back out of the record.
@@ -17,9 +18,49 @@ impl Queue {
         buffer
     }
 
+    /// What get_buf has to find, the queue working: what the used entry says, if one is
+    /// read and nothing is given back over it, and the token and length otherwise.
+    fn expected(&self) -> (Option<Element>, usize, u32) {
+        let entry = self.device.pending(self.got);
+        let named = |id: u32| self.in_flight.iter().find(|b| u32::from(b.id) == id);
+        if !self.setup.in_order() {
+            let buffer = entry.and_then(|entry| named(entry.id));
+            let length = entry.map_or(0, |entry| entry.length);
+            return (entry, buffer.map_or(0, |b| b.token), length);
+        }
+        let Some(oldest) = self.in_flight.iter().min_by_key(|b| b.token) else {
+            return (entry.filter(|_| self.batch.is_none()), 0, 0);
+        };
+        let batch = self.batch.or_else(|| {
+            let entry = entry?;
+            let last = named(entry.id)?;
+            let buffers = self.in_flight.iter().filter(|b| b.token <= last.token);
+            let announced = self.setup.packed
+                || buffers.count() <= usize::from(self.device.announced(self.got));
+            announced.then_some((last.id, entry.length))
+        });
+        match batch {
+            None => (entry, 0, 0),
+            Some((last, length)) if last == oldest.id => (None, oldest.token, length),
+            Some(_) => (None, oldest.token, oldest.writable),
+        }
+    }
+
+    /// In order: the batch after a buffer came back whose used entry was this, if it
+    /// opened the batch.
+    fn note_batch(&mut self, entry: Option<Element>, id: u16) {
+        let opened = entry.map(|entry| (entry.id as u16, entry.length));
+        self.batch = self.batch.or(opened).filter(|(last, _)| *last != id);
+        self.batch_shown = self.batch.is_some();
+    }
+
     pub(super) fn get_buf(&mut self, with_ctx: bool) {
         let broken = self.broken();
-        let element = self.device.pending(self.got).filter(|_| !broken);
+        let entry = self.device.pending(self.got);
+        let (element, expected, expected_length) = match broken {
+            true => (None, 0, 0),
+            false => self.expected(),
+        };
         let mut length = 0;
         let mut ctx = null_mut();
         // SAFETY: a live queue.
@@ -31,13 +72,8 @@ impl Queue {
             }
         };
         if self.exact() {
-            let expected = element.and_then(|element| {
-                let mut live = self.in_flight.iter();
-                live.find(|buffer| u32::from(buffer.id) == element.id)
-            });
-            let expected = expected.map_or(0, |buffer| buffer.token);
             assert_eq!(token.addr(), expected, "get_buf: {element:?}");
-            assert_eq!(length, element.map_or(0, |element| element.length));
+            assert_eq!(length, expected_length);
             // A used element that can't be true.
             let liar = element.is_some() && token.is_null();
             assert_eq!(self.broken(), broken || liar);
@@ -46,7 +82,12 @@ impl Queue {
             return;
         }
         assert!(!broken, "a broken queue gives buffers back");
+        let oldest = self.in_flight.iter().map(|b| b.token).min();
         let buffer = self.forget(token.addr());
+        if self.setup.in_order() {
+            assert_eq!(Some(buffer.token), oldest, "not the oldest buffer");
+            self.note_batch(entry, buffer.id);
+        }
         if with_ctx && !self.indirect() {
             assert_eq!(ctx.addr(), buffer.ctx);
         }
@@ -62,6 +103,7 @@ impl Queue {
             return false;
         }
         self.forget(token.addr());
+        self.batch = None;
         if !self.setup.packed {
             // As in C: the available index goes back.
             self.added = self.added.wrapping_sub(1);

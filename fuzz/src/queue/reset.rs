@@ -73,6 +73,7 @@ impl Queue {
         expected.sort_unstable();
         assert_eq!(recycled, expected, "what reset gives back");
         (self.added, self.got) = (0, 0);
+        (self.batch, self.batch_shown) = (None, false);
         self.epoch += 1;
         // SAFETY: a live queue.
         self.device =

@@ -104,7 +104,7 @@ impl Barriers for Strong {
     target_arch = "aarch64",
     target_arch = "riscv64"
 )))]
-compile_error!("barriers for devices are not known for this architecture");
+compile_error!("barriers are known for x86-64, aarch64 and riscv64 only (docs/platforms.md)");
 
 /// A store followed by a full barrier (`virtio_store_mb`).
 #[inline]

@@ -158,7 +158,7 @@ impl<B: Barriers, T: TableMemory> Memory for PackedShared<B, T> {
         descriptor: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<T::Table>, AddError> {
         let raw = |element, i, more| TableDescriptor::new(descriptor(element, i, more));
-        let most = Packed::<Self>::MAX_TABLE;
+        let most = <Packed<Self>>::MAX_TABLE;
         self.tables.place(id, entries, most, elements, raw)
     }
 

@@ -201,7 +201,7 @@ impl<B: Barriers, T: TableMemory> Memory for SplitShared<B, T> {
         descriptor: impl Fn(Element, u32, bool) -> Descriptor,
     ) -> Result<Placed<T::Table>, AddError> {
         let raw = |element, i, more| TableDescriptor::new(descriptor(element, i, more));
-        let most = Split::<Self>::MAX_TABLE;
+        let most = <Split<Self>>::MAX_TABLE;
         self.tables.place(id, entries, most, elements, raw)
     }
 

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 use core::ptr::null_mut;
 
 use super::requests::data;
-use crate::desc_state::Chain;
-use crate::{BadId, DescStates, Released};
+use crate::order::FreeIds;
+use crate::{BadId, DescStates, Element, Listed, Order, Released, Request};
 
 /// Numbers that look random: a linear congruence.
 struct Dice(u64);
@@ -24,23 +24,34 @@ impl Dice {
     }
 }
 
-/// Takes a chain of `count` as the rings do. Every other has a table.
-fn claim(slots: &mut DescStates<Rc<()>>, count: usize, n: usize, table: &Rc<()>) -> u16 {
-    let num_free = slots.free_without(count as u32).unwrap();
+/// Takes a chain of `count` as the rings do: a packed one as a run. Every other has a table.
+fn claim(
+    slots: &mut DescStates<Rc<()>>,
+    runs: bool,
+    count: usize,
+    n: usize,
+    table: &Rc<()>,
+) -> u16 {
+    let entries = count as u32;
+    let num_free = slots.free_without(entries).unwrap();
     let head = slots.first_free();
-    let walk = slots.walk();
-    let mut last = head;
-    for _ in 1..count {
-        last = walk.next_of(last).unwrap();
+    if runs && n % 3 == 0 && count == 1 {
+        let taken = slots.free().claim_ones(1, |_, _| Some((data(n), 0)));
+        assert_eq!(taken, 1);
+    } else if runs {
+        let run = slots.free().claim_run(0, entries, num_free, data(n));
+        let run = run.or_else(|| {
+            slots.make_run(entries);
+            slots.free().claim_run(0, entries, num_free, data(n))
+        });
+        assert_eq!(run, Some(head));
+    } else {
+        let elements = Listed((0..count).map(|_| Ok(Element::default())));
+        let request = Request::new(entries, elements, data(n), null_mut());
+        let free = slots.free();
+        free.claim_each(&request, num_free, |_, _, _, _| Ok(()))
+            .unwrap();
     }
-    let chain = Chain {
-        head,
-        last,
-        count: count as u32,
-        after: walk.next_of(last).unwrap(),
-        num_free,
-    };
-    walk.claim(chain, data(n));
     let table = has_table(n).then(|| table.clone());
     slots.add_extra(head, null_mut(), table);
     head as u16
@@ -51,9 +62,9 @@ fn has_table(n: usize) -> bool {
 }
 
 /// Gives the chain of buffer `n` back.
-fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
+fn release(slots: &mut DescStates<Rc<()>>, runs: bool, n: usize, chain: &[u16]) {
     let id = u32::from(chain[0]);
-    let released = match slots.release::<false>(id) {
+    let released = match slots.release(id, runs) {
         Ok(Released::Single(found, free)) => (found, free, 1, false),
         Ok(Released::Chain(found, free, count)) => (found, free, count, false),
         Ok(Released::WithExtra(found, free, count)) => (found, free, count, true),
@@ -67,7 +78,7 @@ fn release(slots: &mut DescStates<Rc<()>>, n: usize, chain: &[u16]) {
 
 fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
     slots
-        .release::<false>(id)
+        .release(id, false)
         .err()
         .expect("nothing is in flight there")
 }
@@ -75,7 +86,7 @@ fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
 fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {
     let mut id = slots.first_free();
     let count = slots.num_free();
-    let walk = slots.walk();
+    let walk = slots.free();
     (0..count)
         .map(|_| {
             let this = id as u16;
@@ -86,7 +97,7 @@ fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {
 }
 
 /// A queue's life of 4000 adds and completions in any order.
-fn live(size: u16, dice: &mut Dice) {
+fn live(size: u16, runs: bool, dice: &mut Dice) {
     let table = Rc::new(());
     let mut slots = DescStates::new(size).unwrap();
     let mut free: VecDeque<u16> = (0..size).collect();
@@ -95,7 +106,7 @@ fn live(size: u16, dice: &mut Dice) {
         if !free.is_empty() && dice.below(2) == 0 {
             let count = 1 + dice.below(free.len().min(6));
             let chain: Vec<u16> = free.drain(..count).collect();
-            assert_eq!(claim(&mut slots, count, n, &table), chain[0]);
+            assert_eq!(claim(&mut slots, runs, count, n, &table), chain[0]);
             in_flight.push((n, chain));
         } else if !in_flight.is_empty() {
             let (n, chain) = in_flight.swap_remove(dice.below(in_flight.len()));
@@ -103,7 +114,7 @@ fn live(size: u16, dice: &mut Dice) {
             for &id in &chain[1..] {
                 assert_eq!(refused(&mut slots, id.into()), BadId::NotAHead);
             }
-            release(&mut slots, n, &chain);
+            release(&mut slots, runs, n, &chain);
             assert_eq!(refused(&mut slots, chain[0].into()), BadId::NotAHead);
             chain.iter().rev().for_each(|&id| free.push_front(id));
         }
@@ -113,6 +124,9 @@ fn live(size: u16, dice: &mut Dice) {
         assert_eq!(Rc::strong_count(&table), 1 + tables);
         assert!(slots.free_without(0).is_none());
         assert!(slots.free_without(slots.num_free() + 1).is_none());
+        // Nothing to take, and more than there is: no run, and nothing changes.
+        slots.make_run(0);
+        slots.make_run(slots.num_free() + 1);
         for id in [size.into(), u32::from(size) + 1, 1 << 16, u32::MAX] {
             assert_eq!(refused(&mut slots, id), BadId::OutOfRange);
         }
@@ -125,7 +139,9 @@ fn live(size: u16, dice: &mut Dice) {
 fn free_list_is_a_stack_of_chains() {
     let mut dice = Dice(11);
     for size in [1, 2, 3, 7, 8, 100] {
-        live(size, &mut dice);
+        for runs in [false, true] {
+            live(size, runs, &mut dice);
+        }
     }
 }
 
@@ -136,7 +152,7 @@ fn a_new_list_is_in_order() {
         assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
         assert!(free_list(&mut slots).into_iter().eq(0..size));
         // C leaves 0 behind the last.
-        assert_eq!(slots.walk().next_of(u32::from(size) - 1), Some(0));
+        assert_eq!(slots.free().next_of(u32::from(size) - 1), Some(0));
         assert_eq!(slots.first_in_flight(), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::memory::{
     Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed, SplitDescriptor,
     SplitMemory, SplitRings,
 };
-use crate::{AddError, Common, DescStates, Element, Elements, Id, Packed, Ring, Split};
+use crate::{AddError, Common, Element, Elements, Id, Order, Packed, Ring, Split};
 
 impl Number for Cell<u64> {
     fn new(value: u64) -> Self {
@@ -479,7 +479,7 @@ pub struct Plain<R: Ring> {
 impl<R: Ring> Plain<R> {
     fn over(memory: R::Memory, size: u16, features: Features) -> Self {
         let common = Common::new(memory, R::START, features.indirect, features.event_idx);
-        let mut ring = R::new(DescStates::new(size).unwrap());
+        let mut ring = R::new(R::Order::new(size).unwrap());
         ring.start(&common, true);
         Self {
             ring,

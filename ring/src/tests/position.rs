@@ -142,7 +142,7 @@ fn a_restart_moves_the_upper_half_by_one() {
             0x1_8000_0000,
         ] {
             position.set(old);
-            position.restart(start);
+            position.restart(position.get(), start);
             assert_eq!(position.get() % 65536, start);
             assert_eq!(position.get() / 65536, old / 65536 + 1);
             assert!(!position.has_moved());

@@ -132,7 +132,7 @@ fn an_event_is_published_before_the_ring_is_looked_at() {
     assert_ordered(&steps!(queue), &[Event(1)], FullBarrier, &[LookedForUsed]);
 
     let mut queue = packed(4, EVENT_IDX);
-    Packed::disable_cb(&queue.common);
+    <Packed<_>>::disable_cb(&queue.common);
     steps!(queue);
     queue.ring.enable_cb_prepare(&queue.common);
     let wrap = 1 << 15;
@@ -143,7 +143,7 @@ fn an_event_is_published_before_the_ring_is_looked_at() {
         WriteBarrier,
         &[EventFlags(2)],
     );
-    Packed::disable_cb(&queue.common);
+    <Packed<_>>::disable_cb(&queue.common);
     steps!(queue);
     assert!(queue.ring.enable_cb_delayed(&queue.common));
     let before = [Event(wrap), WriteBarrier, EventFlags(2)];

@@ -46,17 +46,21 @@ fn split_pollers() {
             let common = &queue.common;
             common.used.set(start);
             common.memory.used_index.set(start as u16);
-            let low = Split::token_now(common);
-            let whole = Split::<super::memory::PlainSplit>::token64_now(common);
+            let low = <Split<_>>::token_now(common);
+            let whole = <Split<super::memory::PlainSplit>>::token64_now(common);
             common.use_wrap_counters();
-            let counted = Split::token_now(common);
+            let counted = <Split<_>>::token_now(common);
             assert_eq!(u64::from(low), start % 65_536);
             assert_eq!(u64::from(counted), start % (1 << 32));
 
             common.used.set(start + gone);
             common.memory.used_index.set((start + gone) as u16);
-            assert_eq!(Split::poll(common, counted), shown, "{start}, {gone}");
-            assert_eq!(Split::poll64(common, whole), gone > 0, "{start}, {gone}");
+            assert_eq!(<Split<_>>::poll(common, counted), shown, "{start}, {gone}");
+            assert_eq!(
+                <Split<_>>::poll64(common, whole),
+                gone > 0,
+                "{start}, {gone}"
+            );
         }
     }
 }
@@ -69,7 +73,11 @@ fn split_pollers_without_wrap_counters() {
             let told = used % 65_536 != token.into();
             // The upper half of what is asked is of no interest.
             for upper in [0, 1 << 16, 0xffff << 16] {
-                assert_eq!(Split::poll(&queue.common, token | upper), told, "{used}");
+                assert_eq!(
+                    <Split<_>>::poll(&queue.common, token | upper),
+                    told,
+                    "{used}"
+                );
             }
         }
     };
@@ -79,7 +87,10 @@ fn split_pollers_without_wrap_counters() {
             queue.common.used.set(start);
             queue.common.memory.used_index.set(start as u16);
             for used in start..start + 8 {
-                assert_eq!(u64::from(Split::token_now(&queue.common)), used % 65_536);
+                assert_eq!(
+                    u64::from(<Split<_>>::token_now(&queue.common)),
+                    used % 65_536
+                );
                 queue.add_run(0, 1).unwrap();
                 check(&queue, used);
                 queue.use_next();
@@ -162,9 +173,9 @@ fn packed_pollers() {
                 let queue = packed(size, Features::default());
                 let common = &queue.common;
                 common.use_wrap_counters();
-                let token = Packed::token_now(common);
-                let whole = Packed::<super::memory::PlainPacked>::token64_now(common);
-                assert!(!Packed::poll(common, token));
+                let token = <Packed<_>>::token_now(common);
+                let whole = <Packed<super::memory::PlainPacked>>::token64_now(common);
+                assert!(!<Packed<_>>::poll(common, token));
                 // Bit 15 and up count laps from one on, the rest is the
                 // position.
                 common
@@ -172,8 +183,8 @@ fn packed_pollers() {
                     .set((laps + more / lap + 1) * 32768 + gone % lap);
                 quiet(&queue, gone);
                 let shown = gone % (lap << (32 - bits(size))) != 0;
-                assert_eq!(Packed::poll(common, token), shown, "{gone} of {size}");
-                assert!(Packed::poll64(common, whole), "{gone} of {size}");
+                assert_eq!(<Packed<_>>::poll(common, token), shown, "{gone} of {size}");
+                assert!(<Packed<_>>::poll64(common, whole), "{gone} of {size}");
             }
         }
     }
@@ -245,7 +256,7 @@ fn packed_without_count_answers_as_c() {
                 let slot = slots.get(token as usize % 32768);
                 let told = slot.is_none_or(|&slot| slot == (true, token >> 15 == 1));
                 for above in [0, 1 << 16, 0xffff << 16] {
-                    let found = Packed::poll(&queue.common, token | above);
+                    let found = <Packed<_>>::poll(&queue.common, token | above);
                     assert_eq!(found, told, "{size} {token:#x}");
                 }
             }
@@ -253,7 +264,7 @@ fn packed_without_count_answers_as_c() {
         for used in 0..4 * num + 3 {
             let (slot, wrap) = ((used % num) as usize, (used / num).is_multiple_of(2));
             let low = number(used, size) % 65_536;
-            assert_eq!(u64::from(Packed::token_now(&queue.common)), low);
+            assert_eq!(u64::from(<Packed<_>>::token_now(&queue.common)), low);
             queue.add_run(0, 1).unwrap();
             slots[slot] = (false, wrap);
             check(&queue, &slots);
@@ -331,7 +342,7 @@ fn a_position_beyond_the_ring_is_answered_without_reading() {
             for wrap in [0, 1 << 15] {
                 let token = u32::from(slot | wrap);
                 queue.common.memory.side.steps.borrow_mut().clear();
-                assert!(Packed::poll(&queue.common, token));
+                assert!(<Packed<_>>::poll(&queue.common, token));
                 let steps = queue.common.memory.side.steps.borrow();
                 assert!(!steps.contains(&super::memory::Step::LookedForUsed));
             }

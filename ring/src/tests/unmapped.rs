@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::memory::{Features, PackedQueue, SplitQueue, packed, split};
 use super::requests::{data, element, flags};
 use crate::memory::Descriptor;
-use crate::{AddError, Ring};
+use crate::{AddError, Order, Ring};
 
 const TABLES: Features = Features {
     indirect: true,

@@ -2,6 +2,7 @@
 //! Atomics of the model, and how strong they are.
 
 use std::marker::PhantomData;
+use virtio_ring_protocol::{DescStates, InOrder, Order};
 
 use loom::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use loom::sync::atomic::{AtomicBool, AtomicU64, fence};
@@ -23,39 +24,59 @@ pub trait Orders: 'static {
     /// Does the device read the driver's event structure of a packed ring in
     /// one go, or flags first and then the offset? Both are allowed.
     const EVENT_IN_ONE: bool = true;
+    /// The records of buffers in flight: does the device use them in any order?
+    type Records: Order<Table = ()> + 'static;
+}
+
+/// The same, and buffers are used in order.
+pub struct Ordered<O>(PhantomData<O>);
+impl<O: Orders> Orders for Ordered<O> {
+    const FULL: bool = O::FULL;
+    const READ: bool = O::READ;
+    const WRITE: bool = O::WRITE;
+    const NUMBER: bool = O::NUMBER;
+    const EVENT_IN_ONE: bool = O::EVENT_IN_ONE;
+    type Records = InOrder<()>;
 }
 
 /// As in the library.
 pub enum Real {}
-impl Orders for Real {}
+impl Orders for Real {
+    type Records = DescStates<()>;
+}
 
 /// As in the library, and a device that reads the event structure's halves.
 pub enum RealHalves {}
 impl Orders for RealHalves {
+    type Records = DescStates<()>;
     const EVENT_IN_ONE: bool = false;
 }
 
 /// A full barrier is not one.
 pub enum WeakFull {}
 impl Orders for WeakFull {
+    type Records = DescStates<()>;
     const FULL: bool = false;
 }
 
 /// The read barrier is missing.
 pub enum NoRead {}
 impl Orders for NoRead {
+    type Records = DescStates<()>;
     const READ: bool = false;
 }
 
 /// The write barrier is missing.
 pub enum NoWrite {}
 impl Orders for NoWrite {
+    type Records = DescStates<()>;
     const WRITE: bool = false;
 }
 
 /// The same, with a device that reads the event structure's halves.
 pub enum NoWriteHalves {}
 impl Orders for NoWriteHalves {
+    type Records = DescStates<()>;
     const WRITE: bool = false;
     const EVENT_IN_ONE: bool = false;
 }
@@ -63,6 +84,7 @@ impl Orders for NoWriteHalves {
 /// The used position is relaxed.
 pub enum WeakNumber {}
 impl Orders for WeakNumber {
+    type Records = DescStates<()>;
     const NUMBER: bool = false;
 }
 

@@ -4,7 +4,7 @@
 
 use loom::sync::atomic::{Ordering::Acquire, fence};
 use virtio_ring_protocol::memory::Memory;
-use virtio_ring_protocol::{Common, DescStates, Ring};
+use virtio_ring_protocol::{Common, Order, Ring};
 
 /// What is done with a ring's memory by its device. Each buffer has one
 /// descriptor and buffers are used in order, so that one number, counted from
@@ -26,6 +26,9 @@ pub trait Device: Memory + 'static {
     fn read(&self, n: u16) -> (u16, u32);
     /// Marks buffer `n`, of this id, as used.
     fn mark_used(&self, n: u16, id: u16);
+    /// Marks the `count` buffers from `n` on as used with one entry, in order; `id` is
+    /// that of the last one.
+    fn mark_batch_used(&self, n: u16, count: u16, id: u16);
     /// Everything before, before everything behind, on the device's side.
     fn full_barrier_of_device(&self);
     /// Does the driver want an interrupt for buffer `n`?
@@ -59,7 +62,7 @@ pub fn ask_and_look<D: Device>(memory: &D, n: u16, event_idx: bool) -> bool {
 /// A queue just made: what threads share, and the driver's half.
 pub fn queue<D: Device>(size: u16, event_idx: bool) -> (std::sync::Arc<Common<D>>, D::Ring) {
     let common = Common::new(D::empty(size), D::Ring::START, false, event_idx);
-    let mut ring = D::Ring::new(DescStates::new(size).unwrap());
+    let mut ring = D::Ring::new(Order::new(size).unwrap());
     ring.start(&common, true);
     (std::sync::Arc::new(common), ring)
 }

@@ -151,7 +151,7 @@ impl<O: Orders> PackedMemory for PackedModel<O> {
 }
 
 impl<O: Orders> Device for PackedModel<O> {
-    type Ring = Packed<Self>;
+    type Ring = Packed<Self, O::Records>;
 
     fn empty(size: u16) -> Self {
         Self {
@@ -194,9 +194,13 @@ impl<O: Orders> Device for PackedModel<O> {
     }
 
     fn mark_used(&self, n: u16, id: u16) {
+        self.mark_batch_used(n, 1, id);
+    }
+
+    fn mark_batch_used(&self, n: u16, count: u16, id: u16) {
         let (slot, wrap) = self.place(n);
         self.ring[slot].body.set(Descriptor {
-            length: u32::from(n) + 1,
+            length: u32::from(n + count - 1) + 1,
             tag: id,
             ..Descriptor::default()
         });

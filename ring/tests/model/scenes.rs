@@ -90,7 +90,7 @@ fn add_batch<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, most: u1
 /// Takes the next used buffer, if there is one, and finds `n` in it.
 fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
     let mut length = 0;
-    let Some((_, taken)) = ring.get_buf(common, |_, used| {
+    let Some((_, taken)) = ring.get_buf(common, |used, _| {
         length = used.length;
         true
     }) else {
@@ -102,6 +102,31 @@ fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
     assert_eq!(token.addr().get(), usize::from(n) + 1, "wrong buffer");
     assert_eq!(length, u32::from(n) + 1, "wrong length");
     true
+}
+
+/// Takes the next used buffer, which is within a batch, and finds `n` in it: its length
+/// is what the device could write.
+fn get_within<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
+    let within = ring.get_buf_within(common, |_, _| true);
+    let data = within.map(|(data, _)| data).or_else(|| {
+        let (_, taken) = ring.get_buf(common, |used, _| used.length == 100 + u32::from(n))?;
+        let Ok(Released::Single(data, _)) = taken else {
+            panic!("a used entry is bad, or a buffer has more than one descriptor");
+        };
+        Some(data)
+    });
+    let data = data.expect("a used buffer is gone");
+    assert_eq!(data.addr().get(), usize::from(n) + 1, "wrong buffer");
+}
+
+/// Adds `count` buffers from `n` on, and the device uses them with one entry.
+fn add_and_use_batch<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, count: u16) {
+    let mut id = 0;
+    for n in n..n + count {
+        add(ring, common, n);
+        id = read(common.memory(), n);
+    }
+    common.memory().mark_batch_used(n, count, id);
 }
 
 /// Reads buffer `n`, which was just seen to be available: its id.
@@ -205,10 +230,27 @@ pub fn lost_wakeup_delayed<D: Device>(size: u16, before: u16, event_idx: bool) {
     assert!(told || interrupted, "the driver sleeps for ever");
 }
 
+/// Takes the next two buffers, of which the first is used, with one call or with one each.
+/// Returns whether the second was used, too.
+fn drain_two<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, at_once: bool) -> bool {
+    if !at_once {
+        assert!(get(ring, common, n));
+        return get(ring, common, n + 1);
+    }
+    let mut next = usize::from(n) + 1;
+    // More than there are, as a driver does to take all of them.
+    let (taken, bad) = ring.get_bufs(common, 3, |data, _, _| {
+        assert_eq!(data.addr().get(), next, "wrong buffer");
+        next += 1;
+    });
+    assert!(taken >= 1 && bad.is_none());
+    taken == 2
+}
+
 /// The device uses a second buffer and looks at the event, while the driver
 /// takes the first and finds no second one. It needs no prepare then: to take
 /// a buffer is to ask for an interrupt at the next.
-pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
+pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16, at_once: bool) {
     let (common, mut ring) = queue::<D>(size, true);
     warm_up(&mut ring, &common, before, true);
     // A packed ring starts without event index.
@@ -220,8 +262,7 @@ pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16) {
     serve(&common, before, true);
     let id = read(common.memory(), second);
     let driver = beside(&common, move |common| {
-        assert!(get(&mut ring, common, before));
-        get(&mut ring, common, second)
+        drain_two(&mut ring, common, before, at_once)
     });
     let interrupted = use_buffer(common.memory(), second, id, true);
     let taken = driver.join().unwrap();
@@ -445,4 +486,83 @@ pub fn reset_and_poller<D: Device>(before: u16, token: Token) {
     let told = poller.join().unwrap();
     assert!(told, "a used buffer was missed");
     assert!(poll(&common, held), "a token from before the reset is good");
+}
+
+/// In order, poll within a batch: a token that was handed out when one buffer of a batch
+/// was taken, and the drainer goes on. The rest of the batch is used, and in a packed
+/// ring nothing but the driver's own position shows it: the poller must be told.
+pub fn poll_within_batch<D: Device>(before: u16, token: Token) {
+    let (common, mut ring) = queue::<D>(2, false);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, false);
+    add_and_use_batch(&mut ring, &common, before, 2);
+    get_within(&mut ring, &common, before);
+    let held = prepare(&mut ring, &common, token);
+    poll_beside(&common, held, move |common| {
+        assert!(get(&mut ring, common, before + 1));
+        add(&mut ring, common, before + 2);
+        add(&mut ring, common, before + 3);
+    });
+}
+
+/// In order, the poller comes at any moment while a batch is opened and taken.
+pub fn poll_beside_batch<D: Device>(before: u16, token: Token) {
+    let (common, mut ring) = queue::<D>(2, false);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, false);
+    let held = prepare(&mut ring, &common, token);
+    add_and_use_batch(&mut ring, &common, before, 2);
+    poll_beside(&common, held, move |common| {
+        get_within(&mut ring, common, before);
+        add(&mut ring, common, before + 2);
+        assert!(get(&mut ring, common, before + 1));
+    });
+}
+
+/// In order, the device uses a third buffer and looks at the event, while the driver takes
+/// the last one of a batch of two, which publishes the event, and finds no third one.
+pub fn lost_wakeup_after_batch<D: Device>(before: u16, at_once: bool) {
+    let (common, mut ring) = queue::<D>(4, true);
+    warm_up(&mut ring, &common, before, true);
+    D::Ring::disable_cb(&common);
+    ring.enable_cb_prepare(&common);
+    add_and_use_batch(&mut ring, &common, before, 2);
+    let third = before + 2;
+    add(&mut ring, &common, third);
+    let id = read(common.memory(), third);
+    get_within(&mut ring, &common, before);
+    let driver = beside(&common, move |common| {
+        drain_two(&mut ring, common, before + 1, at_once)
+    });
+    let interrupted = use_buffer(common.memory(), third, id, true);
+    let taken = driver.join().unwrap();
+    assert!(taken || interrupted, "the drainer sleeps for ever");
+}
+
+/// In order, a reset within a batch beside a poller.
+pub fn reset_within_batch<D: Device>(before: u16, token: Token) {
+    let (common, mut ring) = queue::<D>(2, false);
+    count_wraps(&common, token);
+    warm_up(&mut ring, &common, before, false);
+    let held = prepare(&mut ring, &common, token);
+    add_and_use_batch(&mut ring, &common, before, 2);
+    get_within(&mut ring, &common, before);
+    let within = prepare(&mut ring, &common, token);
+    let poller = beside(&common, move |common| {
+        [held, within].map(|held| poll(common, held))
+    });
+    assert!(ring.detach_unused_buf(&common).is_some());
+    ring.restart(&common, true);
+    assert_eq!(
+        poller.join().unwrap(),
+        [true; 2],
+        "a used buffer was missed"
+    );
+    assert!(!D::Ring::more_used(&common), "a batch outlives the reset");
+    assert!(
+        poll(&common, held) && poll(&common, within),
+        "an old token is good"
+    );
+    add_and_use_batch(&mut ring, &common, 0, 1);
+    assert!(get(&mut ring, &common, 0));
 }

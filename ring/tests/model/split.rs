@@ -109,7 +109,7 @@ impl<O: Orders> SplitRings for &SplitModel<O> {
 }
 
 impl<O: Orders> Device for SplitModel<O> {
-    type Ring = Split<Self>;
+    type Ring = Split<Self, O::Records>;
 
     fn empty(size: u16) -> Self {
         assert!(size.is_power_of_two());
@@ -157,6 +157,13 @@ impl<O: Orders> Device for SplitModel<O> {
         self.used_ring[self.place(n)].set((id.into(), u32::from(n) + 1));
         fence(Release);
         self.used_idx.set(n.wrapping_add(1));
+    }
+
+    fn mark_batch_used(&self, n: u16, count: u16, id: u16) {
+        let last = n + count - 1;
+        self.used_ring[self.place(n)].set((id.into(), u32::from(last) + 1));
+        fence(Release);
+        self.used_idx.set(last.wrapping_add(1));
     }
 
     fn full_barrier_of_device(&self) {

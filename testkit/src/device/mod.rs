@@ -99,6 +99,10 @@ pub trait Device {
     /// Gives `chain` back under another id.
     fn give_as(&mut self, id: u32, length: u32, chain: Chain);
 
+    /// Uses chains, which it has taken one after the other, with one entry: in order only
+    /// (2.7.9 and 2.8.8).
+    fn give_batch(&mut self, chains: &[Chain], length: u32);
+
     /// Goes on using chains at position `at`: where the driver is, after a
     /// device that lied to it.
     fn resume_at(&mut self, at: u64);

@@ -7,6 +7,7 @@ const INDIRECT_DESC: u64 = 1 << 28;
 const EVENT_IDX: u64 = 1 << 29;
 const VERSION_1: u64 = 1 << 32;
 const RING_PACKED: u64 = 1 << 34;
+const IN_ORDER: u64 = 1 << 35;
 
 /// What was negotiated, and how large the queue is.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub struct Options {
     pub event_idx: bool,
     /// Is the device hardware, for which barriers have to be strong?
     pub strong: bool,
+    /// Buffers are used in the order in which they were made available.
+    pub in_order: bool,
 }
 
 impl Options {
@@ -32,6 +35,7 @@ impl Options {
             indirect: false,
             event_idx: false,
             strong: false,
+            in_order: false,
         }
     }
 
@@ -50,6 +54,7 @@ impl Options {
             | bit(self.packed, RING_PACKED)
             | bit(self.indirect, INDIRECT_DESC)
             | bit(self.event_idx, EVENT_IDX)
+            | bit(self.in_order, IN_ORDER)
     }
 
     /// How many positions the driver and the device count before they are at

@@ -163,6 +163,16 @@ impl Device for Packed {
         self.given += u64::from(chain.descriptors);
     }
 
+    fn give_batch(&mut self, chains: &[Chain], length: u32) {
+        let Some((last, before)) = chains.split_last() else {
+            return;
+        };
+        let before: u64 = before.iter().map(|c| u64::from(c.descriptors)).sum();
+        // One that is as long, under the last one's id.
+        self.give_as(last.id.into(), length, *last);
+        self.given += before;
+    }
+
     fn resume_at(&mut self, at: u64) {
         self.given = at;
     }

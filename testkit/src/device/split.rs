@@ -29,6 +29,8 @@ pub struct Split {
     taken: u64,
     given: u64,
     told: u64,
+    /// In order: descriptors taken.
+    descriptors: u64,
 }
 
 impl Split {
@@ -60,7 +62,12 @@ impl Split {
             if flags & NEXT == 0 {
                 return count;
             }
-            i = ring.get16(at + 14);
+            let next = ring.get16(at + 14);
+            if self.options.in_order {
+                let after = (usize::from(i) + 1) % room;
+                assert_eq!(usize::from(next), after, "next of descriptor {i} (2.7.5)");
+            }
+            i = next;
         }
     }
 
@@ -102,6 +109,7 @@ impl Device for Split {
             taken: 0,
             given: 0,
             told: 0,
+            descriptors: 0,
         }
     }
 
@@ -118,6 +126,12 @@ impl Device for Split {
         let head = self.avail.get16(ENTRIES + 2 * entry);
         elements.clear();
         let descriptors = self.read(head, elements);
+        if self.options.in_order {
+            // Descriptors are used round the table (2.7.5).
+            let place = self.descriptors % self.size() as u64;
+            assert_eq!(u64::from(head), place, "out of order");
+            self.descriptors += u64::from(descriptors);
+        }
         check_order(elements);
         self.taken += 1;
         Some(Chain {
@@ -132,6 +146,17 @@ impl Device for Split {
         self.used.set32(entry, id);
         self.used.set32(entry + 4, length);
         self.given += 1;
+        self.used.set16(INDEX, self.given as u16);
+    }
+
+    fn give_batch(&mut self, chains: &[Chain], length: u32) {
+        let Some((last, before)) = chains.split_last() else {
+            return;
+        };
+        let entry = ENTRIES + USED_ENTRY * (self.given as usize % self.size());
+        self.used.set32(entry, last.id.into());
+        self.used.set32(entry + 4, length);
+        self.given += before.len() as u64 + 1;
         self.used.set16(INDEX, self.given as u16);
     }
 

@@ -343,7 +343,7 @@ impl Attack {
     /// instruction takes a while, so one queue of two does.
     pub fn is_near_get_buf(self, queue: Queue) -> bool {
         match self {
-            _ if !queue.event_idx => false,
+            _ if !queue.event_idx || queue.in_order => false,
             Self::Nothing => true,
             Self::Forgery(_) => queue.buffers == Buffers::Chained,
             Self::Field(Field::Descriptor(which, _), _) => which == Which::Next,

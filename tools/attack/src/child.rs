@@ -92,6 +92,7 @@ impl Group<'_> {
     fn run_from(&self, first: usize, outcomes: &mut Vec<Outcome>) -> Result<Option<Outcome>> {
         let (said, complaints) = (self.folder.join("said"), self.folder.join("stderr"));
         let mut command = Command::new(env::current_exe()?);
+        let in_order = Queue::all()[self.queue].in_order;
         // Rows are to mean what they say.
         let names = env::vars_os().map(|(name, _)| name);
         for name in names.filter(|name| name.as_encoded_bytes().starts_with(b"VIRTIO_RING_")) {
@@ -102,6 +103,7 @@ impl Group<'_> {
             .arg(self.ring)
             .args([self.queue, first, self.turns as usize].map(|n| n.to_string()))
             .env("GLIBC_TUNABLES", MALLOC)
+            .env("VIRTIO_RING_ABI", if in_order { "mainline" } else { "6.1" })
             .stdin(Stdio::null())
             .stdout(File::create(&said)?)
             .stderr(File::create(&complaints)?)

@@ -73,6 +73,23 @@ impl Driver {
         self.in_flight.iter().any(|buffer| buffer.token == token)
     }
 
+    /// The buffer that was added first.
+    pub fn oldest(&self) -> Option<usize> {
+        self.in_flight.iter().map(|buffer| buffer.token).min()
+    }
+
+    /// How many bytes the device may write to a buffer of `entries`, modulo 2^32.
+    pub fn writable(token: usize, entries: u32) -> u32 {
+        let mut elements = Vec::new();
+        let shape = Shape {
+            entries,
+            readable: entries / 2,
+        };
+        pattern::fill(token as u64 - 1, shape, &mut elements);
+        let writable = elements.iter().filter(|element| element.writable);
+        writable.fold(0, |sum, element| sum.wrapping_add(element.length))
+    }
+
     /// How many descriptors have to be free.
     fn free(&self) -> u32 {
         let taken = self
@@ -147,6 +164,10 @@ impl Driver {
         if token == 0 {
             self.check("get_buf")?;
             return Ok((None, answer));
+        }
+        let oldest = self.oldest();
+        if self.options.in_order && oldest.is_some_and(|oldest| oldest != token) {
+            return corruption(format!("get_buf: token {token} before {oldest:?}"));
         }
         if was_broken {
             return corruption(format!("get_buf: token {token} on a broken queue"));

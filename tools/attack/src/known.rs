@@ -27,6 +27,7 @@ pub fn unseen(ring: &Path, folder: &Path) -> Result<Vec<String>> {
         packed: false,
         buffers: Buffers::Chained,
         event_idx: false,
+        in_order: false,
     };
     let mut unseen = Vec::new();
     for (name, verdict, text) in KNOWN {

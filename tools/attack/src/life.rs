@@ -216,6 +216,10 @@ fn work(scene: &mut Scene, turns: u32, flips: &AtomicU32) -> Checked<u32> {
         .take_while(|_| flips.load(Relaxed) == 0)
         .for_each(|_| hint::spin_loop());
     let mut chains = VecDeque::new();
+    if scene.queue.in_order {
+        // Before all that is added now.
+        chains.push_back(scene.unused().chain);
+    }
     let batch = scene.queue.batch();
     let mut turn = 0;
     while turn < 20 * turns {
@@ -229,7 +233,9 @@ fn work(scene: &mut Scene, turns: u32, flips: &AtomicU32) -> Checked<u32> {
             chains.push_back(scene.peek(scene.driver.descriptors(entries)));
         }
         if let Some(chain) = chains.pop_front() {
-            scene.device.resume_at(scene.driver.position());
+            if !scene.queue.in_order {
+                scene.device.resume_at(scene.driver.position());
+            }
             scene.device.give(chain, turn);
         }
         if turn % 16 == 0 {

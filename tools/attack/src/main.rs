@@ -62,8 +62,10 @@ fn attack_all(options: &Options) -> Result<bool> {
             turns: options.turns(),
             folder: &folder,
         };
-        let queues = 0..Queue::all().len();
-        let outcomes: Result<_> = queues.map(|queue| group(queue).run()).collect();
+        // C's of these kernels have no in-order rings, which come last.
+        let queues = Queue::all().into_iter().enumerate();
+        let queues = queues.filter(|(_, queue)| name == "ours" || !queue.in_order);
+        let outcomes: Result<_> = queues.map(|(queue, _)| group(queue).run()).collect();
         report.add(name, outcomes?);
     }
     failures.extend(report.failures());

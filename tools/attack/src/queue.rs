@@ -22,6 +22,8 @@ pub struct Queue {
     pub packed: bool,
     pub buffers: Buffers,
     pub event_idx: bool,
+    /// The device uses a batch with one entry.
+    pub in_order: bool,
 }
 
 impl Queue {
@@ -34,10 +36,18 @@ impl Queue {
                         packed,
                         buffers,
                         event_idx,
+                        in_order: false,
                     });
                 }
             }
         }
+        let in_order = all.iter().filter(|queue| queue.event_idx);
+        let in_order = in_order.map(|&queue| Self {
+            in_order: true,
+            ..queue
+        });
+        let in_order: Vec<_> = in_order.collect();
+        all.extend(in_order);
         all
     }
 
@@ -48,6 +58,7 @@ impl Queue {
         Options {
             indirect: self.buffers == Buffers::Indirect,
             event_idx: self.event_idx,
+            in_order: self.in_order,
             ..Options::plain(self.packed, size)
         }
     }
@@ -57,13 +68,21 @@ impl Queue {
     pub fn batch(self) -> [u32; 4] {
         match self.buffers {
             Buffers::Direct => [1, 1, 1, 1],
+            // The first two that are used have several, as below.
+            Buffers::Chained if self.in_order => [3, 4, 1, 2],
+            Buffers::Indirect if self.in_order => [3, 20, 1, 4],
             Buffers::Chained => [3, 1, 4, 2],
             Buffers::Indirect => [3, 1, 20, 4],
         }
     }
 
     pub fn layout(self) -> &'static str {
-        if self.packed { "packed" } else { "split" }
+        match (self.packed, self.in_order) {
+            (false, false) => "split",
+            (true, false) => "packed",
+            (false, true) => "split in order",
+            (true, true) => "packed in order",
+        }
     }
 }
 

@@ -30,11 +30,12 @@ impl Report {
             .sum()
     }
 
-    /// Every case, with its outcome on each ring.
-    fn each(&self, mut f: impl FnMut(Queue, Case, Vec<&Outcome>)) {
+    /// Every case, with its outcome on each ring that has such queues.
+    fn each(&self, mut f: impl FnMut(Queue, Case, Vec<Option<&Outcome>>)) {
         for (q, queue) in Queue::all().into_iter().enumerate() {
             for (c, case) in cases(queue).into_iter().enumerate() {
-                let outcomes = self.rings.iter().map(|(_, outcomes)| &outcomes[q][c]);
+                let outcomes = self.rings.iter();
+                let outcomes = outcomes.map(|(_, of)| of.get(q).map(|cases| &cases[c]));
                 f(queue, case, outcomes.collect());
             }
         }
@@ -52,7 +53,11 @@ impl Report {
         self.each(|queue, (attack, when), outcomes| {
             let name = attack.name(queue.packed);
             let _ = write!(text, "| {queue} | {name} | {when} |");
-            for Outcome { verdict, text: why } in outcomes {
+            for outcome in outcomes {
+                let Some(Outcome { verdict, text: why }) = outcome else {
+                    text.push_str(" |");
+                    continue;
+                };
                 let _ = match why.as_str() {
                     "" => write!(text, " {} |", cell(*verdict)),
                     why => write!(text, " **{verdict}**: {} |", why.replace('|', "/")),
@@ -87,7 +92,9 @@ impl Report {
                 groups.len() - 1
             });
             for (counts, outcome) in groups[place].1.iter_mut().zip(outcomes) {
-                *counts.entry(outcome.verdict.short()).or_default() += 1;
+                if let Some(outcome) = outcome {
+                    *counts.entry(outcome.verdict.short()).or_default() += 1;
+                }
             }
         });
         let mut text = self.header(header);
@@ -108,7 +115,9 @@ impl Report {
         self.each(|queue, (attack, when), outcomes| {
             let name = attack.name(queue.packed);
             for (i, ((ring, _), outcome)) in self.rings.iter().zip(outcomes).enumerate() {
-                let Outcome { verdict, text } = outcome;
+                let Some(Outcome { verdict, text }) = outcome else {
+                    continue;
+                };
                 let fine = match attack {
                     Attack::Nothing => *verdict == Verdict::Works,
                     _ => i > 0 || verdict.is_ok(),

@@ -26,6 +26,8 @@ pub struct Taken {
 
 /// In which order the chains of a batch are used; the last one is not.
 const ORDER: [usize; 3] = [2, 0, 1];
+/// The same where it has to be that in which they were added.
+const IN_ORDER: [usize; 3] = [0, 1, 2];
 pub const UNUSED: usize = 3;
 
 pub struct Scene {
@@ -44,6 +46,8 @@ pub struct Scene {
     /// Is the attack to go on while buffers come back?
     pub lasting: bool,
     elements: Vec<Element>,
+    /// In order: the last token of the open batch, and the length that the device wrote.
+    batch: Option<(usize, u64)>,
 }
 
 impl Scene {
@@ -68,6 +72,7 @@ impl Scene {
             returned: 0,
             lasting: false,
             elements: Vec::new(),
+            batch: None,
         };
         while scene.driver.added_descriptors() < u64::from(options.size) {
             scene.pass_batch()?;
@@ -90,14 +95,19 @@ impl Scene {
         self.before[area][offset / 2]
     }
 
+    /// In which order the chains of a batch are used.
+    fn order(&self) -> [usize; 3] {
+        if self.queue.in_order { IN_ORDER } else { ORDER }
+    }
+
     /// The chain that the driver takes back next.
     pub fn next(&self) -> &Taken {
-        &self.taken[ORDER[self.returned]]
+        &self.taken[self.order()[self.returned]]
     }
 
     /// The one behind it.
     pub fn behind(&self) -> &Taken {
-        &self.taken[ORDER[self.returned + 1]]
+        &self.taken[self.order()[self.returned + 1]]
     }
 
     /// Those whose tables are there as long as the attack: the driver frees
@@ -108,7 +118,7 @@ impl Scene {
         } else {
             self.returned
         };
-        let kept = ORDER.into_iter().chain([UNUSED]).skip(back);
+        let kept = self.order().into_iter().chain([UNUSED]).skip(back);
         kept.map(|i| &self.taken[i])
     }
 
@@ -169,9 +179,15 @@ impl Scene {
         Some(unsafe { Area::new(address, length as usize) })
     }
 
-    /// The device uses the chains in `ORDER`, and tells the driver of all.
+    /// The device uses the chains in `ORDER`, and tells the driver of all; in order, with
+    /// one entry.
     pub fn use_batch(&mut self) {
         self.returned = 0;
+        if self.queue.in_order {
+            let chains = IN_ORDER.map(|i| self.taken[i].chain);
+            self.device.give_batch(&chains, 5);
+            return;
+        }
         for i in ORDER {
             self.device.give(self.taken[i].chain, 5);
         }
@@ -197,9 +213,17 @@ impl Scene {
             self.size().into(),
             position,
         );
+        let oldest = self.driver.oldest();
         let Some((token, got)) = self.driver.get()? else {
             return Ok(None);
         };
+        if self.queue.in_order {
+            let announced = self.areas[2].get16(2).wrapping_sub(position as u16);
+            let announced = (!self.options.packed).then_some(announced);
+            let entry = is_used.then_some((id, length));
+            self.check_batch(oldest, token, got, entry, announced)?;
+            return Ok(Some(token));
+        }
         if !is_used {
             return corruption(format!("get_buf: token {token}, and nothing was used"));
         }
@@ -212,6 +236,42 @@ impl Scene {
             ));
         }
         Ok(Some(token))
+    }
+
+    /// In order: did the device use a token that came, `got` bytes long, which has to be
+    /// the oldest one? `entry` is what it wrote for a batch, if none is open.
+    fn check_batch(
+        &mut self,
+        oldest: Option<usize>,
+        token: usize,
+        got: u32,
+        entry: Option<(u64, u64)>,
+        announced: Option<u16>,
+    ) -> Checked<()> {
+        let oldest = oldest.unwrap_or(token);
+        let opened = || {
+            let (id, length) = entry?;
+            let in_flight = |t: &&Taken| t.token >= oldest && u64::from(t.chain.id) == id;
+            let last = self.taken.iter().find(in_flight)?.token;
+            let fits = announced.is_none_or(|n| last - oldest < usize::from(n));
+            fits.then_some((last, length))
+        };
+        let Some((last, length)) = self.batch.or_else(opened) else {
+            return corruption(format!(
+                "get_buf: token {token}, the device wrote {entry:x?}"
+            ));
+        };
+        let batch = self.queue.batch();
+        let expected = if token == last {
+            length
+        } else {
+            Driver::writable(token, batch[(token - 1) % batch.len()]).into()
+        };
+        if u64::from(got) != expected {
+            return corruption(format!("get_buf: {got} bytes, {expected} expected"));
+        }
+        self.batch = (token != last).then_some((last, length));
+        Ok(())
     }
 
     fn get_expected(&mut self, token: usize) -> Checked<()> {
@@ -245,7 +305,12 @@ impl Scene {
             return Ok(());
         }
         self.take_batch();
-        for i in [2, 0, 3, 1] {
+        let order = if self.queue.in_order {
+            [0, 1, 2, 3]
+        } else {
+            [2, 0, 3, 1]
+        };
+        for i in order {
             self.mend(i)?;
         }
         Ok(())

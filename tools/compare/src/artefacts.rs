@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 use testkit::target;
 
-pub const PKG_CONFIG_NAME: &str = "virtio_ring";
 pub const DEVICE: &str = "/dev/vhost-test";
 /// Our part of virtio_test, for wrap counters.
 pub const WRAP_SOURCE: &str = "tools/compare/virtio_test_wrap.c";

@@ -19,9 +19,9 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, ensure};
-use testkit::Change;
+use testkit::{Change, mainline};
 
-use crate::artefacts::{PKG_CONFIG_NAME, WRAP_SOURCE, object, stage_lib};
+use crate::artefacts::{WRAP_SOURCE, object, stage_lib};
 use crate::command;
 use crate::matrix::{Kernel, Test, Way};
 use crate::trees::{self, Tree};
@@ -95,7 +95,7 @@ pub fn build(tree: &Tree, dir: &Path, report_levels: &[&'static str]) -> Result<
     for level in C_LEVELS {
         builder.c_ring(level, &flags)?;
     }
-    for level in report_levels {
+    for level in report_levels.iter().filter(|_| tree.kernel.has_series()) {
         builder.changed_rings(level)?;
     }
     builder.our_library()?;
@@ -175,7 +175,7 @@ impl Builder<'_> {
         let mut ask = command::new("pkg-config");
         ask.env("PKG_CONFIG_PATH", stage_lib().join("pkgconfig"));
         ask.args(options)
-            .args(["--cflags", "--libs", PKG_CONFIG_NAME]);
+            .args(["--cflags", "--libs", self.tree.kernel.package()]);
         Ok(words(&command::output(&mut ask)?))
     }
 
@@ -194,7 +194,13 @@ impl Builder<'_> {
     }
 
     fn make_with_our_object(&self) -> Result<Make> {
-        let make = Make::new(self.tree, &self.dir.join("tree-ours"))?;
+        let mut make = Make::new(self.tree, &self.dir.join("tree-ours"))?;
+        // The layout is chosen when the program is linked; 6.1's needs no choice.
+        if self.tree.kernel == Kernel::Mainline {
+            let mut flags = self.pkg_config(&[])?;
+            flags.retain(|flag| flag.starts_with("-Wl,--defsym"));
+            make.link_flags = flags.join(" ");
+        }
         // A copy is new, so make has no reason to build it from the source.
         fs::copy(object(), make.dir.join(RING_OBJECT))?;
         Ok(make)
@@ -223,6 +229,7 @@ impl Builder<'_> {
 struct Make {
     dir: PathBuf,
     kernel: Kernel,
+    link_flags: String,
 }
 
 impl Make {
@@ -230,6 +237,7 @@ impl Make {
         Ok(Make {
             dir: trees::copy(&tree.path, dir)?,
             kernel: tree.kernel,
+            link_flags: String::new(),
         })
     }
 
@@ -243,6 +251,11 @@ impl Make {
         let quote = |flag: &&str| format!("'{flag}'");
         let quoted: Vec<String> = extra_flags(self.kernel).iter().map(quote).collect();
         make.arg(format!("CPPFLAGS={}", quoted.join(" ")));
+        // From the environment, the Makefile takes them before its own.
+        make.env("LDFLAGS", &self.link_flags);
+        if self.kernel == Kernel::Mainline {
+            make.env("CFLAGS", format!("-I{}", mainline::headers().display()));
+        }
         make
     }
 
@@ -292,7 +305,7 @@ fn objects(test: Test) -> &'static [&'static str] {
 }
 
 /// What these trees need to build at all: macros that have no counterpart in
-/// tools/virtio, and for 6.12 headers that it forgot.
+/// tools/virtio, and for 6.12 headers that it forgot. (Mainline's are in `CFLAGS`.)
 fn extra_flags(kernel: Kernel) -> &'static [&'static str] {
     match kernel {
         Kernel::V6_1 => &["-Ddata_race(expr)=(expr)"],
@@ -301,6 +314,7 @@ fn extra_flags(kernel: Kernel) -> &'static [&'static str] {
             "-idirafter../../include",
             "-DMODULE_DESCRIPTION(x)=",
         ],
+        Kernel::Mainline => &mainline::MACROS,
     }
 }
 

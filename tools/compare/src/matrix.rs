@@ -12,23 +12,41 @@ pub enum Kernel {
     V6_1,
     #[value(name = "6.12")]
     V6_12,
+    /// 6.19 or later
+    #[value(name = "mainline")]
+    Mainline,
 }
 
 impl Kernel {
+    /// Those that are fetched. The other one is there if KERNEL_SRC names it.
     pub const ALL: [Kernel; 2] = [Kernel::V6_1, Kernel::V6_12];
 
     pub fn version(self) -> &'static str {
         match self {
             Kernel::V6_1 => "6.1",
             Kernel::V6_12 => "6.12",
+            Kernel::Mainline => "mainline",
         }
+    }
+
+    /// Our pkg-config file for programs with this kernel's structures.
+    pub fn package(self) -> &'static str {
+        match self {
+            Kernel::V6_1 | Kernel::V6_12 => "virtio_ring",
+            Kernel::Mainline => "virtio_ring-mainline",
+        }
+    }
+
+    /// Is there a wrap counter series for it, and so a report?
+    pub fn has_series(self) -> bool {
+        self != Kernel::Mainline
     }
 
     /// The test programs that this kernel's own Makefile has.
     pub fn tests(self) -> &'static [Test] {
         match self {
             Kernel::V6_1 => &[Test::Virtio, Test::Vringh],
-            Kernel::V6_12 => &[Test::Virtio, Test::Vringh, Test::VhostNet],
+            Kernel::V6_12 | Kernel::Mainline => &[Test::Virtio, Test::Vringh, Test::VhostNet],
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use testkit::mainline::is_mainline;
 
 use crate::matrix::Kernel;
 
@@ -37,8 +38,7 @@ pub struct Tree {
 pub fn find(asked: &[Kernel]) -> Result<Vec<Tree>> {
     if std::env::var_os("KERNEL_SRC").is_some_and(|v| !v.is_empty()) {
         // The script checks it; the version makes no difference to it then.
-        let path = ask_script(Kernel::V6_12)?;
-        let tree = own_tree(path)?;
+        let tree = own_tree(ask_script(Kernel::V6_12)?)?;
         ensure!(
             asked.is_empty() || asked.contains(&tree.kernel),
             "KERNEL_SRC holds {}, which --kernel leaves out",
@@ -46,6 +46,10 @@ pub fn find(asked: &[Kernel]) -> Result<Vec<Tree>> {
         );
         return Ok(vec![tree]);
     }
+    ensure!(
+        !asked.contains(&Kernel::Mainline),
+        "no package has a kernel of 6.19 or later: set KERNEL_SRC to its tree"
+    );
     let wanted = |k: &&Kernel| asked.is_empty() || asked.contains(k);
     Kernel::ALL
         .iter()
@@ -70,16 +74,18 @@ fn own_tree(path: PathBuf) -> Result<Tree> {
     let makefile = fs::read_to_string(path.join("Makefile")).unwrap_or_default();
     let version = makefile_version(&makefile).unwrap_or_else(|| "unknown version".into());
     Ok(Tree {
-        kernel: identify(&ring),
+        kernel: identify(&ring, is_mainline(&path)),
         origin: format!("KERNEL_SRC ({version})"),
         path,
     })
 }
 
 /// By contents, since a partial tree may lack its top-level Makefile: resetting
-/// a queue came between the two.
-fn identify(ring_source: &str) -> Kernel {
-    if ring_source.contains("int virtqueue_reset(") {
+/// a queue came between the first two.
+fn identify(ring_source: &str, is_mainline: bool) -> Kernel {
+    if is_mainline {
+        Kernel::Mainline
+    } else if ring_source.contains("int virtqueue_reset(") {
         Kernel::V6_12
     } else {
         Kernel::V6_1
@@ -152,9 +158,10 @@ mod tests {
     #[test]
     fn trees_are_told_apart_by_contents() {
         let new = "int virtqueue_reset(struct virtqueue *_vq,\n";
-        assert_eq!(identify(new), Kernel::V6_12);
+        assert_eq!(identify(new, true), Kernel::Mainline);
+        assert_eq!(identify(new, false), Kernel::V6_12);
         let old = "static inline int virtqueue_reset_nothing;\n";
-        assert_eq!(identify(old), Kernel::V6_1);
+        assert_eq!(identify(old, false), Kernel::V6_1);
     }
 
     #[test]

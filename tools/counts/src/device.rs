@@ -39,6 +39,7 @@ impl Device {
                 chain: work.descriptors().into(),
                 at: 0,
                 lap: FIRST_LAP,
+                in_order: work.in_order,
             })
         } else {
             Self::Split(Split {
@@ -46,6 +47,7 @@ impl Device {
                 used: pointer(device),
                 size: work.size.into(),
                 at: 0,
+                in_order: work.in_order,
             })
         }
     }
@@ -72,12 +74,26 @@ pub struct Split {
     size: usize,
     /// How many were used; modulo 2^16 it is the index.
     at: usize,
+    /// One entry for all.
+    in_order: bool,
 }
 
 impl Serve for Split {
     #[inline(always)]
     fn serve(&mut self, count: u16) {
         let end = self.at + usize::from(count);
+        if self.in_order {
+            // The last buffer's id in the first one's entry (2.7.9).
+            let mask = self.size - 1;
+            // SAFETY: `Device::new`; both rings start with flags and index.
+            unsafe {
+                let head = self.avail.add(2 + ((end - 1) & mask)).read_volatile();
+                let element = self.used.add(2).cast::<u32>().add(2 * (self.at & mask));
+                element.write_volatile(head.into());
+                element.add(1).write_volatile(0);
+            }
+            self.at = end;
+        }
         while self.at < end {
             let slot = self.at & (self.size - 1);
             // SAFETY: `Device::new`; both rings start with flags and index.
@@ -116,6 +132,8 @@ pub struct Packed {
     chain: usize,
     at: usize,
     lap: Lap,
+    /// One entry for all.
+    in_order: bool,
 }
 
 /// What the device says in a lap.
@@ -144,8 +162,14 @@ impl Lap {
 impl Serve for Packed {
     #[inline(always)]
     fn serve(&mut self, count: u16) {
-        for _ in 0..count {
-            let end = self.at + self.chain;
+        // One entry for all counts as one buffer that is as long (2.8.8).
+        let (entries, descriptors) = if self.in_order {
+            (1, self.chain * usize::from(count))
+        } else {
+            (count, self.chain)
+        };
+        for _ in 0..entries {
+            let end = self.at + descriptors;
             let wraps = end >= self.size;
             let last = if end > self.size {
                 end - self.size

@@ -25,7 +25,7 @@ use anyhow::{Context, Result, bail, ensure};
 pub use device::Device;
 pub use inline::Inline;
 pub use queue::Queue;
-pub use work::{Call, DRIVERS, LISTS, Work};
+pub use work::{Call, DRIVERS, IN_ORDER, LISTS, Work};
 
 /// For one buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,6 +108,10 @@ fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(&program)
         .env(VARIABLE, format!("{batches}\n{work}\n{library}"))
+        .env(
+            "VIRTIO_RING_ABI",
+            if work.in_order { "mainline" } else { "6.1" },
+        )
         .output()
         .context("valgrind (scripts/setup valgrind)")?;
     let said = String::from_utf8_lossy(&output.stderr);

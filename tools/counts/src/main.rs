@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use counts::{DRIVERS, LISTS, Work, count};
+use counts::{DRIVERS, IN_ORDER, LISTS, Work, count};
 
 use crate::ceilings::{Ceilings, FILE, Judgement, judge};
 
@@ -31,7 +31,7 @@ struct Options {
     table: Option<Vec<PathBuf>>,
     /// A row of the table, in place of the eight usual ones (repeat for more):
     /// split|packed [entries N | inbuf N | inbuf_ctx N | bufs N | sgs N,N/N] [batch N]
-    /// [size N] [indirect] [callbacks] [irq] [delayed] [poll] [wraps] [premapped]
+    /// [size N] [indirect] [callbacks] [irq] [delayed] [poll] [wraps] [premapped] [in_order]
     #[arg(long, value_name = "WORDS", requires = "table")]
     row: Vec<Work>,
 }
@@ -62,7 +62,8 @@ fn rows() -> Vec<(&'static str, Work)> {
             .map(move |work| (name, work))
             .collect::<Vec<_>>()
     };
-    let plain = more.iter().map(String::as_str).chain(LISTS.iter().copied());
+    let plain = more.iter().map(String::as_str);
+    let plain = plain.chain(IN_ORDER.iter().chain(LISTS).copied());
     let plain = plain
         .map(|words| ("", words))
         .chain(DRIVERS.iter().copied());
@@ -84,6 +85,12 @@ fn count_all() -> Result<Vec<Counted>> {
     let ours = testkit::ours()?;
     let c = testkit::build("6.1", testkit::Change::None, "-O2")?;
     let c_premapped = testkit::build("6.12", testkit::Change::None, "-O2")?;
+    let c_in_order = testkit::mainline::tree()
+        .map(|_| testkit::build(testkit::mainline::NAME, testkit::Change::None, "-O2"))
+        .transpose()?;
+    if c_in_order.is_none() {
+        println!("counts: KERNEL_SRC names no tree of 6.19 or later: no in-order ring of C's");
+    }
     let (rows, next) = (rows(), AtomicUsize::new(0));
     let worker = || -> Result<Vec<(usize, Counted)>> {
         let mut counted = Vec::new();
@@ -92,8 +99,15 @@ fn count_all() -> Result<Vec<Counted>> {
             let Some(&(driver, work)) = rows.get(i) else {
                 return Ok(counted);
             };
-            let c = if work.premapped { &c_premapped } else { &c };
-            let c = (work.is_c() && !work.wraps).then(|| count(c, &work));
+            let c = match &work {
+                Work { in_order: true, .. } => c_in_order.as_ref(),
+                Work {
+                    premapped: true, ..
+                } => Some(&c_premapped),
+                _ => Some(&c),
+            };
+            let c = c.filter(|_| work.is_c() && !work.wraps);
+            let c = c.map(|c| count(c, &work));
             let row = Counted {
                 driver,
                 work,

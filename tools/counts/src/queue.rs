@@ -62,8 +62,10 @@ impl Queue {
             queue.enable_cb();
         }
         if work.premapped {
+            let premap = functions.virtqueue_set_dma_premapped;
+            let premap = premap.context("this ring has no premapped queues")?;
             // SAFETY: a live queue.
-            let error = unsafe { (functions.virtqueue_set_dma_premapped)(queue.raw()) };
+            let error = unsafe { premap(queue.raw()) };
             ensure!(error == 0, "this ring cannot premap");
         }
         let lengths: Vec<_> = match work.call {

@@ -36,7 +36,7 @@ impl Call {
 /// What is done over and over: `batch` buffers are added, the device uses
 /// them, the driver takes them back. As words:
 /// `packed entries 3 batch 32 indirect size 1024 callbacks irq delayed poll wraps
-/// premapped`, of which all but the first are optional. In place of `entries 3` may
+/// premapped in_order`, of which all but the first are optional. In place of `entries 3` may
 /// stand `inbuf 3`, `inbuf_ctx 3`, `bufs 3`, or `sgs 1,16/1` for two lists that the
 /// device reads and one that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Work {
     pub wraps: bool,
     /// The driver maps its buffers.
     pub premapped: bool,
+    /// VIRTIO_F_IN_ORDER: the device uses a batch with one entry.
+    pub in_order: bool,
 }
 
 /// What the kernel's drivers do: driver, and words for [`Work`] without the layout.
@@ -110,6 +112,13 @@ pub const LISTS: &[&str] = &[
     "entries 64 batch 2",
 ];
 
+/// What a device that uses buffers in order saves, a batch with one entry.
+pub const IN_ORDER: &[&str] = &[
+    "entries 1 batch 32 in_order",
+    "entries 1 batch 32 callbacks in_order",
+    "entries 3 batch 32 in_order",
+];
+
 impl Work {
     /// One buffer of one element at a time, callbacks off, in a ring of 256.
     pub const fn plain(packed: bool) -> Self {
@@ -126,6 +135,7 @@ impl Work {
             poll: false,
             wraps: false,
             premapped: false,
+            in_order: false,
         }
     }
 
@@ -185,6 +195,7 @@ impl Work {
             indirect: self.indirect,
             event_idx: true,
             strong: false,
+            in_order: self.in_order,
         }
     }
 }
@@ -214,6 +225,7 @@ impl fmt::Display for Work {
             (self.poll, "poll"),
             (self.wraps, "wraps"),
             (self.premapped, "premapped"),
+            (self.in_order, "in_order"),
         ] {
             if set {
                 write!(f, " {word}")?;
@@ -284,6 +296,7 @@ impl FromStr for Work {
                         "premapped" => &mut work.premapped,
                         "poll" => &mut work.poll,
                         "wraps" => &mut work.wraps,
+                        "in_order" => &mut work.in_order,
                         _ => bail!("'{word}' in '{text}' is not known"),
                     } = true;
                     continue;
@@ -315,6 +328,7 @@ mod tests {
             "packed sgs 1,1/ batch 1 delayed",
             "split inbuf_ctx 1 batch 2 premapped",
             "packed bufs 4 batch 8",
+            "split entries 1 batch 32 in_order",
         ] {
             assert_eq!(text.parse::<Work>().unwrap().to_string(), text);
         }

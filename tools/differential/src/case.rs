@@ -38,6 +38,10 @@ pub struct Queue {
     /// In memory of the program's (`vring_new_virtqueue`; split only).
     pub programs: bool,
     pub wraps: Wraps,
+    /// The device uses buffers in order, several with one entry (with
+    /// [`Wraps::Mainline`]).
+    #[serde(default)]
+    pub in_order: bool,
     /// Buffers of one descriptor that go through before the first step.
     pub before: u32,
     /// Is the device told of them? Else they are all announced by the first
@@ -55,6 +59,8 @@ pub enum Wraps {
     Series,
     /// C with the series' first version, which counts always.
     Always,
+    /// C as it is in the tree of 6.19 or later that KERNEL_SRC names.
+    Mainline,
 }
 
 /// One operation.
@@ -226,6 +232,7 @@ fn queue(bits: u16, raw_size: u16, align: u8, before: (u8, u8, u16)) -> Queue {
     let wraps = match bits >> 13 {
         0 | 1 => Wraps::Series,
         2 => Wraps::Always,
+        3 | 4 => Wraps::Mainline,
         _ => Wraps::Uncounted,
     };
     Queue {
@@ -240,6 +247,7 @@ fn queue(bits: u16, raw_size: u16, align: u8, before: (u8, u8, u16)) -> Queue {
         callback: !(bit(8) && bit(9)),
         programs: !packed && bit(10) && bit(11),
         wraps,
+        in_order: bits >> 13 == 3,
         before: buffers_before(packed, size, before),
         announced: bit(12),
     }

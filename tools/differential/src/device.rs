@@ -42,6 +42,33 @@ fn flags(c: &Areas, position: u64, size: u64) -> u16 {
     c.desc().get16(offset(position, size) + 14)
 }
 
+/// Writes the used entry of `count` buffers at a position.
+fn write_used(
+    both: [&Areas; 2],
+    packed: bool,
+    size: u64,
+    at: u64,
+    id: u16,
+    length: u32,
+    count: usize,
+) {
+    for areas in both {
+        if packed {
+            let (desc, offset) = (areas.desc(), offset(at, size));
+            desc.set16(offset + 12, id);
+            desc.set32(offset + 8, length);
+            // WRITE says that the length means something (2.8.3).
+            let flags = used_flags(at, size) | if length == 0 { 0 } else { WRITE };
+            desc.set16(offset + 14, flags);
+        } else {
+            let (used, entry) = (areas.device(), 4 + 8 * (at % size) as usize);
+            used.set32(entry, id.into());
+            used.set32(entry + 4, length);
+            used.set16(2, (at as usize + count) as u16);
+        }
+    }
+}
+
 impl Device {
     /// How many it has taken and not used.
     pub fn holds(&self) -> usize {
@@ -93,22 +120,27 @@ impl Device {
             return;
         }
         let chain = self.chains.remove(usize::from(nth) % self.chains.len());
-        for areas in both {
-            if packed {
-                let (desc, at) = (areas.desc(), offset(self.given, size));
-                desc.set16(at + 12, chain.id);
-                desc.set32(at + 8, length);
-                let whose = used_flags(self.given, size);
-                // WRITE says that the length means something (2.8.3).
-                desc.set16(at + 14, whose | if length == 0 { 0 } else { WRITE });
-            } else {
-                let (used, at) = (areas.device(), 4 + 8 * (self.given % size) as usize);
-                used.set32(at, chain.id.into());
-                used.set32(at + 4, length);
-                used.set16(2, (self.given + 1) as u16);
-            }
-        }
+        write_used(both, packed, size, self.given, chain.id, length, 1);
         self.given += u64::from(chain.descriptors);
+    }
+
+    /// Uses the first `count` chains of those that it has with one entry (2.7.9, 2.8.8).
+    pub fn give_batch(
+        &mut self,
+        both: [&Areas; 2],
+        packed: bool,
+        size: u64,
+        count: usize,
+        length: u32,
+    ) {
+        let mut batch = self.chains.drain(..count);
+        let Some(last) = batch.next_back() else {
+            return;
+        };
+        let descriptors: u64 = batch.map(|chain| u64::from(chain.descriptors)).sum();
+        let all = descriptors + u64::from(last.descriptors);
+        write_used(both, packed, size, self.given, last.id, length, count);
+        self.given += all;
     }
 
     /// Forgets what it has taken: the driver has it back. A split ring's

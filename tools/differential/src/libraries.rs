@@ -13,21 +13,23 @@ use anyhow::{Context, Result, ensure};
 use testkit::{Change, Functions, KERNELS, Library};
 
 use crate::case::Wraps;
-use crate::run::Pair;
+use crate::run::{Kernel, Pair};
 
 /// Every pair, by what a case says of wraps.
 pub struct Pairs {
     uncounted: Vec<Pair>,
     series: Vec<Pair>,
     always: Vec<Pair>,
+    /// If KERNEL_SRC names such a tree.
+    mainline: Vec<Pair>,
 }
 
 impl Pairs {
     /// Builds C's rings, unless they are there, and loads all.
-    pub fn load(ours: &Path, build: bool) -> Result<Self> {
+    pub fn load(file: &Path, build: bool) -> Result<Self> {
         let ours = KERNELS
             .iter()
-            .map(|kernel| load_ours(ours, kernel))
+            .map(|kernel| load_ours(file, kernel))
             .collect::<Result<Vec<_>>>()?;
         let pairs = |change| -> Result<Vec<Pair>> {
             thread::scope(|scope| {
@@ -45,16 +47,37 @@ impl Pairs {
                             name: format!("{} and ours", c.name),
                             c,
                             ours,
-                            old: kernel == "6.1",
+                            kernel: match kernel {
+                                "6.1" => Kernel::V6_1,
+                                _ => Kernel::V6_12,
+                            },
                         })
                     })
                     .collect()
             })
         };
+        let (uncounted, series) = (pairs(Change::None)?, pairs(Change::Series)?);
+        let always = pairs(Change::Always)?;
+        let mut mainline = Vec::new();
+        if testkit::mainline::tree().is_some() {
+            let ours = load_ours(file, testkit::mainline::NAME)?;
+            let c = load_c(testkit::mainline::NAME, Change::None, build)?;
+            mainline.push(Pair {
+                name: format!("{} and ours", c.name),
+                c,
+                ours,
+                kernel: Kernel::Mainline,
+            });
+        } else {
+            println!(
+                "differential: KERNEL_SRC names no tree of 6.19 or later: nothing is in order"
+            );
+        }
         Ok(Self {
-            uncounted: pairs(Change::None)?,
-            series: pairs(Change::Series)?,
-            always: pairs(Change::Always)?,
+            uncounted,
+            series,
+            always,
+            mainline,
         })
     }
 
@@ -63,6 +86,7 @@ impl Pairs {
             Wraps::Uncounted => &self.uncounted,
             Wraps::Series => &self.series,
             Wraps::Always => &self.always,
+            Wraps::Mainline => &self.mainline,
         }
     }
 }

@@ -8,9 +8,9 @@ use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::ptr;
 
 use testkit::Functions;
-use testkit::abi::{virtio_config_ops, virtio_device, virtqueue};
+use testkit::abi::virtqueue;
 use testkit::block::Block;
-use testkit::driver::new_device;
+use testkit::vdev::VirtioDevice;
 
 use crate::case::{Fault, NUM_MAX, Queue};
 use crate::memory::Areas;
@@ -25,6 +25,7 @@ const INDIRECT_DESC: u64 = 1 << 28;
 const EVENT_IDX: u64 = 1 << 29;
 const VERSION_1: u64 = 1 << 32;
 const RING_PACKED: u64 = 1 << 34;
+const IN_ORDER: u64 = 1 << 35;
 pub const NOTIFICATION_DATA: u64 = 1 << 38;
 
 /// For the transport, and no ring knows it.
@@ -116,8 +117,7 @@ pub struct Ring<'a> {
     f: &'a Functions,
     vq: *mut virtqueue,
     // The queue has the addresses of what follows.
-    vdev: Box<virtio_device>,
-    config: Box<virtio_config_ops>,
+    vdev: VirtioDevice,
     program: Box<Program>,
     _pages: Option<Block>,
     packed: bool,
@@ -178,17 +178,14 @@ impl<'a> Ring<'a> {
     /// None if the library makes no such queue.
     pub fn new(f: &'a Functions, queue: &Queue) -> Option<Self> {
         let bit = |on, bit| if on { bit } else { 0 };
-        let config = Box::new(virtio_config_ops {
-            disable_vq_and_reset: Some(disable),
-            enable_vq_after_reset: Some(enable),
-        });
         let features = bit(queue.packed, RING_PACKED)
             | bit(queue.indirect, INDIRECT_DESC)
             | bit(queue.event_idx, EVENT_IDX)
             | bit(queue.version_1, VERSION_1)
             | bit(queue.notification_data, NOTIFICATION_DATA)
+            | bit(queue.in_order, IN_ORDER)
             | UNKNOWN;
-        let mut vdev = new_device(features, &*config);
+        let mut vdev = VirtioDevice::new(f.layout, features, Some([Some(disable), Some(enable)]));
         let size = u32::from(queue.size);
         let callback = queue
             .callback
@@ -198,13 +195,13 @@ impl<'a> Ring<'a> {
             .then(|| pages(queue.size.into(), queue.align.into()));
         // SAFETY: device and pages live as long as the queue, the name for ever.
         let vq = unsafe {
-            (f.vring_transport_features)(&mut *vdev);
+            (f.vring_transport_features)(vdev.raw());
             match &pages {
                 None => (f.vring_create_virtqueue)(
                     INDEX,
                     size,
                     queue.align.into(),
-                    &mut *vdev,
+                    vdev.raw(),
                     true,
                     false,
                     queue.context,
@@ -216,7 +213,7 @@ impl<'a> Ring<'a> {
                     INDEX,
                     size,
                     queue.align.into(),
-                    &mut *vdev,
+                    vdev.raw(),
                     true,
                     queue.context,
                     pages.base(),
@@ -240,7 +237,6 @@ impl<'a> Ring<'a> {
             f,
             vq,
             vdev,
-            config,
             program,
             _pages: pages,
             packed: queue.packed,
@@ -252,8 +248,8 @@ impl<'a> Ring<'a> {
     }
 
     /// What `vring_transport_features` has left of the device's.
-    pub fn features(&self) -> u64 {
-        self.vdev.features
+    pub fn features(&mut self) -> u64 {
+        self.vdev.features()
     }
 
     /// Looks where the ring is, after it was made or resized.
@@ -329,14 +325,9 @@ impl<'a> Ring<'a> {
         self.program.disable_fails.set(fault == Fault::Disable);
         self.program.enable_fails.set(fault == Fault::Enable);
         let there = fault != Fault::Missing;
-        // Through the pointer that the library has, too.
-        let config = &raw mut *self.config;
-        // SAFETY: ours; nothing else looks at it now.
-        unsafe {
-            (*config).disable_vq_and_reset = there.then_some(disable);
-            (*config).enable_vq_after_reset = there.then_some(enable);
-        }
-        self.vdev.config = config;
+        let ops = [disable as _, enable as _];
+        self.vdev
+            .set_ops(ops.map(|function| there.then_some(function)));
     }
 
     pub fn reset(&mut self, fault: Fault) -> Option<Returned> {
@@ -385,8 +376,8 @@ impl<'a> Ring<'a> {
         // SAFETY: the queue's device.
         unsafe {
             match broken {
-                true => (self.f.virtio_break_device)(&mut *self.vdev),
-                false => (self.f.__virtio_unbreak_device)(&mut *self.vdev),
+                true => (self.f.virtio_break_device)(self.vdev.raw()),
+                false => (self.f.__virtio_unbreak_device)(self.vdev.raw()),
             }
         }
     }

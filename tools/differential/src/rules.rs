@@ -24,6 +24,11 @@ pub enum Id {
     DelayedBroken,
     Features,
     NotThere,
+    InOrderEvent,
+    InOrderPoll,
+    InOrderReset,
+    InOrderDetach,
+    PollUpper,
 }
 
 /// Where a rule is put to the test.
@@ -44,6 +49,8 @@ pub enum Which {
     Old,
     /// Rings with the wrap counter series.
     Series,
+    /// Rings of 7.0 and later.
+    Mainline,
 }
 
 /// One difference.
@@ -58,10 +65,10 @@ pub struct Rule {
 }
 
 use Test::{Applied as By, Own};
-use Which::{C, Old, Series};
+use Which::{C, Mainline, Old, Series};
 
 /// All of them, rows of the documentation's tables.
-pub const RULES: [Rule; 35] = [
+pub const RULES: [Rule; 44] = [
     Rule {
         name: "table-id",
         which: C,
@@ -382,10 +389,92 @@ pub const RULES: [Rule; 35] = [
         why: "6.12's: a shorter chain there would run on into them",
         test: Own("ring/src/tests/unmapped.rs"),
     },
+    Rule {
+        name: "poll-upper",
+        which: Mainline,
+        what: "packed: the upper half of a token that is given to poll",
+        c: "taken for a wrap counter of 1",
+        here: "ignored while wraps are not counted, as by earlier kernels",
+        why: "tokens have 16 bits then",
+        test: By(Id::PollUpper),
+    },
+    Rule {
+        name: "in-order-event",
+        which: Mainline,
+        what: "the event while a batch comes back",
+        c: "written after every buffer",
+        here: "written at the end of the batch",
+        why: "nothing else can be used before, and each of these writes is a full barrier",
+        test: By(Id::InOrderEvent),
+    },
+    Rule {
+        name: "in-order-poll",
+        which: Mainline,
+        what: "poll and both enable_cb within a batch, packed; poll with an old token",
+        c: "\"nothing new\", though buffers of the batch wait",
+        here: "there are used buffers",
+        why: "who is told \"nothing new\" goes to sleep",
+        test: By(Id::InOrderPoll),
+    },
+    Rule {
+        name: "in-order-reset",
+        which: Mainline,
+        what: "`virtqueue_reset`, split or within a batch",
+        c: "the next buffer to come back breaks the queue",
+        here: "the queue is as new",
+        why: "that is what a reset is for",
+        test: By(Id::InOrderReset),
+    },
+    Rule {
+        name: "in-order-detach",
+        which: Mainline,
+        what: "the order in which buffers are detached",
+        c: "by descriptor number",
+        here: "as they were added",
+        why: "the order is kept everywhere else",
+        test: By(Id::InOrderDetach),
+    },
+    Rule {
+        name: "in-order-id",
+        which: Mainline,
+        what: "the id of a batch is of no buffer in flight",
+        c: "every buffer in flight is handed out, then the queue breaks; without end, if the \
+            driver adds each again",
+        here: "the queue breaks at once, nothing is handed out",
+        why: "the device did not use them",
+        test: Own("c_tests/in_order.c"),
+    },
+    Rule {
+        name: "in-order-no-batch",
+        which: Mainline,
+        what: "a split ring's used entry with id 0xffffffff",
+        c: "taken for one buffer",
+        here: "the queue breaks",
+        why: "it is out of range",
+        test: Own("c_tests/in_order.c"),
+    },
+    Rule {
+        name: "in-order-length",
+        which: Mainline,
+        what: "a batch of more buffers than the used index announces",
+        c: "handed out",
+        here: "the queue breaks at once",
+        why: "the device did not use them",
+        test: Own("c_tests/in_order.c"),
+    },
+    Rule {
+        name: "in-order-next",
+        which: Mainline,
+        what: "NEXT flags in the descriptor table",
+        c: "followed when a buffer is given back: descriptors in flight are written to",
+        here: "not read",
+        why: "the device can write them",
+        test: Own("c_tests/in_order.c"),
+    },
 ];
 
 /// How many rules there are to apply.
-const APPLIED: usize = 10;
+const APPLIED: usize = 15;
 
 /// Which rules were applied, and how often.
 #[derive(Clone, Default)]
@@ -462,6 +551,7 @@ pub fn markdown() -> String {
         (C, "From both kernels' rings", "C"),
         (Old, "From 6.1's, where this is 6.12's ring", "6.1"),
         (Series, "From rings with the wrap counter series", "series"),
+        (Mainline, "From the rings of 7.0 to 7.3-rc1", "7.x"),
     ] {
         let _ = write!(
             text,

@@ -2,7 +2,7 @@
 
 //! A case on two rings in lock step: C's and ours, compared after every step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt::{Display, Write};
 
 use testkit::device::Element;
@@ -12,7 +12,7 @@ use testkit::{Functions, Library};
 
 use crate::case::{Add, Case, Entries, Lists, Queue, Step, Wraps};
 use crate::device::Device;
-use crate::memory::{Memory, Mismatch};
+use crate::memory::{Areas, Memory, Mismatch};
 use crate::ring::{Answer, BIT_41, NOTIFICATION_DATA, Returned, Ring, Vq};
 use crate::rules::{Applied, Id};
 
@@ -21,8 +21,16 @@ pub struct Pair {
     pub name: String,
     pub c: Library,
     pub ours: Functions,
-    /// 6.1, else 6.12.
-    pub old: bool,
+    pub kernel: Kernel,
+}
+
+/// Which C ring it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    V6_1,
+    V6_12,
+    /// 6.19 or later.
+    Mainline,
 }
 
 /// Every so many steps a large ring is compared as a whole.
@@ -50,7 +58,7 @@ pub struct Token {
 
 /// Two rings and what is known of both.
 pub struct Bench<'a> {
-    pub old: bool,
+    pub kernel: Kernel,
     pub counted: bool,
     pub queue: &'a Queue,
     pub c: Ring<'a>,
@@ -66,6 +74,13 @@ pub struct Bench<'a> {
     /// Descriptors that were made available in a packed ring.
     pub added: u64,
     pub in_flight: HashMap<usize, Flight>,
+    /// Their tokens, the oldest first.
+    pub order: VecDeque<usize>,
+    /// In order: how many buffers each batch has that was used, and how many of them
+    /// came back, the oldest batch first.
+    pub batches: VecDeque<(usize, usize)>,
+    /// The driver's event in either ring after the last step.
+    events: [u16; 2],
     pub busy: u32,
     pub serial: u64,
     pub tokens: [Token; TOKENS],
@@ -109,7 +124,7 @@ impl<'a> Bench<'a> {
             return Err(Mismatch("a queue was not made".to_owned()));
         };
         let size = u32::from(queue.size);
-        let counted = queue.wraps != Wraps::Uncounted;
+        let counted = matches!(queue.wraps, Wraps::Series | Wraps::Always);
         let position = Position::new(queue.packed, size.into());
         let token = Token {
             c: position.low().into(),
@@ -117,7 +132,7 @@ impl<'a> Bench<'a> {
             wide: position.number(),
         };
         let mut bench = Self {
-            old: pair.old,
+            kernel: pair.kernel,
             counted,
             queue,
             c,
@@ -130,6 +145,9 @@ impl<'a> Bench<'a> {
             position,
             added: 0,
             in_flight: HashMap::new(),
+            order: VecDeque::new(),
+            batches: VecDeque::new(),
+            events: [0; 2],
             busy: 0,
             serial: 0,
             tokens: [token; TOKENS],
@@ -168,7 +186,7 @@ impl<'a> Bench<'a> {
         }
         let [c, ours] = [self.c.features(), self.ours.features()];
         let mut expected = c;
-        if self.old {
+        if self.kernel == Kernel::V6_1 {
             self.rules.allow(Id::Features)?;
             expected &= !BIT_41;
             if self.queue.notification_data {
@@ -252,9 +270,24 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// In order: is a batch open, of which some buffers came back and some did not?
+    pub fn in_batch(&self) -> bool {
+        self.batches.front().is_some_and(|(_, back)| *back > 0)
+    }
+
     pub fn compare(&mut self, whole: bool) -> Result<(), Mismatch> {
-        self.memory
-            .compare([&self.c.areas, &self.ours.areas], whole, self.rules)
+        let both = [&self.c.areas, &self.ours.areas];
+        let [c, ours] = both.map(Areas::event);
+        let before = std::mem::replace(&mut self.events, [c, ours]);
+        let late = self.queue.in_order && c != ours;
+        if late {
+            // Ours is published at the end of a batch.
+            self.rules.allow(Id::InOrderEvent)?;
+            if ours != before[1] || (c != before[0] && !self.in_batch()) {
+                return Err(Mismatch(format!("event: C {c:#x}, here {ours:#x}")));
+            }
+        }
+        self.memory.compare(both, whole, late, self.rules)
     }
 }
 

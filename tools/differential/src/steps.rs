@@ -15,7 +15,7 @@ use crate::device::Device;
 use crate::memory::Mismatch;
 use crate::ring::{Returned, Vq};
 use crate::rules::Id;
-use crate::run::{Bench, Flight, TOKENS, Token, expect};
+use crate::run::{Bench, Flight, Kernel, TOKENS, Token, expect};
 
 /// The largest ring that the specification knows.
 const MAX_SIZE: u32 = 1 << 15;
@@ -45,6 +45,21 @@ impl Bench<'_> {
         self.came_to(what, c, ours)
     }
 
+    /// A call in order that tells whether there is something used, which has to be right.
+    fn told(
+        &mut self,
+        what: &str,
+        answer: bool,
+        function: impl Fn(&Functions, Vq) -> bool,
+    ) -> Result<(), Mismatch> {
+        let [mut c, ours] = self.both(function);
+        if c.value != i64::from(answer) {
+            self.rules.allow(Id::InOrderPoll)?;
+            c.value = answer.into();
+        }
+        self.came_to(what, c, ours)
+    }
+
     /// Compares what a call has returned, and what else it did.
     fn came_to(&mut self, what: impl Display, c: Returned, ours: Returned) -> Result<(), Mismatch> {
         let answers = [self.c.answer(c), self.ours.answer(ours)];
@@ -62,6 +77,13 @@ impl Bench<'_> {
             Step::KickPrepare => call!(self, virtqueue_kick_prepare),
             Step::Notify => call!(self, virtqueue_notify),
             Step::DisableCb => call!(self, virtqueue_disable_cb),
+            Step::EnableCb if self.queue.in_order => {
+                let answer = !self.more_used() || self.broken;
+                // SAFETY: a live queue.
+                self.told("enable_cb", answer, |f, vq| unsafe {
+                    (f.virtqueue_enable_cb)(vq)
+                })
+            }
             Step::EnableCb => call!(self, virtqueue_enable_cb),
             Step::Break(true) => call!(self, __virtqueue_break),
             Step::Break(false) => call!(self, __virtqueue_unbreak),
@@ -136,6 +158,15 @@ impl Bench<'_> {
         let both = [&self.c.areas, &self.ours.areas];
         self.device.take(both[0], packed, size);
         let count = usize::from(count).min(self.device.holds());
+        if self.queue.in_order {
+            if count > 0 {
+                let device = &mut self.device;
+                device.give_batch(both, packed, size, count, length);
+                self.batches.push_back((count, 0));
+            }
+            self.note(format_args!("the device uses {count} as a batch"));
+            return;
+        }
         for i in 0..count {
             let length = length.wrapping_add(i as u32);
             self.device.give(both, packed, size, nth, length);
@@ -263,8 +294,7 @@ impl Bench<'_> {
             if c.token == 0 {
                 break;
             }
-            let buffer = self.returned(c.token)?;
-            self.position.advance(buffer.descriptors.into());
+            let buffer = self.got(c.token)?;
             tokens.push((c.token, buffer.ctx, c.length));
         }
         let mut room: Vec<virtqueue_used_buf> = Vec::with_capacity(count.into());
@@ -320,6 +350,9 @@ impl Bench<'_> {
             ctx,
         };
         self.in_flight.insert(token, flight);
+        if self.queue.in_order {
+            self.order.push_back(token);
+        }
     }
 
     /// A token came back, from get_buf or otherwise.
@@ -330,6 +363,26 @@ impl Bench<'_> {
             .ok_or_else(|| Mismatch(format!("token {token:#x} came back, and is not in flight")))?;
         self.memory.retire(flight.slot);
         self.busy -= flight.descriptors;
+        if self.queue.in_order {
+            self.order.retain(|other| *other != token);
+        }
+        Ok(flight)
+    }
+
+    /// get_buf has given back a buffer, which must have been the oldest one if the device
+    /// uses them in order.
+    fn got(&mut self, token: usize) -> Result<Flight, Mismatch> {
+        if self.queue.in_order {
+            expect("the oldest token", self.order[0] as i64, token as i64)?;
+            if let Some((count, back)) = self.batches.front_mut() {
+                *back += 1;
+                if back == count {
+                    self.batches.pop_front();
+                }
+            }
+        }
+        let flight = self.returned(token)?;
+        self.position.advance(flight.descriptors.into());
         Ok(flight)
     }
 
@@ -338,9 +391,7 @@ impl Bench<'_> {
         let token = returned[0].token;
         let mut flight = None;
         if token != 0 {
-            let buffer = self.returned(token)?;
-            self.position.advance(buffer.descriptors.into());
-            flight = Some(buffer);
+            flight = Some(self.got(token)?);
         }
         let [c, ours] = returned;
         if let (Some(flight), true) = (flight, with_ctx)
@@ -354,14 +405,18 @@ impl Bench<'_> {
     /// Is there a used buffer that get_buf has not given?
     fn more_used(&self) -> bool {
         let (areas, size) = (self.c.areas.all(), self.size.into());
-        is_used_at(areas, self.packed(), size, self.position.seen())
+        !self.batches.is_empty() || is_used_at(areas, self.packed(), size, self.position.seen())
     }
 
     fn enable_cb_delayed(&mut self) -> Result<(), Mismatch> {
         // SAFETY: a live queue.
         let call = |f: &Functions, vq| unsafe { (f.virtqueue_enable_cb_delayed)(vq) };
-        if !(self.old && self.broken) {
-            return self.plain("enable_cb_delayed", call);
+        if self.kernel == Kernel::V6_12 || !self.broken {
+            let answer = !self.more_used();
+            return match self.queue.in_order && self.packed() {
+                true => self.told("enable_cb_delayed", answer, call),
+                false => self.plain("enable_cb_delayed", call),
+            };
         }
         self.rules.allow(Id::DelayedBroken)?;
         // True, and nothing has changed: as C's, which was not called.
@@ -415,6 +470,11 @@ impl Bench<'_> {
             move |f: &Functions, vq| unsafe { (f.virtqueue_poll)(vq, token) }
         };
         let beyond = self.packed() && c_token & 0x7fff >= self.size;
+        let mut c_token = c_token;
+        if self.kernel == Kernel::Mainline && self.packed() && c_token > 0xffff {
+            self.rules.allow(Id::PollUpper)?;
+            c_token &= 0xffff;
+        }
         let mut c = if beyond && !self.broken {
             self.rules.allow(Id::PollBeyondRing)?;
             true.into()
@@ -422,6 +482,14 @@ impl Bench<'_> {
             self.c.call(call(c_token))
         };
         let ours = self.ours.call(call(token));
+        if self.queue.in_order {
+            let news = token as u16 != self.position.low() || self.more_used();
+            let expected = i64::from(news && !self.broken);
+            if c.value != expected {
+                self.rules.allow(Id::InOrderPoll)?;
+                c.value = expected;
+            }
+        }
         if self.counted {
             let news = token != self.position.counted() || self.more_used();
             let expected = i64::from(news && !self.broken);
@@ -466,6 +534,10 @@ impl Bench<'_> {
     }
 
     fn reset(&mut self, fault: Fault) -> Result<(), Mismatch> {
+        if self.queue.in_order && (!self.packed() || self.in_batch()) {
+            // C would break the queue at the next buffer that comes back.
+            return self.rules.allow(Id::InOrderReset);
+        }
         let Some(c) = self.c.reset(fault) else {
             // Both would have to be reset: in the other kernel's run.
             return self.rules.allow(Id::NotThere);
@@ -483,6 +555,11 @@ impl Bench<'_> {
         let too_large = (MAX_SIZE + 1..=NUM_MAX).contains(&to)
             && (self.packed() || to.is_power_of_two())
             && !self.queue.programs;
+        let impossible = too_large || (!self.packed() && !to.is_power_of_two());
+        if impossible && self.queue.in_order {
+            // For want of memory, C would reset the queue.
+            return self.rules.allow(Id::InOrderReset);
+        }
         let c = if too_large {
             self.rules.allow(Id::TooLarge)?;
             // As if there were no memory: what a reset does, and -ENOMEM.
@@ -495,7 +572,7 @@ impl Bench<'_> {
             c
         } else {
             let mut c = self.c.resize(to, fault);
-            if self.old && self.queue.programs {
+            if self.kernel == Kernel::V6_1 && self.queue.programs {
                 expect("virtqueue_resize in C", EPERM, c.value)?;
                 let expected = match to {
                     _ if to > NUM_MAX => E2BIG,
@@ -516,7 +593,12 @@ impl Bench<'_> {
 
     /// After a reset or resize, whether it did something or not.
     fn was_reset(&mut self, what: &str, c: Returned, ours: Returned) -> Result<(), Mismatch> {
-        let answers = [self.c.answer(c), self.ours.answer(ours)];
+        let mut answers = [self.c.answer(c), self.ours.answer(ours)];
+        if self.queue.in_order {
+            self.rules.allow(Id::InOrderDetach)?;
+            let all = answers[0].recycled.len();
+            answers[0].recycled = self.order.iter().copied().take(all).collect();
+        }
         for token in answers[0].recycled.clone() {
             self.returned(token)?;
         }
@@ -542,12 +624,17 @@ impl Bench<'_> {
             self.device = Device::default();
             self.stopped = false;
             self.added = 0;
+            self.batches.clear();
             self.position.restart(self.size.into());
         }
         self.check(what, answers)
     }
 
     fn detach(&mut self, count: u16) -> Result<(), Mismatch> {
+        if self.queue.in_order {
+            // C would not find its place again.
+            return self.rules.allow(Id::InOrderDetach);
+        }
         self.stopped = true;
         for _ in 0..count {
             let [c, ours] = [self.c.detach(), self.ours.detach()];
@@ -571,7 +658,17 @@ impl Bench<'_> {
 
     /// Takes everything back, as a program does that is done.
     pub fn finish(mut self) -> Result<(), Mismatch> {
-        self.detach(u16::MAX)?;
+        if self.queue.in_order {
+            let mut tokens = self.order.clone();
+            while self.c.detach().token != 0 {}
+            while let Some(token) = tokens.pop_front() {
+                let ours = self.ours.detach();
+                expect("detach_unused_buf", token as i64, ours.token as i64)?;
+                self.returned(token)?;
+            }
+        } else {
+            self.detach(u16::MAX)?;
+        }
         match self.in_flight.is_empty() {
             true => self.compare(true),
             false => Err(Mismatch("buffers did not come back".to_owned())),

@@ -19,6 +19,9 @@ const SOURCES: [&str; 5] = [
     "tools/interop/vsock.c",
 ];
 
+/// The program net as one of a kernel that has in-order rings.
+pub const IN_ORDER: &str = "net-in-order";
+
 /// Whose ring a program runs over.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ring {
@@ -51,16 +54,17 @@ impl Programs {
         fs::copy(testkit::ours()?, ours.join("libvirtio_ring.so.1"))?;
         symlink("libvirtio_ring.so.1", ours.join("libvirtio_ring.so"))?;
         for source in SOURCES {
-            programs.compile(source)?;
+            let name = Path::new(source).file_stem().context("no name")?;
+            programs.compile(source, &name.to_string_lossy(), "6_12")?;
         }
+        programs.compile("tools/interop/net.c", IN_ORDER, "mainline")?;
         if c {
             programs.build_c()?;
         }
         Ok(programs)
     }
 
-    fn compile(&self, source: &str) -> Result<()> {
-        let name = Path::new(source).file_stem().context("no name")?;
+    fn compile(&self, source: &str, name: &str, layout: &str) -> Result<()> {
         let status = report::cc()
             .args([
                 "-O2",
@@ -70,10 +74,8 @@ impl Programs {
                 "-Werror",
                 "-pthread",
             ])
-            .args([
-                "-DVIRTIO_RING_ABI_6_12",
-                "-Wl,--defsym=__virtio_ring_abi_6_12=1",
-            ])
+            .arg(format!("-DVIRTIO_RING_ABI_{}", layout.to_uppercase()))
+            .arg(format!("-Wl,--defsym=__virtio_ring_abi_{layout}=1"))
             .arg("-I")
             .arg(root().join("include"))
             .arg("-I")

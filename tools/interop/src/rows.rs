@@ -3,7 +3,7 @@
 //! What is run: the device, whose ring, the program and its options.
 
 use crate::device::Kind;
-use crate::programs::Ring;
+use crate::programs::{IN_ORDER, Ring};
 
 pub struct Row {
     pub kind: Kind,
@@ -143,11 +143,17 @@ pub fn all() -> Vec<Row> {
             "packets=3000000",
             "entries=4 indirect=0 mergeable=1 poll=1 packets=1000000",
             "ring=1024 entries=8 event_index=0 packets=1000000",
-            // Skipped until the ring has in-order queues.
-            "in_order=1 packets=3000000",
-            "in_order=1 packed=1 packets=3000000",
         ]
         .map(|args| row(Kind::Dpdk, "net", args)),
+    );
+    rows.extend(
+        [
+            "in_order=1 packets=3000000",
+            "in_order=1 entries=4 indirect=0 mergeable=1 poll=1 packets=1000000",
+            "in_order=1 packed=1 packets=3000000",
+            "in_order=1 packed=1 ring=250 entries=8 mergeable=1 poll=1 packets=1000000",
+        ]
+        .map(|args| row(Kind::Dpdk, IN_ORDER, args)),
     );
     rows.extend(side_by_side(
         Kind::Dpdk,

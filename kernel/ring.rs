@@ -24,7 +24,7 @@ use ring::memory::{Memory, SplitMemory};
 use ring::shared::{
     Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared, Strong, TableMemory, Tables, Weak,
 };
-use ring::{AddError, BadId, Common, DescStates, Element, Elements, Packed, Released, Request};
+use ring::{AddError, BadId, Common, Element, Elements, Order, Packed, Released, Request};
 use ring::{Ring as _, Split};
 
 unsafe extern "C" {
@@ -208,7 +208,7 @@ impl<R: Kind> Halves<R> {
     unsafe fn new(areas: &Areas, indirect: bool, event: bool, callback: bool) -> Option<Self> {
         // SAFETY: the caller ensures it.
         let memory = unsafe { R::memory(areas) }?;
-        let mut driver = R::new(DescStates::new(areas.num as u16)?);
+        let mut driver = R::new(R::Order::new(areas.num as u16)?);
         let common = Common::new(memory, R::START, indirect, event);
         driver.start(&common, callback);
         Some(Self {
@@ -292,7 +292,7 @@ impl<R: Kind> DriverOf<R> {
     unsafe fn replace(self, halves: *mut Halves<R>, areas: &Areas, callback: bool) -> bool {
         // SAFETY: the shim's areas are as `Kind::memory` requires.
         let memory = unsafe { R::memory(areas) };
-        let (Some(memory), Some(states)) = (memory, DescStates::new(areas.num as u16)) else {
+        let (Some(memory), Some(states)) = (memory, R::Order::new(areas.num as u16)) else {
             return false;
         };
         // SAFETY: alone.
@@ -462,7 +462,7 @@ fn unpack<R: Kind>(driver: &mut R, used: &mut Used, released: Released) {
 
 fn get_buf<R: Kind>(driver: &mut R, common: &Common<R::Memory>, used: &mut Used) -> c_int {
     let length = &mut used.length;
-    let next = driver.get_buf(common, |_, entry| {
+    let next = driver.get_buf(common, |entry, _| {
         *length = entry.length;
         true
     });
@@ -474,7 +474,8 @@ fn get_buf<R: Kind>(driver: &mut R, common: &Common<R::Memory>, used: &mut Used)
             1
         }
         Err(BadId::OutOfRange) => -1,
-        Err(BadId::NotAHead) => -2,
+        // (In order is not negotiated, so that every other cause is this one.)
+        Err(_) => -2,
     }
 }
 

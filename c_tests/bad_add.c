@@ -99,12 +99,9 @@ static void one_fault(struct fixture *fixture)
 				 entries, rows[i].announced);
 			if (entries)
 				list(sg, 0, entries);
-			catch_stderr();
-			CHECK_EQ(add(call, fixture, entries ? sg : NULL,
-				     rows[i].announced,
-				     rows[i].data ? token(0) : NULL, NULL),
-				 -EINVAL);
-			CHECK_LINE(calls[call], rows[i].line);
+			CHECK_REFUSED(add(call, fixture, entries ? sg : NULL,
+				      rows[i].announced, rows[i].data ? token(0) : NULL,
+				      NULL), -EINVAL, calls[call], rows[i].line);
 			check_same(fixture, before);
 		}
 	}
@@ -141,11 +138,9 @@ static void order_of_checks(struct fixture *fixture)
 			__virtqueue_break(fixture->vq);
 		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 			set_case("row %zu%s", i, broken ? ", broken" : "");
-			catch_stderr();
-			CHECK_EQ(add(INBUF_CTX, fixture, sg, rows[i].announced,
-				     rows[i].no_data ? NULL : token(0), fixture),
-				 -EINVAL);
-			CHECK_LINE(calls[INBUF_CTX], rows[i].line);
+			CHECK_REFUSED(add(INBUF_CTX, fixture, sg, rows[i].announced,
+				      rows[i].no_data ? NULL : token(0), fixture),
+				      -EINVAL, calls[INBUF_CTX], rows[i].line);
 		}
 	}
 	set_case("no ctx, broken");
@@ -183,10 +178,9 @@ static void never_fits(struct plan plan)
 	for (call = OUTBUF; call <= SGS; call++) {
 		set_case("%s", calls[call]);
 		fixture_open(&fixture, plan);
-		catch_stderr();
-		CHECK_EQ(add(call, &fixture, list(sg, 0, 9), 9, token(0), NULL),
-			 -ENOSPC);
-		CHECK_LINE(calls[call], "9 entries never fit into a ring of 8");
+		CHECK_REFUSED(add(call, &fixture, list(sg, 0, 9), 9, token(0), NULL),
+			      -ENOSPC, calls[call],
+			      "9 entries never fit into a ring of 8");
 		/* Once for each queue; the list is not looked at. */
 		catch_stderr();
 		for (again = OUTBUF; again <= SGS; again++)
@@ -288,11 +282,9 @@ static void longest_packed_table(struct fixture *fixture)
 		struct state before = look(fixture);
 
 		set_case("%s", calls[call]);
-		catch_stderr();
-		CHECK_EQ(add(call, fixture, NULL, 1u << 28, token(0), NULL),
-			 -EINVAL);
-		CHECK_LINE(calls[call], "268435456 entries, an indirect table has "
-			   "268435455 at most");
+		CHECK_REFUSED(add(call, fixture, NULL, 1u << 28, token(0), NULL), -EINVAL,
+			      calls[call], "268435456 entries, an indirect table has "
+			      "268435455 at most");
 		check_same(fixture, before);
 	}
 }
@@ -378,11 +370,9 @@ static void links_to_itself(struct plan plan)
 	}
 	set_case("%s", calls[SGS]);
 	fixture_open(&fixture, plan);
-	catch_stderr();
-	CHECK_EQ(add(SGS, &fixture, sg, 0, token(0), NULL),
-		 plan.indirect ? -EINVAL : -ENOSPC);
-	CHECK_LINE(calls[SGS], plan.indirect ? too_long :
-					      "17 entries never fit into a ring of 16");
+	CHECK_REFUSED(add(SGS, &fixture, sg, 0, token(0), NULL),
+		      plan.indirect ? -EINVAL : -ENOSPC, calls[SGS],
+		      plan.indirect ? too_long : "17 entries never fit into a ring of 16");
 	CHECK_EQ(fixture.vq->num_free, 16);
 	fixture_close(&fixture);
 	/* Seconds under valgrind are still none of 2^28 entries. */
@@ -418,6 +408,22 @@ static void bad_lists(struct fixture *fixture)
 			      -EINVAL, "virtqueue_add_sgs", rows[i % 4].line);
 		check_same(fixture, before);
 	}
+}
+
+/* Empty lists among others add nothing, but an entry of no bytes is one. */
+static void empty_list(struct fixture *fixture)
+{
+	struct scatterlist a[1], b[1];
+	struct scatterlist *sgs[] = { NULL, list(a, 0, 1), NULL, list(b, 1, 1) };
+	struct chain chain;
+
+	sg_set_buf(&b[0], buffer(1), 0);
+	CHECK_EQ(virtqueue_add_sgs(fixture->vq, sgs, 2, 2, token(0), 0), 0);
+	CHECK(device_pop(&fixture->dev, &chain));
+	CHECK_EQ(chain.parts, 2);
+	CHECK_EQ(chain.part[0].len, LENGTH(0));
+	CHECK_EQ(chain.part[1].len, 0);
+	CHECK(chain.part[1].writable && !chain.part[0].writable);
 }
 
 /* Without tables a context is welcome, and no context always is. */
@@ -487,6 +493,7 @@ TEST_PROGRAM(
 	TEST_ALL(no_end),
 	TEST_ALL(links_to_itself),
 	QUEUE_ALL(bad_lists),
+	QUEUE_ALL(empty_list),
 	QUEUE_ALL(context),
 	TEST_SPLIT(names)
 )

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Taking back what the device has not used, and what a notification carries. */
+/* Taking back long tables, and what a notification carries. */
 #include "fixture.h"
 
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
-
-/* Used but not taken counts as unused. */
-static void used_but_not_taken(struct fixture *fixture)
-{
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	device_use_next(&fixture->dev, 0);
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
-	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
-}
 
 /* Tables on the heap go back to it: valgrind looks. */
 static void tables(struct fixture *fixture)
@@ -59,7 +50,6 @@ static void notification_data(struct fixture *fixture)
 }
 
 TEST_PROGRAM(
-	QUEUE_ALL(used_but_not_taken),
 	QUEUE_ALL(tables),
 	QUEUE_TEST(notification_data, ALL, .num = 4)
 )

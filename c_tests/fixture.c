@@ -71,6 +71,7 @@ void fixture_init(struct fixture *fixture, struct plan plan)
 
 void fixture_attach(struct fixture *fixture, struct virtqueue *vq)
 {
+	REQUIRE(vq != NULL);
 	fixture->vq = vq;
 	device_attach(&fixture->dev, vq, fixture->plan.packed, fixture->plan.event);
 }
@@ -86,7 +87,6 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 				    plan.notify ? plan.notify : fixture_notify,
 				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
-	REQUIRE(vq != NULL);
 	fixture_attach(fixture, vq);
 }
 

@@ -30,7 +30,7 @@ struct fixture {
 void fixture_init(struct fixture *fixture, struct plan plan);
 /* With a queue called "test" from vring_create_virtqueue(); must succeed. */
 void fixture_open(struct fixture *fixture, struct plan plan);
-/* Attaches the device's side to another queue, or anew. */
+/* Attaches the device's side to another queue, which must be one, or anew. */
 void fixture_attach(struct fixture *fixture, struct virtqueue *vq);
 void fixture_close(struct fixture *fixture);
 

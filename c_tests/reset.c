@@ -177,34 +177,6 @@ static void reset(struct fixture *fixture)
 	check_new(fixture, 16);
 }
 
-/* The callback decides anew whether the device shall interrupt. */
-static void reset_without_callback(struct fixture *fixture)
-{
-	prepare(fixture);
-	fixture->vq->callback = NULL;
-	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
-	CHECK_EQ(driver_flags(&fixture->dev),
-		 fixture->plan.packed || !fixture->plan.event ? 1 : 0);
-	fixture->vq->callback = fixture_callback;
-	CHECK_EQ(resize(fixture->vq, 8, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
-	CHECK_EQ(driver_flags(&fixture->dev), 0);
-}
-
-/* A broken queue is as broken as before. */
-static void reset_broken(struct fixture *fixture)
-{
-	prepare(fixture);
-	in_flight(fixture);
-	__virtqueue_break(fixture->vq);
-	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
-	check_recycled();
-	CHECK(virtqueue_is_broken(fixture->vq));
-	__virtqueue_unbreak(fixture->vq);
-	check_new(fixture, 16);
-}
-
 static void resized(struct fixture *fixture)
 {
 	static const unsigned int sizes[] = { 8, 16, 1, 4, 16 };
@@ -341,38 +313,6 @@ static void no_recycle(struct fixture *fixture)
 	check_new(fixture, 8);
 }
 
-/* A ring of the program's is not the library's to replace. */
-static void programs_ring(struct fixture *fixture)
-{
-	static char pages[4096] __attribute__((aligned(4096)));
-
-	memset(pages, 0, sizeof(pages));
-	prepare(fixture);
-	vring_del_virtqueue(fixture->vq);
-	fixture->vq = vring_new_virtqueue(0, 16, 64, &fixture->vdev, true, false, pages,
-				     fixture_notify, fixture_callback, "test");
-	REQUIRE(fixture->vq != NULL);
-	fixture_attach(fixture, fixture->vq);
-	in_flight(fixture);
-	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, finished), -EPERM,
-		    "virtqueue_reset", "");
-	CHECK_FAILS(resize(fixture->vq, 8, finished), -EPERM, "virtqueue_resize", "");
-	catch_stderr();
-	CHECK_EQ(resize(fixture->vq, 17, finished), -E2BIG);
-	caught();
-	catch_stderr();
-	CHECK_EQ(resize(fixture->vq, 0, finished), -EINVAL);
-	caught();
-	CHECK_EQ(resize(fixture->vq, 16, finished), 0);
-	/* -EPERM comes before -ENOENT. */
-	fixture->vdev.config = NULL;
-	catch_stderr();
-	CHECK_EQ(resize(fixture->vq, 8, finished), -EPERM);
-	caught();
-	check_log("");
-	CHECK_GET(fixture, token(0), 0);
-}
-
 /* The device can't stop the queue: its answer, and nothing is taken back. */
 static void disable_fails(struct fixture *fixture)
 {
@@ -390,7 +330,6 @@ static void disable_fails(struct fixture *fixture)
 	CHECK_EQ(virtqueue_get_vring_size(fixture->vq), 16);
 	/* The device has them still, and goes on where it was. */
 	check_goes_on(fixture);
-	carry(fixture, 40);
 }
 
 /* It can't start it again: always -EBUSY, on the new ring. */
@@ -441,15 +380,12 @@ static void queue_in_enable(struct fixture *fixture)
 
 TEST_PROGRAM(
 	QUEUE_ALL(reset),
-	QUEUE_ALL(reset_without_callback),
-	QUEUE_ALL(reset_broken),
 	QUEUE_ALL(resized),
 	QUEUE_ALL(num_max),
 	QUEUE_ALL(odd_size),
 	QUEUE_ALL(above_all),
 	QUEUE_ALL(refused),
 	QUEUE_ALL(no_recycle),
-	QUEUE_SPLIT(programs_ring),
 	QUEUE_ALL(disable_fails),
 	QUEUE_ALL(enable_fails),
 	QUEUE_ALL(queue_in_enable)

@@ -173,13 +173,27 @@ fn broken_queue_tells_nothing() {
 fn too_late_after_the_first_add() {
     for packed in [false, true] {
         let mut pair = new_pair(packed, 4, false);
-        pair.add(1);
-        assert_eq!(pair.queue.use_wrap_counter(), Some(-libc::EBUSY));
-        let chain = pair.take();
-        pair.device.give(chain, 0);
-        pair.get(0, 0);
-        assert_eq!(pair.queue.use_wrap_counter(), Some(-libc::EBUSY));
+        let assert_busy = |pair: &mut Pair| {
+            assert_eq!(pair.queue.use_wrap_counter(), Some(-libc::EBUSY));
+            assert_eq!(pair.queue.enable_cb_prepare() >> 16, 0);
+        };
+        pair.pass(1);
+        assert_busy(&mut pair);
+        // The position is back at its start.
+        (1..if packed { 8 } else { 1 << 16 }).for_each(|_| pair.pass(1));
+        assert_busy(&mut pair);
         pair.queue.reset();
-        assert_eq!(pair.queue.use_wrap_counter(), Some(-libc::EBUSY));
+        assert_busy(&mut pair);
+        pair.queue.resize(2);
+        assert_busy(&mut pair);
+        pair.restart();
+        pair.add(1);
+        assert_busy(&mut pair);
+        pair.queue.handle().set_broken(true);
+        // -EINVAL comes before -EBUSY.
+        assert_eq!(pair.queue.use_wrap_counter(), Some(-libc::EINVAL));
+        assert!(pair.queue.detach().is_some());
+        pair.queue.handle().set_broken(false);
+        assert_busy(&mut pair);
     }
 }

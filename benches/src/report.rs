@@ -284,23 +284,4 @@ mod tests {
         assert!((ratio.median - 0.5).abs() < 1e-9);
         assert!((ratio.low - 0.45).abs() < 1e-9 && (ratio.high - 0.55).abs() < 1e-9);
     }
-
-    #[test]
-    fn rows_of_both_tables() {
-        let measured = [measured()];
-        let text = report("- here", &measured);
-        let rows: Vec<String> = text
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect();
-        for row in [
-            "| split entries 1 batch 1 | 20.0 | | | | 10.0 | 0.50 (0.45..0.55) | 0.60 | 250 | 127 |",
-            "| split entries 1 batch 1 | C 6.1 -O2 | 30.0 (25.0..35.0) | 20.0 | 240 | 1.50 (1.42..1.75) |",
-        ] {
-            assert!(rows.iter().any(|r| r == row), "{text}");
-        }
-        assert!(!text.contains("## Polling"));
-        let verdict = "bench: split entries 1 batch 1: faster, 0.50 (0.45..0.55) of C 6.1's time\n";
-        assert_eq!(verdicts(&measured), verdict);
-    }
 }

@@ -26,7 +26,6 @@ pub const ABIS: [Abi; 5] = [
         chosen: true,
         tests: &[
             "abi",
-            "add",
             "bad_add",
             "bufs",
             "broken",
@@ -48,7 +47,6 @@ pub const ABIS: [Abi; 5] = [
             "no_memory",
             "notify",
             "packed",
-            "poll",
             "reopen",
             "reset",
             "wrap_counter",

@@ -116,24 +116,6 @@ fn first_line(command: &mut Command) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_on_the_right() {
-        let text = table(["what", "n"], [["a row", "1"], ["b", "100"]], 1);
-        let rows: Vec<&str> = text.lines().collect();
-        assert_eq!(rows[2..], ["| a row |   1 |", "| b     | 100 |"]);
-    }
-
-    #[test]
-    fn facts_are_found_or_unknown() {
-        let text = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nmodel name\t: other\n";
-        assert_eq!(cpu_model(text), "Some CPU @ 2 GHz");
-        assert_eq!(cpu_model("Hardware: none\n"), "unknown CPU");
-        let manifest = "[profile.dev]\na = 1\n\n[profile.release]\nb = 2\nc = 3\n\n[package]\n";
-        assert_eq!(release_profile(manifest), "b = 2, c = 3");
-    }
-
     #[test]
     fn the_command_is_shown_as_it_can_be_typed() {
         let shown = |args: &[&str]| super::shown("compare", args.iter().map(|a| a.to_string()));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Who is measured.
 
-mod pages;
 mod threads;
 mod virtio_driver;
 mod virtio_drivers;

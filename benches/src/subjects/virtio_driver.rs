@@ -9,17 +9,17 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::ptr::NonNull;
 use std::slice;
 use std::sync::OnceLock;
 use std::thread;
 
 use anyhow::{Context, Result};
 use counts::Device;
+use testkit::block::Block;
 use virtio_driver::virtqueue::{Virtqueue, VirtqueueLayout};
 use virtio_driver::{Le32, VhostUser, VirtioFeatureFlags, VirtioTransport, iovec};
 
-use super::{Run, pages, timed};
+use super::{Run, timed};
 use crate::rows::Row;
 
 /// Requests of vhost-user that are answered, and their answers.
@@ -73,17 +73,7 @@ fn transport() -> Result<&'static Transport> {
 /// A queue, dropped before its memory.
 struct Owned {
     queue: Virtqueue<'static, ()>,
-    _memory: Memory,
-}
-
-/// A ring's memory.
-struct Memory(NonNull<u8>, usize);
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `make`.
-        unsafe { pages::free(self.0, self.1) }
-    }
+    _memory: Block,
 }
 
 pub fn make(row: &Row) -> Result<Option<Run>> {
@@ -96,9 +86,9 @@ pub fn make(row: &Row) -> Result<Option<Run>> {
         features |= VirtioFeatureFlags::RING_PACKED;
     }
     let layout = VirtqueueLayout::new::<()>(1, work.size.into(), features)?;
-    let memory = Memory(pages::allocate(layout.end_offset), layout.end_offset);
+    let memory = Block::new(layout.end_offset, 4096, 0);
     // SAFETY: just allocated; freed behind the queue.
-    let bytes = unsafe { slice::from_raw_parts_mut(memory.0.as_ptr(), memory.1) };
+    let bytes = unsafe { slice::from_raw_parts_mut(memory.base().cast(), memory.length()) };
     let translator = transport()?.iova_translator();
     let mut queue = Virtqueue::<()>::new(translator, bytes, work.size, features)?;
     queue.set_used_notif_enabled(work.callbacks);

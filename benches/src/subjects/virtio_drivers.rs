@@ -11,11 +11,16 @@ use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 
-use super::{Run, pages, timed};
+use super::{Run, timed};
 use crate::rows::Row;
 
 /// The size is part of the type.
 const SIZE: usize = 256;
+
+#[repr(align(4096))]
+struct Page {
+    _bytes: [u8; 4096],
+}
 
 /// Nothing is mapped: addresses are the program's.
 struct Flat;
@@ -23,13 +28,15 @@ struct Flat;
 // SAFETY: pages are zeroed, aligned and nobody else's.
 unsafe impl Hal for Flat {
     fn dma_alloc(count: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
-        let pages = pages::allocate(count * pages::PAGE);
+        let pages: Box<[Page]> = (0..count).map(|_| Page { _bytes: [0; 4096] }).collect();
+        let pages = NonNull::from(Box::leak(pages)).cast::<u8>();
         (pages.as_ptr().expose_provenance() as PhysAddr, pages)
     }
 
     unsafe fn dma_dealloc(_: PhysAddr, pages: NonNull<u8>, count: usize) -> i32 {
+        let pages = NonNull::slice_from_raw_parts(pages.cast::<Page>(), count);
         // SAFETY: of `dma_alloc`.
-        unsafe { pages::free(pages, count * pages::PAGE) };
+        drop(unsafe { Box::from_raw(pages.as_ptr()) });
         0
     }
 

@@ -70,36 +70,3 @@ fn time(column: &Column) -> Option<Spread> {
     let side = column.runs.shown();
     side.spread().filter(|_| side.ok())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::matrix::Kernel;
-    use crate::run::Failure;
-    use crate::variants::example;
-
-    #[test]
-    fn everybody_has_a_bar_unless_it_failed() {
-        let mut columns = example(&[&[1.0], &[1.5], &[1.75], &[1.25], &[1.0]]);
-        columns[1].split.instructions = 333.0;
-        columns[2].runs.sides[0].failure = Some(Failure::new("hang", ""));
-        let report = Report {
-            facts: Vec::new(),
-            command: String::new(),
-            runs: 1,
-            kernels: vec![(Kernel::V6_12, columns)],
-        };
-        let chart = chart(&report).unwrap();
-        let has = |text: &str| chart.contains(&format!(">\n{text}\n<"));
-        for text in [
-            "Linux 6.12",
-            "Linux 6.12, packed",
-            "C with the series",
-            "1.25",
-            "333",
-        ] {
-            assert!(has(text), "{text} in {chart}");
-        }
-        assert!(!has("1.75"));
-    }
-}

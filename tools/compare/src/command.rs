@@ -56,23 +56,3 @@ fn shown(command: &Command) -> String {
     let words: Vec<_> = words.map(|w| w.to_string_lossy()).collect();
     words.join(" ")
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failure_shows_the_command_and_what_it_said() {
-        let error = output(new("sh").args(["-c", "echo out; echo err >&2; exit 3"])).unwrap_err();
-        let text = error.to_string();
-        for part in ["exit status: 3", "sh -c", "out\n", "err\n"] {
-            assert!(text.contains(part), "{part:?} in {text:?}");
-        }
-    }
-
-    #[test]
-    fn unknown_program_is_named() {
-        let error = output(&mut new("no-such-compiler")).unwrap_err();
-        assert!(format!("{error:#}").contains("no-such-compiler"));
-    }
-}

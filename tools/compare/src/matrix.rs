@@ -301,25 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn patterns_add_up() {
-        let both = only(&["--batch=256", "--slow-range"]).len();
-        assert_eq!(
-            both,
-            only(&["--batch=256"]).len() + only(&["--slow-range"]).len()
-        );
-    }
-
-    #[test]
-    fn kernels_narrow() {
-        let one = rows(&[Kernel::V6_1], false, &[]);
-        assert!(one.iter().all(|r| r.kernel == Kernel::V6_1));
-        // Only the newer kernel has it.
-        assert!(one.iter().all(|r| r.test != Test::VhostNet));
-        let other = rows(&[Kernel::V6_12], false, &[]);
-        assert_eq!(other.iter().filter(|r| r.test == Test::VhostNet).count(), 3);
-    }
-
-    #[test]
     fn short_form_is_part_of_the_full_one_and_has_every_way() {
         let full = rows(&Kernel::ALL, false, &[]);
         let short = rows(&Kernel::ALL, true, &[]);
@@ -328,14 +309,6 @@ mod tests {
         for way in Way::ALL {
             let runs = |row: &Row| row.way == way && row.action == Action::Run;
             assert!(short.iter().any(runs), "{way}");
-        }
-    }
-
-    #[test]
-    fn no_row_is_there_twice() {
-        let full = rows(&Kernel::ALL, false, &[]);
-        for (i, row) in full.iter().enumerate() {
-            assert!(!full[..i].contains(row), "{row}");
         }
     }
 }

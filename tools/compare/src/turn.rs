@@ -27,19 +27,3 @@ pub fn take(file: &Path) -> Result<Flock<File>> {
     });
     lock.with_context(|| file.display().to_string())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_at_a_time() {
-        let file = std::env::temp_dir().join(format!("compare-turn-{}", std::process::id()));
-        let held = take(&file).unwrap();
-        let again = || Flock::lock(File::open(&file).unwrap(), FlockArg::LockExclusiveNonblock);
-        assert!(again().is_err());
-        drop(held);
-        assert!(again().is_ok());
-        std::fs::remove_file(file).unwrap();
-    }
-}

@@ -353,13 +353,4 @@ mod tests {
         // A table takes one descriptor.
         "split entries 64 batch 5 indirect".parse::<Work>().unwrap();
     }
-
-    #[test]
-    fn rows_are_the_eight() {
-        let rows = Work::ROWS.map(|row| row.to_string());
-        assert_eq!(rows[0], "split entries 1 batch 1");
-        assert_eq!(rows[2], "split entries 3 batch 32");
-        assert_eq!(rows[5], "packed entries 1 batch 32");
-        assert_eq!(rows[7], "packed entries 3 batch 32 indirect");
-    }
 }

@@ -5,8 +5,11 @@
 //! copied by the kernel, which answers `EFAULT` where a plain access would
 //! end the process.
 
-use libc::{c_int, c_uint, c_ulong, c_void, iovec, pid_t, ssize_t};
-use std::ptr;
+use libc::{c_int, c_uint};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
+use nix::unistd::Pid;
+use std::io::{IoSlice, IoSliceMut};
+use std::{ptr, slice};
 use vhost::vhost_kern::vhost_binding::{
     vhost_memory_region, vhost_vring_addr, vhost_vring_file, vhost_vring_state,
 };
@@ -113,58 +116,50 @@ plain!(
 /// Reads the value at `from`, or fails with `EFAULT`.
 pub fn copy_in<T: Plain>(from: u64) -> Result<T, c_int> {
     let mut value = T::default();
-    let local = (&raw mut value).cast();
-    // SAFETY: `value` is writable for its whole size, and `Plain` lets any
-    // bytes be put there.
-    unsafe { transfer(libc::process_vm_readv, local, from, size_of::<T>())? };
+    let start = (&raw mut value).cast::<u8>();
+    // SAFETY: all of `value`, and `Plain` lets any bytes be put there.
+    read(from, unsafe {
+        slice::from_raw_parts_mut(start, size_of::<T>())
+    })?;
     Ok(value)
 }
 
-/// Writes `value` to `to`, or fails with `EFAULT`.
-pub fn copy_out<T: Plain>(to: u64, mut value: T) -> Result<(), c_int> {
-    let local = (&raw mut value).cast();
-    // SAFETY: `value` is readable for its whole size. `to` is the argument of
-    // an ioctl, which the caller of that lets the device write.
-    unsafe { transfer(libc::process_vm_writev, local, to, size_of::<T>()) }
+/// Writes `value` to `to`, or fails with `EFAULT`. `to` is the argument of an ioctl,
+/// which the caller of that lets the device write.
+pub fn copy_out<T: Plain>(to: u64, value: T) -> Result<(), c_int> {
+    // SAFETY: all of `value`, which has no padding.
+    let bytes = unsafe { slice::from_raw_parts((&raw const value).cast::<u8>(), size_of::<T>()) };
+    let done = process_vm_writev(
+        Pid::this(),
+        &[IoSlice::new(bytes)],
+        &[remote(to, bytes.len())],
+    );
+    complete(done, bytes.len())
 }
 
 /// Whether all of `len` bytes at `addr` can be read.
 pub fn is_mapped(addr: u64, len: u64) -> bool {
-    let mut scratch = vec![0u8; len as usize];
-    let local = scratch.as_mut_ptr().cast();
-    // SAFETY: `scratch` is writable for `len` bytes.
-    unsafe { transfer(libc::process_vm_readv, local, addr, scratch.len()).is_ok() }
+    read(addr, &mut vec![0; len as usize]).is_ok()
 }
 
-type Transfer =
-    unsafe extern "C" fn(pid_t, *const iovec, c_ulong, *const iovec, c_ulong, c_ulong) -> ssize_t;
+fn read(from: u64, bytes: &mut [u8]) -> Result<(), c_int> {
+    let len = bytes.len();
+    let done = process_vm_readv(
+        Pid::this(),
+        &mut [IoSliceMut::new(bytes)],
+        &[remote(from, len)],
+    );
+    complete(done, len)
+}
 
-/// Has the kernel copy between `local` and `user`.
-///
-/// # Safety
-///
-/// `local` must be valid for `len` bytes in the direction of `transfer`, and
-/// `user`, where that is written and mapped, must be the device's to write.
-unsafe fn transfer(
-    transfer: Transfer,
-    local: *mut c_void,
-    user: u64,
-    len: usize,
-) -> Result<(), c_int> {
-    let local = iovec {
-        iov_base: local,
-        iov_len: len,
-    };
-    let user = iovec {
-        iov_base: ptr::with_exposed_provenance_mut(user as usize),
-        iov_len: len,
-    };
-    // SAFETY: both vectors are one valid `iovec`; what they point to is the
-    // caller's promise or, for `user`, checked by the kernel.
-    let done = unsafe { transfer(libc::getpid(), &local, 1, &user, 1, 0) };
-    if usize::try_from(done) == Ok(len) {
-        Ok(())
-    } else {
-        Err(libc::EFAULT)
+fn remote(addr: u64, len: usize) -> RemoteIoVec {
+    let base = addr as usize;
+    RemoteIoVec { base, len }
+}
+
+fn complete(done: nix::Result<usize>, len: usize) -> Result<(), c_int> {
+    match done {
+        Ok(done) if done == len => Ok(()),
+        _ => Err(libc::EFAULT),
     }
 }

@@ -9,6 +9,9 @@ INCLUDEDIR ?= $(PREFIX)/include
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
 SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
 
+# For make kernel-module: the folder of another kernel's headers.
+KERNEL ?=
+
 # Where cargo builds: the variable, or what its configuration says. The tools and
 # scripts look there, too. (Root, who installs, may have no cargo.)
 ifndef CARGO_TARGET_DIR
@@ -35,13 +38,14 @@ SECONDS ?= 600
 # For make differential: operations, and more options.
 OPS ?= 50000000
 
-# For attack, bench, compare, counts and differential: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
+# For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
 .PHONY: all library header install stage test test-rust test-c test-cross test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
-	test-differential differential differences test-fuzz fuzz bench mutants
+	test-differential differential differences test-fuzz fuzz bench mutants \
+	kernel-module test-kernel-module guest
 
 all: library $(OUT)/virtio_ring.o
 
@@ -104,7 +108,7 @@ stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
 test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
-	test-interop test-fuzz
+	test-interop test-kernel-module test-fuzz
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
@@ -177,6 +181,30 @@ interop: library
 # A short form, with the device programs that are in the cache.
 test-interop:
 	$(MAKE) interop ARGS=--short
+
+# Linux's own virtio_ring.ko, on this ring: make kernel-module KERNEL=folder-of-headers
+kernel-module:
+	KERNEL='$(KERNEL)' kernel/build '$(CARGO_TARGET_DIR)/kernel'
+	KERNEL='$(KERNEL)' kernel/check '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko'
+
+# The same with the packages that are in the cache, and one boot.
+test-kernel-module:
+	rustfmt --edition 2024 --check kernel/ring.rs
+	@if scripts/kernel-packages --cached > /dev/null; then \
+		$(MAKE) kernel-module KERNEL=; \
+	else \
+		echo 'test-kernel-module: skipped, as make kernel-module has not fetched its packages'; \
+	fi
+	@if scripts/kernel-packages --cached guest > /dev/null; then \
+		$(MAKE) guest ARGS=--short; \
+	else \
+		echo 'test-kernel-module: no boot, as make guest has not fetched its packages'; \
+	fi
+
+# Debian's kernel in QEMU, with C's module and with ours: make guest ARGS="--only 'ours packed=on'"
+guest:
+	$(MAKE) kernel-module KERNEL=
+	kernel/guest '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko' $(ARGS)
 
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"

@@ -343,7 +343,7 @@ impl Attack {
     /// instruction takes a while, so one queue of two does.
     pub fn is_near_get_buf(self, queue: Queue) -> bool {
         match self {
-            _ if !queue.event_idx || queue.in_order => false,
+            _ if !queue.event_idx => false,
             Self::Nothing => true,
             Self::Forgery(_) => queue.buffers == Buffers::Chained,
             Self::Field(Field::Descriptor(which, _), _) => which == Which::Next,
@@ -351,6 +351,15 @@ impl Attack {
             Self::Field(Field::Other(name, _), _) => {
                 ["used.idx", "used.ring[next].id", "used.ring[next].len"].contains(&name)
             }
+        }
+    }
+
+    /// Is it about indirect tables?
+    pub fn is_on_tables(self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Field(field, _) => matches!(field, Field::Table(..)),
+            Self::Forgery(forgery) => forgery.is_on_tables(),
         }
     }
 

@@ -33,6 +33,9 @@ pub fn cases(queue: Queue) -> Vec<Case> {
     for attack in Attack::all(queue) {
         let whens = When::ALL.into_iter();
         let whens = whens.filter(|&when| when != When::Within || attack.is_near_get_buf(queue));
+        // In order, each buffer comes back, and its table is freed.
+        let whens = whens
+            .filter(|&when| !(queue.in_order && when == When::Thread && attack.is_on_tables()));
         cases.extend(whens.map(|when| (attack, when)));
     }
     cases

@@ -190,6 +190,12 @@ impl Driver {
             }
             return Ok(None);
         };
+        let oldest = self.oldest();
+        if self.options.in_order && oldest.is_some_and(|oldest| oldest != token) {
+            return corruption(format!(
+                "detach_unused_buf: token {token} before {oldest:?}"
+            ));
+        }
         self.came_back("detach_unused_buf", token)?;
         Ok(Some(token))
     }
@@ -205,8 +211,9 @@ impl Driver {
         Ok(buffer.descriptors)
     }
 
-    /// All other calls that look at what the device writes.
-    pub fn other_calls(&mut self) -> Checked<()> {
+    /// All other calls that look at what the device writes. Does poll say that there
+    /// is a used buffer?
+    pub fn other_calls(&mut self) -> Checked<bool> {
         let was_broken = self.broken;
         let (handle, queue) = (self.queue.handle(), &mut self.queue);
         queue.kick_prepare();
@@ -221,7 +228,8 @@ impl Driver {
         if was_broken && (told || polled) {
             return corruption(format!("broken, but notify {told}, poll {polled}"));
         }
-        self.check("kick, poll, enable_cb or interrupt")
+        self.check("kick, poll, enable_cb or interrupt")?;
+        Ok(polled)
     }
 
     /// Compares the queue's public state with the record.

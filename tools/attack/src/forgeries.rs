@@ -22,6 +22,14 @@ enum Layout {
     Split,
     Packed,
     Tables,
+    InOrder,
+    SplitInOrder,
+}
+
+impl Forgery {
+    pub fn is_on_tables(&self) -> bool {
+        self.layout == Layout::Tables
+    }
 }
 
 impl Layout {
@@ -30,6 +38,8 @@ impl Layout {
             Self::Both => true,
             Self::Split => !queue.packed,
             Self::Packed => queue.packed,
+            Self::InOrder => queue.in_order,
+            Self::SplitInOrder => queue.in_order && !queue.packed,
             Self::Tables => queue.buffers == Buffers::Indirect,
         }
     }
@@ -49,7 +59,7 @@ pub const NEXT_EVERYWHERE: &str = "NEXT on every descriptor";
 pub const SELF_LOOP: &str = "one descriptor is its own next";
 pub const NEXT_CLEARED: &str = "NEXT cleared on every descriptor";
 
-use Layout::{Both, Packed, Split, Tables};
+use Layout::{Both, InOrder, Packed, Split, SplitInOrder, Tables};
 
 const fn forgery(name: &'static str, layout: Layout, writes: fn(&Scene) -> Vec<Write>) -> Forgery {
     Forgery {
@@ -59,7 +69,7 @@ const fn forgery(name: &'static str, layout: Layout, writes: fn(&Scene) -> Vec<W
     }
 }
 
-static FORGERIES: [Forgery; 34] = [
+static FORGERIES: [Forgery; 38] = [
     // Followed for ever, or counted as free again and again.
     forgery(NEXT_EVERYWHERE, Both, |scene| {
         each(scene, |_| vec![(Part::Flags, NEXT)])
@@ -167,6 +177,38 @@ static FORGERIES: [Forgery; 34] = [
         let used = whose(scene, |lap| if lap { WHOSE } else { 0 });
         ids.into_iter().chain(used).collect()
     }),
+    // Batches.
+    forgery(
+        "a batch longer than used.idx announces",
+        SplitInOrder,
+        |scene| used_idx(scene, 1),
+    ),
+    forgery(
+        "a batch of all in flight, one announced",
+        SplitInOrder,
+        |scene| {
+            let id = scene.unused().chain.id.into();
+            let id = used(scene, 0, Part::Tag, id);
+            used_idx(scene, 1).into_iter().chain([id]).collect()
+        },
+    ),
+    forgery(
+        "a batch ends with the descriptor before",
+        InOrder,
+        |scene| {
+            let before = u64::from(scene.next().slots[0]) + u64::from(scene.size()) - 1;
+            used_ids(scene, [before % u64::from(scene.size()); 2])
+        },
+    ),
+    forgery(
+        "a batch of all in flight, NEXT everywhere",
+        InOrder,
+        |scene| {
+            let id = scene.unused().chain.id.into();
+            let flags = each(scene, |_| vec![(Part::Flags, NEXT)]).into_iter();
+            flags.chain([used(scene, 0, Part::Tag, id)]).collect()
+        },
+    ),
     // Everything at once.
     forgery("tables all zero", Tables, |scene| tables(scene, |_| 0)),
     forgery("tables all ones", Tables, |scene| {

@@ -148,13 +148,17 @@ fn within(scene: &mut Scene, attack: Attack, n: u32) -> Checked<bool> {
     let (_, reached) = scene
         .driver
         .get_within(|call| step::call(n, &writes, call))?;
+    scene.forget_batch();
     aftermath(scene)?;
     Ok(reached)
 }
 
 /// Everything that is in flight is asked for.
 fn aftermath(scene: &mut Scene) -> Checked<()> {
-    scene.driver.other_calls()?;
+    let polled = scene.driver.other_calls()?;
+    if scene.is_in_batch() && !polled && !scene.driver.is_broken() {
+        return leak("poll: false within a batch".into());
+    }
     // There is an end to it, as no token comes twice.
     while scene.get()?.is_some() {}
     scene.driver.other_calls()?;

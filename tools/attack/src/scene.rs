@@ -12,7 +12,7 @@ use testkit::pattern;
 use crate::attack::Part;
 use crate::driver::Driver;
 use crate::queue::Queue;
-use crate::verdict::{Checked, corruption};
+use crate::verdict::{Checked, corruption, leak};
 
 /// A chain as the device has read it.
 pub struct Taken {
@@ -48,6 +48,8 @@ pub struct Scene {
     elements: Vec<Element>,
     /// In order: the last token of the open batch, and the length that the device wrote.
     batch: Option<(usize, u64)>,
+    /// In order: it is not known which batch is open, or whether one is.
+    unsure: bool,
 }
 
 impl Scene {
@@ -73,6 +75,7 @@ impl Scene {
             lasting: false,
             elements: Vec::new(),
             batch: None,
+            unsure: false,
         };
         while scene.driver.added_descriptors() < u64::from(options.size) {
             scene.pass_batch()?;
@@ -193,6 +196,16 @@ impl Scene {
         }
     }
 
+    pub fn is_in_batch(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    /// The attack came while the driver opened its batch: until that ends, nobody knows
+    /// what it read. That the oldest buffer comes first is still seen.
+    pub fn forget_batch(&mut self) {
+        self.unsure = self.queue.in_order;
+    }
+
     /// The driver takes back the next one.
     pub fn get_next(&mut self) -> Checked<()> {
         let token = self.next().token;
@@ -215,8 +228,15 @@ impl Scene {
         );
         let oldest = self.driver.oldest();
         let Some((token, got)) = self.driver.get()? else {
+            if self.batch.is_some() && !self.driver.is_broken() {
+                return leak("get_buf: NULL within a batch".into());
+            }
+            (self.batch, self.unsure) = (None, false);
             return Ok(None);
         };
+        if self.unsure {
+            return Ok(Some(token));
+        }
         if self.queue.in_order {
             let announced = self.areas[2].get16(2).wrapping_sub(position as u16);
             let announced = (!self.options.packed).then_some(announced);

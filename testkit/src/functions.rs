@@ -100,6 +100,9 @@ functions! {
         virtqueue_reset(Queue, vq_recycle_t, vq_recycle_done_t) -> c_int;
         virtqueue_dma_dev(Queue) -> *mut device;
         vring_notification_data(Queue) -> u32;
+        // 7.x
+        virtqueue_add_inbuf_cache_clean(Queue, *mut scatterlist, c_uint, *mut c_void, gfp_t)
+            -> c_int;
         // The wrap counter series.
         virtqueue_use_wrap_counter(Queue) -> c_int;
         // Ours.

@@ -206,11 +206,17 @@ impl Bench<'_> {
         let (first, heads) = (self.lists.first(), self.lists.heads());
         let data = std::ptr::without_provenance_mut(token);
         let ctx_pointer = std::ptr::without_provenance_mut(ctx);
+        // The same as virtqueue_add_inbuf, where both rings have it.
+        let clean = self.kernel == Kernel::Mainline && self.serial.is_multiple_of(4);
         let [c, ours] = self.both(|f, vq| {
             // SAFETY: a live queue, lists that live through the call.
             unsafe {
                 match call {
                     Add::Outbuf => (f.virtqueue_add_outbuf)(vq, first, entries, data, 0),
+                    Add::Inbuf if clean => {
+                        let function = f.virtqueue_add_inbuf_cache_clean.expect("7.x has it");
+                        function(vq, first, entries, data, 0)
+                    }
                     Add::Inbuf => (f.virtqueue_add_inbuf)(vq, first, entries, data, 0),
                     Add::InbufCtx => {
                         (f.virtqueue_add_inbuf_ctx)(vq, first, entries, data, ctx_pointer, 0)

@@ -4,15 +4,13 @@
 //!
 //! Ids are taken round the ring, so that there is no free list: an id is the place of the
 //! buffer's first descriptor. The device may write one used entry for a batch of
-//! buffers, with the id of the last one, and this is the only thing that it is asked:
-//! when the batch opens, the id must be in flight, and thereby names the last one of the
-//! oldest buffers. From then on these records alone tell which buffers are handed out,
-//! and where the batch ends.
+//! buffers, with the id of the last one. The ring checks this id when the batch opens: a
+//! buffer must be in flight under it. From then on, these records alone decide which
+//! buffers are handed out and where the batch ends. The device is not asked again.
 //!
-//! While a batch is open, [`OPEN`] is set in the used position that [`Common`] stores,
-//! for pollers.
-//! Position and mark are one atomic, so that a poller cannot see one without the other:
-//! in a packed ring, only the mark shows that the buffers within a batch are used.
+//! While a batch is open, [`OPEN`] is set in the used position that [`Common`] stores. It
+//! tells pollers that the rest of the batch is used, which nothing in a packed ring shows.
+//! Position and mark are one atomic, so that a poller cannot see one without the other.
 
 use alloc::boxed::Box;
 use core::ffi::c_void;
@@ -75,9 +73,10 @@ impl Extent {
 pub struct InOrder<T> {
     records: Box<[Record]>,
     num_free: u32,
-    /// The id of the next buffer to be added; in a packed ring, or that id plus the size.
+    /// The id of the next buffer to be added. In a packed ring, the size may have been
+    /// added to it.
     next: Id,
-    /// The id of the oldest buffer in flight, or that id plus the size, see
+    /// The id of the oldest buffer in flight, to which the size may have been added, see
     /// [`Self::oldest`].
     oldest: Id,
     /// Is a batch open? ([`OPEN`] stays set until a reset if its buffers were detached.)
@@ -119,7 +118,8 @@ impl<T> InOrder<T> {
         let oldest = self.oldest();
         let ahead = used.id.wrapping_sub(oldest);
         let ahead = ahead.min(ahead.wrapping_add(self.records.len() as u32));
-        // As many descriptors, or fewer buffers.
+        // There are at most as many buffers as descriptors, so that the walk is needed for
+        // chains only.
         if ahead >= used.announced.into() && self.is_unannounced(oldest, used) {
             return Err(BadId::Unannounced);
         }

@@ -444,7 +444,8 @@ pub trait Ring: Sized {
     ) -> Result<Added, AddError>;
 
     /// A faster [`Self::add_indirect`], which fails with [`AddError::NoMemory`] if the
-    /// table does not fit into its slot or the next free id starts a run, and with [`AddError::Unsupported`] if there is
+    /// table does not fit into its slot or the next free id starts a run, and with
+    /// [`AddError::Unsupported`] if there is
     /// only one element, which needs no table.
     /// With a batch, the buffer is added to that.
     fn add_to_slot<E: Elements>(
@@ -463,7 +464,8 @@ pub trait Ring: Sized {
 
     /// A faster [`Self::add_direct`]. It may fail with [`AddError::NoSpace`] where
     /// [`Self::add_direct`] succeeds: a packed ring refuses a chain that wraps around
-    /// the end of the ring, or whose ids did not come back as a chain of the same length. With a batch, the buffer is added to that.
+    /// the end of the ring, or whose ids did not come back as a chain of the same length.
+    /// With a batch, the buffer is added to that.
     fn add_run<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
@@ -521,8 +523,8 @@ pub trait Ring: Sized {
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
     /// used entry first, and whether a buffer is in flight under its id; if it returns
-    /// false, nothing is taken. Breaks the queue if the
-    /// device may not have used the buffer that it names.
+    /// false, nothing is taken. Breaks the queue if no such buffer is in flight, or, in
+    /// order, if the entry ends a batch that the device does not announce.
     #[inline(always)]
     fn get_buf(
         &mut self,

@@ -20,8 +20,9 @@ pub trait FreeIds {
     /// How many ids there are, free or not.
     fn ids(&self) -> usize;
 
-    /// Takes an id for each element of a request, after which `num_free` are free, and passes the id, the one after it, the element and whether more follow to `write`.
-    /// Takes nothing if that fails. Returns the first id.
+    /// Takes an id for each element of a request, after which `num_free` are free. Passes
+    /// the id, the one after it, the element and whether more follow to `write`. Takes
+    /// nothing if that fails. Returns the first id.
     fn claim_each<E: Elements>(
         self,
         request: &Request<E>,

@@ -146,9 +146,9 @@ impl Checks {
     }
 
     /// Records how many bytes the device may write to the buffer that is about to be
-    /// added. Returns its id, if anything is recorded. This must come before the add, because the add may call a function of the
-    /// program's that already takes the buffer back. `elements` returns None for a
-    /// buffer that the add refuses.
+    /// added. Returns its id, if anything is recorded. This must come before the add,
+    /// because the add may call a function of the program's that already takes the buffer
+    /// back. `elements` returns None for a buffer that the add refuses.
     ///
     /// # Safety
     /// `vq` is the queue of these checks, serialised.

@@ -117,6 +117,8 @@ pub const IN_ORDER: &[&str] = &[
     "entries 1 batch 32 in_order",
     "entries 1 batch 32 callbacks in_order",
     "entries 3 batch 32 in_order",
+    "inbuf 1 batch 32 irq in_order",
+    "sgs 1/1 batch 32 in_order",
 ];
 
 impl Work {

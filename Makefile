@@ -204,7 +204,7 @@ test-kernel-module:
 # Debian's kernel in QEMU, with C's module and with ours: make guest ARGS="--only 'ours packed=on'"
 guest:
 	$(MAKE) kernel-module KERNEL=
-	kernel/guest '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko' $(ARGS)
+	kernel/guest/run '$(CARGO_TARGET_DIR)/kernel' $(ARGS)
 
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"

@@ -118,6 +118,12 @@ pub trait Elements {
             write(place, element, more)
         })
     }
+
+    /// Memory for the table, if the caller brings it. [`Ring::add_to_slot`] does not ask.
+    #[inline(always)]
+    fn own_table(&self) -> Option<shared::OwnTable> {
+        None
+    }
 }
 
 /// Elements from an iterator that knows their number.

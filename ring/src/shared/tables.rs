@@ -52,6 +52,28 @@ pub unsafe trait TableMemory {
     fn pool(bytes: usize) -> Option<(NonNull<u8>, Self::Pool)>;
 }
 
+/// Memory for the table of one buffer, which the buffer brings with it.
+#[derive(Clone, Copy)]
+pub struct OwnTable {
+    base: NonNull<u8>,
+    entries: u32,
+    address: u64,
+}
+
+impl OwnTable {
+    /// Memory for `entries` descriptors at `base`, which the device finds at `address`.
+    ///
+    /// # Safety
+    /// Table room: nobody else accesses the memory until the buffer comes back.
+    pub unsafe fn new(base: NonNull<u8>, entries: u32, address: u64) -> Self {
+        Self {
+            base,
+            entries,
+            address,
+        }
+    }
+}
+
 /// Memory for the tables of one id.
 struct Slot<T> {
     base: NonNull<u8>,
@@ -200,6 +222,16 @@ impl<T: TableMemory> Tables<T> {
         elements: &impl Elements,
         raw: impl Fn(Element, u32, bool) -> D,
     ) -> Result<Placed<T::Table>, AddError> {
+        if let Some(own) = elements.own_table()
+            && entries <= most
+        {
+            return Ok(Placed {
+                address: own.address,
+                // SAFETY: table room (`OwnTable::new`).
+                entries: unsafe { write(own.base, own.entries, elements, raw) }?,
+                owned: None,
+            });
+        }
         let slot = self.find(id, entries, most).ok_or(AddError::NoMemory)?;
         // SAFETY: table room: `find` returned memory for `slot.entries` descriptors.
         let entries = unsafe { write(slot.base, slot.entries, elements, raw) }?;

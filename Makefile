@@ -202,7 +202,7 @@ test-kernel-module:
 	fi
 
 # Debian's kernel in QEMU, with C's module and with ours: make guest ARGS="--only 'ours packed=on'"
-guest:
+guest: all
 	$(MAKE) kernel-module KERNEL=
 	kernel/guest/run '$(CARGO_TARGET_DIR)/kernel' $(ARGS)
 

@@ -8,7 +8,7 @@
  * sleep on.)  Probing is the whole run; what came of it is in the module's parameters,
  * all of it after the device is unbound.
  */
-#include <linux/delay.h>
+#include <linux/dma-mapping.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/scatterlist.h>
@@ -23,6 +23,8 @@
 int virtqueue_use_wrap_counter(struct virtqueue *vq);
 u64 virtqueue_enable_cb_prepare64(struct virtqueue *vq);
 bool virtqueue_poll64(struct virtqueue *vq, u64 token);
+/* And what only later rings have. */
+int virtqueue_set_dma_premapped(struct virtqueue *vq);
 
 static int token_bits = 16;
 module_param(token_bits, int, 0444);
@@ -31,6 +33,10 @@ MODULE_PARM_DESC(token_bits, "16: as the kernel has it, 32: with wrap counters, 
 static unsigned long buffers = 3 << 16;
 module_param(buffers, ulong, 0444);
 MODULE_PARM_DESC(buffers, "how many buffers pass");
+
+static bool premapped;
+module_param(premapped, bool, 0444);
+MODULE_PARM_DESC(premapped, "the driver maps its buffers itself, which takes the DMA API");
 
 static unsigned long passed;
 module_param(passed, ulong, 0444);
@@ -54,6 +60,7 @@ struct poller {
 	struct virtqueue *vq;
 	spinlock_t lock;
 	u8 *bytes;
+	dma_addr_t address;
 	int (*use_wrap_counter)(struct virtqueue *vq);
 	u64 (*prepare64)(struct virtqueue *vq);
 	bool (*poll64)(struct virtqueue *vq, u64 token);
@@ -79,6 +86,8 @@ static int pass(struct poller *poller, unsigned int count)
 
 	for (i = 0; i < count; i++) {
 		sg_init_one(&sg, &poller->bytes[i], 1);
+		if (premapped)
+			sg_dma_address(&sg) = poller->address + i;
 		if (virtqueue_add_inbuf(vq, &sg, 1, &poller->bytes[i], GFP_ATOMIC))
 			return -EIO;
 	}
@@ -100,6 +109,27 @@ static int pass(struct poller *poller, unsigned int count)
 			token = virtqueue_enable_cb_prepare(vq);
 	}
 	return 0;
+}
+
+static int map(struct virtio_device *vdev, struct poller *poller)
+{
+	int (*set_dma_premapped)(struct virtqueue *vq) = symbol_get(virtqueue_set_dma_premapped);
+	int error = set_dma_premapped ? set_dma_premapped(poller->vq) : -EOPNOTSUPP;
+
+	if (set_dma_premapped)
+		symbol_put(virtqueue_set_dma_premapped);
+	if (error)
+		return error;
+	poller->address = dma_map_single(vdev->dev.parent, poller->bytes, BATCH_MOST,
+					 DMA_FROM_DEVICE);
+	return dma_mapping_error(vdev->dev.parent, poller->address) ? -ENOMEM : 0;
+}
+
+/* Entropy has arrived where the driver mapped it to. */
+static int unmap(struct virtio_device *vdev, struct poller *poller)
+{
+	dma_unmap_single(vdev->dev.parent, poller->address, BATCH_MOST, DMA_FROM_DEVICE);
+	return memchr_inv(poller->bytes, 0, BATCH_MOST) ? 0 : -ENODATA;
 }
 
 static int run(struct poller *poller)
@@ -172,17 +202,23 @@ static int probe(struct virtio_device *vdev)
 		goto out;
 	}
 	passed = fooled = fooled_at_wrap = asked_count = 0;
+	vdev->priv = poller;
+	error = premapped ? map(vdev, poller) : 0;
+	if (error)
+		goto delete;
 	if (token_bits == 32)
 		ask(poller);
 	virtio_device_ready(vdev);
 	if (token_bits == 32)
 		ask(poller);
-	vdev->priv = poller;
 	error = run(poller);
+	if (premapped && !error)
+		error = unmap(vdev, poller);
 	if (!error)
 		return 0;
 	virtio_reset_device(vdev);
 	take_back(poller);
+delete:
 	vdev->config->del_vqs(vdev);
 out:
 	release(poller);

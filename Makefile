@@ -6,6 +6,7 @@ LDCONFIG ?= ldconfig
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
 SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
 
@@ -41,13 +42,13 @@ OPS ?= 50000000
 # For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-cross test-upstream \
+.PHONY: all library man header install stage test test-rust test-man test-c test-cross test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants \
 	kernel-module test-kernel-module guest
 
-all: library $(OUT)/virtio_ring.o
+all: library $(OUT)/virtio_ring.o man
 
 # cargo knows what is out of date. A program that is linked against this folder asks
 # for the name with the version when it starts.
@@ -62,6 +63,11 @@ $(OUT)/virtio_ring.o: library src/symbols.txt
 		$(OUT)/libvirtio_ring.a -o $@.tmp
 	$(CROSS)objcopy --keep-global-symbols=src/symbols.txt $@.tmp $@
 	rm $@.tmp
+
+# The manual pages, of the comments in the header.
+man:
+	@env -u CARGO_BUILD_TARGET $(CARGO) run -q -p manual -- include/virtio_ring.h \
+		man/virtio_ring.7.in '$(OUT)/man'
 
 header:
 	VIRTIO_RING_WRITE_HEADER=1 $(CARGO) test --test header
@@ -95,6 +101,9 @@ install:
 	ln -sf libvirtio_ring.so.1 '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so'
 	$(INSTALL) -m 644 $(OUT)/libvirtio_ring.a '$(DESTDIR)$(LIBDIR)'
 	$(INSTALL) -m 644 include/virtio_ring.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(INSTALL) -d '$(DESTDIR)$(MANDIR)/man3' '$(DESTDIR)$(MANDIR)/man7'
+	$(INSTALL) -m 644 $(OUT)/man/man3/*.3 '$(DESTDIR)$(MANDIR)/man3'
+	$(INSTALL) -m 644 $(OUT)/man/man7/*.7 '$(DESTDIR)$(MANDIR)/man7'
 	$(call pc,virtio_ring,,,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_1=1)
 	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
 	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)
@@ -105,9 +114,9 @@ comma := ,
 space := $() $()
 
 stage: all
-	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
+	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include' MANDIR='$(STAGE)/share/man'
 
-test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
+test: test-rust test-man test-c counts poll-cost aba test-attack test-differential test-upstream \
 	test-interop test-kernel-module test-fuzz
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
@@ -118,6 +127,12 @@ test-rust: all
 	$(CARGO) test --workspace
 	$(CARGO) test --release --test carry
 	$(CARGO) test --test install -- --ignored
+
+# The manual pages: a page for each function, and nothing that mandoc warns of.
+test-man: man
+	scripts/setup mandoc
+	@for name in $(SYMBOLS); do ls '$(OUT)'/man/man3/$$name.3 > /dev/null || exit; done
+	grep -L '^\.so' '$(OUT)'/man/man*/* | xargs mandoc -T lint -W warning
 
 # C programs of ours against an installed copy.
 test-c: stage

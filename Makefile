@@ -41,7 +41,7 @@ OPS ?= 50000000
 # For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-cross test-upstream \
+.PHONY: all library header install stage test needs-test needs-compare test-rust test-c test-cross test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants \
@@ -107,8 +107,29 @@ space := $() $()
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
 
-test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
-	test-interop test-kernel-module test-fuzz
+# Both say first what they fetch and install; make test SETUP=list only says it.
+needs-compare: NEEDS := pkg-config valgrind xz-utils
+# What the steps of make test ask scripts/setup for, taken together.
+needs-test: NEEDS := g++ libc6-dbg libc6-dev patch pkg-config valgrind xz-utils
+needs-compare needs-test:
+	@for kernel in 6.1 6.12; do SETUP=list scripts/kernel-tree $$kernel > /dev/null || exit; done
+	@SETUP='$(SETUP)' scripts/setup $(NEEDS)
+
+ifdef SETUP
+ifneq ($(filter-out test compare,$(or $(MAKECMDGOALS),all)),)
+$(error SETUP=list is for make test and make compare)
+endif
+test compare: %: needs-%
+	@echo 'make $@ would install or fetch nothing else, apart from crates that cargo downloads'
+else
+test: needs-test test-rust test-c counts poll-cost aba test-attack test-differential \
+	test-upstream test-interop test-kernel-module test-fuzz
+
+# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
+compare: needs-compare stage
+	$(CARGO) build --release -p vhost-test-device -p compare
+	$(OUT)/compare $(ARGS)
+endif
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
@@ -146,12 +167,6 @@ test-attack:
 # A short form of make compare.
 test-upstream:
 	$(MAKE) compare ARGS=--short
-
-# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
-compare: stage
-	scripts/setup pkg-config xz-utils valgrind
-	$(CARGO) build --release -p vhost-test-device -p compare
-	$(OUT)/compare $(ARGS)
 
 # Random sequences of operations on C's ring and on ours: make differential OPS=N
 differential: all

@@ -42,18 +42,22 @@ OPS ?= 50000000
 # For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library man header install stage test test-rust test-man test-c test-cross test-upstream \
+.PHONY: all library man header install uninstall help dist package check-abi \
+	test-reproducible stage test needs-test needs-compare test-rust test-man test-c test-cross test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants \
 	kernel-module test-kernel-module guest
 
+## To build and to install
+
+# The library, shared and static, one relocatable object, and the manual pages.
 all: library $(OUT)/virtio_ring.o man
 
-# cargo knows what is out of date. A program that is linked against this folder asks
-# for the name with the version when it starts.
+# The library, shared and static.
 library:
 	$(CARGO) build --release
+	@# A program that is linked against this folder asks for this name when it starts.
 	ln -sf libvirtio_ring.so $(OUT)/libvirtio_ring.so.1
 
 # One relocatable object, for programs whose makefiles want virtio_ring.o: what
@@ -68,9 +72,6 @@ $(OUT)/virtio_ring.o: library src/symbols.txt
 man:
 	@env -u CARGO_BUILD_TARGET $(CARGO) run -q -p manual -- include/virtio_ring.h \
 		man/virtio_ring.7.in '$(OUT)/man'
-
-header:
-	VIRTIO_RING_WRITE_HEADER=1 $(CARGO) test --test header
 
 # Name, what it is about, compiler and linker flags.
 define pc
@@ -93,7 +94,8 @@ define run_ldconfig
 	fi
 endef
 
-# Copies what make has left, and builds nothing: root may have no cargo.
+# Copies what make has built, and builds nothing, as root may have no cargo. PREFIX is
+# /usr/local, LIBDIR is PREFIX/lib, INCLUDEDIR is PREFIX/include, DESTDIR is empty.
 install:
 	@ls $(OUT)/libvirtio_ring.so $(OUT)/libvirtio_ring.a > /dev/null || { echo 'run make first' >&2; exit 1; }
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
@@ -110,14 +112,83 @@ install:
 	$(call pc,virtio_ring-mainline,$(comma) 6.19 and later,$(space)-DVIRTIO_RING_ABI_MAINLINE,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_mainline=1)
 	$(run_ldconfig)
 
+# Removes what make install puts there, with the same variables. To know what that is, it
+# installs to another folder first.
+uninstall:
+	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && \
+	$(MAKE) -s install DESTDIR="$$temp" > /dev/null && \
+	find "$$temp" ! -type d -printf '/%P\n' | while read -r file; do \
+		rm -fv '$(DESTDIR)'"$$file"; \
+	done
+
+# Removes all that was built.
+clean:
+	$(CARGO) clean
+
+# Lists what make can do: the comment above each target.
+help:
+	@awk '/^## / { print "\n" substr($$0, 4) ":" } \
+		/^# / { text = text (text ? "\n                     " : "") substr($$0, 3); next } \
+		/^[a-z][-a-z]*:[^=]*$$/ { sub(":", "", $$1); printf "%-20s %s\n", $$1, text } \
+		{ text = "" }' Makefile
+
 comma := ,
 space := $() $()
 
+## In the repository only; make dist leaves the rest of this file out
+
+# Makes include/virtio_ring.h of the sources.
+header:
+	VIRTIO_RING_WRITE_HEADER=1 $(CARGO) test --test header
+
+DIST := virtio-ring-$(VERSION)
+
+# A tarball of the last commit that builds without a network, in target/dist.
+dist:
+	scripts/dist $(DIST) $(CARGO_TARGET_DIR)/dist
+
+# Is the library from the repository the same, byte by byte, as the one from the tarball?
+test-reproducible: dist
+	scripts/reproducible $(CARGO_TARGET_DIR)/dist/$(DIST).tar.xz
+
+# Debian packages from make dist, built and used in clean roots: target/package.
+package: dist
+	scripts/setup mmdebstrap
+	scripts/package $(CARGO_TARGET_DIR)/dist/$(DIST).tar.xz $(CARGO_TARGET_DIR)/package
+
+# What programs notice that were linked against an earlier library, or against C's ring.
+check-abi:
+	scripts/setup abigail-tools xz-utils
+	scripts/check-abi $(CARGO_TARGET_DIR)/abi
+
+# An installed copy in target/stage.
 stage: all
 	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include' MANDIR='$(STAGE)/share/man'
 
-test: test-rust test-man test-c counts poll-cost aba test-attack test-differential test-upstream \
-	test-interop test-kernel-module test-fuzz
+# Both say first what they fetch and install; make test SETUP=list only says it.
+needs-compare: NEEDS := pkg-config valgrind xz-utils
+# What the steps of make test ask scripts/setup for, taken together.
+needs-test: NEEDS := g++ libc6-dbg libc6-dev mandoc patch pkg-config valgrind xz-utils
+needs-compare needs-test:
+	@for kernel in 6.1 6.12; do SETUP=list scripts/kernel-tree $$kernel > /dev/null || exit; done
+	@SETUP='$(SETUP)' scripts/setup $(NEEDS)
+
+ifdef SETUP
+ifneq ($(filter-out test compare,$(or $(MAKECMDGOALS),all)),)
+$(error SETUP=list is for make test and make compare)
+endif
+test compare: %: needs-%
+	@echo 'make $@ would install or fetch nothing else, apart from crates that cargo downloads'
+else
+# Everything that CI runs.
+test: needs-test test-rust test-man test-c counts poll-cost aba test-attack test-differential \
+	test-upstream test-interop test-kernel-module test-fuzz
+
+# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
+compare: needs-compare stage
+	$(CARGO) build --release -p vhost-test-device -p compare
+	$(OUT)/compare $(ARGS)
+endif
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
@@ -162,18 +233,13 @@ test-attack:
 test-upstream:
 	$(MAKE) compare ARGS=--short
 
-# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
-compare: stage
-	scripts/setup pkg-config xz-utils valgrind
-	$(CARGO) build --release -p vhost-test-device -p compare
-	$(OUT)/compare $(ARGS)
-
 # Random sequences of operations on C's ring and on ours: make differential OPS=N
 differential: all
 	scripts/setup xz-utils
 	$(CARGO) build --release -p differential
 	$(OUT)/differential --ops $(OPS) --threads 2 $(ARGS)
 
+# A short form of make differential.
 test-differential:
 	$(MAKE) differential OPS=5000000
 
@@ -250,15 +316,14 @@ bench: all
 	$(CARGO) build --release -p ring-benches
 	$(OUT)/ring-benches $(ARGS)
 
-# The long forms of what make test runs in a short one.
+# The long form of the model checker's tests.
 model:
 	VIRTIO_RING_LONG=1 $(CARGO) test -p virtio-ring-protocol --test model
 
+# The long form of the stress tests.
 stress:
 	VIRTIO_RING_LONG=1 $(CARGO) test --release --test stress -- --nocapture --test-threads=1
 
+# The long form of what carries buffers.
 carry:
 	VIRTIO_RING_LONG=1 $(CARGO) test --release --test carry
-
-clean:
-	$(CARGO) clean

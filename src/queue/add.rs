@@ -244,32 +244,33 @@ unsafe fn add_array<R: RingKind, const TABLE: bool>(
         )
     };
     let common = queue.common();
-    let usable = NonNull::new(data).filter(|_| ctx.is_null() || !common.indirect());
-    if let (Some(data), Some(elements)) = (usable, elements) {
-        // SAFETY: serialised, one driver: the reference is not used after the program's
-        // functions are called, which may call the library.
-        let driver = unsafe { queue.driver() };
-        if TABLE {
-            let request = Request::new(num, elements, data, ctx);
-            if let Ok(added) = driver.add_to_slot(common, &request, None) {
-                // SAFETY: serialised.
-                return unsafe { finish(&queue, added) };
-            }
-        } else if let Some(elements) = elements.checked() {
-            let request = Request::new(num, elements, data, ctx);
-            match driver.add_run(common, &request, None) {
-                // SAFETY: serialised.
-                Ok(added) => return unsafe { finish(&queue, added) },
-                Err(AddError::Bug) => return failed(),
-                // SAFETY: live queue, this kind, serialised.
-                Err(AddError::NoSpace) if driver.num_free() < num => unsafe {
-                    return refused::<R>(vq, num, call);
-                },
-                // SAFETY: live queue, this kind, serialised; well-formed list.
-                Err(AddError::NoSpace) => unsafe {
-                    return add_array_direct::<R>(vq, sg, num, data.as_ptr(), ctx, call);
-                },
-                Err(_) => {}
+    if let (Some(data), Some(elements)) = (NonNull::new(data), elements) {
+        if ctx.is_null() || !common.indirect() {
+            // SAFETY: serialised, one driver: the reference is not used after the program's
+            // functions are called, which may call the library.
+            let driver = unsafe { queue.driver() };
+            if TABLE {
+                let request = Request::new(num, elements, data, ctx);
+                if let Ok(added) = driver.add_to_slot(common, &request, None) {
+                    // SAFETY: serialised.
+                    return unsafe { finish(&queue, added) };
+                }
+            } else if let Some(elements) = elements.checked() {
+                let request = Request::new(num, elements, data, ctx);
+                match driver.add_run(common, &request, None) {
+                    // SAFETY: serialised.
+                    Ok(added) => return unsafe { finish(&queue, added) },
+                    Err(AddError::Bug) => return failed(),
+                    // SAFETY: live queue, this kind, serialised.
+                    Err(AddError::NoSpace) if driver.num_free() < num => unsafe {
+                        return refused::<R>(vq, num, call);
+                    },
+                    // SAFETY: live queue, this kind, serialised; well-formed list.
+                    Err(AddError::NoSpace) => unsafe {
+                        return add_array_direct::<R>(vq, sg, num, data.as_ptr(), ctx, call);
+                    },
+                    Err(_) => {}
+                }
             }
         }
     }

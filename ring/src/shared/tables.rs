@@ -222,9 +222,7 @@ impl<T: TableMemory> Tables<T> {
         elements: &impl Elements,
         raw: impl Fn(Element, u32, bool) -> D,
     ) -> Result<Placed<T::Table>, AddError> {
-        if let Some(own) = elements.own_table()
-            && entries <= most
-        {
+        if let Some(own) = elements.own_table().filter(|_| entries <= most) {
             return Ok(Placed {
                 address: own.address,
                 // SAFETY: table room (`OwnTable::new`).

@@ -6,6 +6,7 @@ LDCONFIG ?= ldconfig
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+EXAMPLES = $(PREFIX)/share/doc/virtio-ring/examples
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
 SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
 
@@ -95,6 +96,8 @@ install:
 	ln -sf libvirtio_ring.so.1 '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so'
 	$(INSTALL) -m 644 $(OUT)/libvirtio_ring.a '$(DESTDIR)$(LIBDIR)'
 	$(INSTALL) -m 644 include/virtio_ring.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(INSTALL) -d '$(DESTDIR)$(EXAMPLES)'
+	$(INSTALL) -m 644 examples/* '$(DESTDIR)$(EXAMPLES)'
 	$(call pc,virtio_ring,,,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_1=1)
 	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
 	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)

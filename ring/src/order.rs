@@ -99,7 +99,7 @@ pub trait Order: Sized {
     /// The free ids.
     fn free(&mut self) -> Self::FreeIds<'_>;
 
-    /// Makes sure that [`FreeIds::claim_run`] takes the first `count` ids.
+    /// Makes sure that `FreeIds::claim_run` takes the first `count` ids.
     fn make_run(&mut self, count: u32);
 
     /// Records the context and the table, if any, of the buffer in flight under `id`.

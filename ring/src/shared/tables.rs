@@ -52,6 +52,28 @@ pub unsafe trait TableMemory {
     fn pool(bytes: usize) -> Option<(NonNull<u8>, Self::Pool)>;
 }
 
+/// No memory: there are no tables ([`Tables::none`]), or they are in memory that is lent
+/// ([`Tables::lent`]).
+pub enum NoHeap {}
+
+// SAFETY: no memory is ever returned.
+unsafe impl TableMemory for NoHeap {
+    type Table = ();
+    type Pool = ();
+
+    fn redirected() -> Option<(NonNull<u8>, ())> {
+        None
+    }
+
+    fn table(_: usize) -> Option<(NonNull<u8>, ())> {
+        None
+    }
+
+    fn pool(_: usize) -> Option<(NonNull<u8>, ())> {
+        None
+    }
+}
+
 /// Memory for the tables of one id.
 struct Slot<T> {
     base: NonNull<u8>,

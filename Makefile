@@ -7,6 +7,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 EXAMPLES = $(PREFIX)/share/doc/virtio-ring/examples
+MANDIR ?= $(PREFIX)/share/man
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
 SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
 
@@ -42,18 +43,22 @@ OPS ?= 50000000
 # For attack, bench, compare, counts, differential and guest: make compare ARGS="--only vringh --kernel 6.1 --runs 5"
 ARGS ?=
 
-.PHONY: all library header install stage test test-rust test-c test-cross test-upstream \
+.PHONY: all library man header install uninstall help dist package check-abi \
+	test-reproducible stage test needs-test needs-compare test-rust test-man test-c test-cross test-upstream \
 	compare interop test-interop attack test-attack aba poll-cost counts model stress \
 	carry clean \
 	test-differential differential differences test-fuzz fuzz bench mutants \
 	kernel-module test-kernel-module guest
 
-all: library $(OUT)/virtio_ring.o
+## To build and to install
 
-# cargo knows what is out of date. A program that is linked against this folder asks
-# for the name with the version when it starts.
+# The library, shared and static, one relocatable object, and the manual pages.
+all: library $(OUT)/virtio_ring.o man
+
+# The library, shared and static.
 library:
 	$(CARGO) build --release
+	@# A program that is linked against this folder asks for this name when it starts.
 	ln -sf libvirtio_ring.so $(OUT)/libvirtio_ring.so.1
 
 # One relocatable object, for programs whose makefiles want virtio_ring.o: what
@@ -64,8 +69,10 @@ $(OUT)/virtio_ring.o: library src/symbols.txt
 	$(CROSS)objcopy --keep-global-symbols=src/symbols.txt $@.tmp $@
 	rm $@.tmp
 
-header:
-	VIRTIO_RING_WRITE_HEADER=1 $(CARGO) test --test header
+# The manual pages, of the comments in the header.
+man:
+	@env -u CARGO_BUILD_TARGET $(CARGO) run -q -p manual -- include/virtio_ring.h \
+		man/virtio_ring.7.in '$(OUT)/man'
 
 # Name, what it is about, compiler and linker flags.
 define pc
@@ -88,7 +95,8 @@ define run_ldconfig
 	fi
 endef
 
-# Copies what make has left, and builds nothing: root may have no cargo.
+# Copies what make has built, and builds nothing, as root may have no cargo. PREFIX is
+# /usr/local, LIBDIR is PREFIX/lib, INCLUDEDIR is PREFIX/include, DESTDIR is empty.
 install:
 	@ls $(OUT)/libvirtio_ring.so $(OUT)/libvirtio_ring.a > /dev/null || { echo 'run make first' >&2; exit 1; }
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(INCLUDEDIR)'
@@ -98,20 +106,92 @@ install:
 	$(INSTALL) -m 644 include/virtio_ring.h '$(DESTDIR)$(INCLUDEDIR)'
 	$(INSTALL) -d '$(DESTDIR)$(EXAMPLES)'
 	$(INSTALL) -m 644 examples/* '$(DESTDIR)$(EXAMPLES)'
+	$(INSTALL) -d '$(DESTDIR)$(MANDIR)/man3' '$(DESTDIR)$(MANDIR)/man7'
+	$(INSTALL) -m 644 $(OUT)/man/man3/*.3 '$(DESTDIR)$(MANDIR)/man3'
+	$(INSTALL) -m 644 $(OUT)/man/man7/*.7 '$(DESTDIR)$(MANDIR)/man7'
 	$(call pc,virtio_ring,,,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_1=1)
 	$(call pc,virtio_ring-6.12,$(comma) 6.12,$(space)-DVIRTIO_RING_ABI_6_12,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_6_12=1)
 	$(call pc,virtio_ring-series,$(comma) wrap counter series,$(space)-DVIRTIO_RING_ABI_SERIES,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_series=1)
 	$(call pc,virtio_ring-mainline,$(comma) 6.19 and later,$(space)-DVIRTIO_RING_ABI_MAINLINE,$(space)-Wl$(comma)--defsym=__virtio_ring_abi_mainline=1)
 	$(run_ldconfig)
 
+# Removes what make install puts there, with the same variables. To know what that is, it
+# installs to another folder first.
+uninstall:
+	@temp=$$(mktemp -d) && trap 'rm -rf "$$temp"' EXIT && \
+	$(MAKE) -s install DESTDIR="$$temp" > /dev/null && \
+	find "$$temp" ! -type d -printf '/%P\n' | while read -r file; do \
+		rm -fv '$(DESTDIR)'"$$file"; \
+	done
+
+# Removes all that was built.
+clean:
+	$(CARGO) clean
+
+# Lists what make can do: the comment above each target.
+help:
+	@awk '/^## / { print "\n" substr($$0, 4) ":" } \
+		/^# / { text = text (text ? "\n                     " : "") substr($$0, 3); next } \
+		/^[a-z][-a-z]*:[^=]*$$/ { sub(":", "", $$1); printf "%-20s %s\n", $$1, text } \
+		{ text = "" }' Makefile
+
 comma := ,
 space := $() $()
 
-stage: all
-	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include'
+## In the repository only; make dist leaves the rest of this file out
 
-test: test-rust test-c counts poll-cost aba test-attack test-differential test-upstream \
-	test-interop test-kernel-module test-fuzz
+# Makes include/virtio_ring.h of the sources.
+header:
+	VIRTIO_RING_WRITE_HEADER=1 $(CARGO) test --test header
+
+DIST := virtio-ring-$(VERSION)
+
+# A tarball of the last commit that builds without a network, in target/dist.
+dist:
+	scripts/dist $(DIST) $(CARGO_TARGET_DIR)/dist
+
+# Is the library from the repository the same, byte by byte, as the one from the tarball?
+test-reproducible: dist
+	scripts/reproducible $(CARGO_TARGET_DIR)/dist/$(DIST).tar.xz
+
+# Debian packages from make dist, built and used in clean roots: target/package.
+package: dist
+	scripts/setup mmdebstrap
+	scripts/package $(CARGO_TARGET_DIR)/dist/$(DIST).tar.xz $(CARGO_TARGET_DIR)/package
+
+# What programs notice that were linked against an earlier library, or against C's ring.
+check-abi:
+	scripts/setup abigail-tools xz-utils
+	scripts/check-abi $(CARGO_TARGET_DIR)/abi
+
+# An installed copy in target/stage.
+stage: all
+	$(MAKE) install DESTDIR= PREFIX='$(STAGE)' LIBDIR='$(STAGE)/lib' INCLUDEDIR='$(STAGE)/include' MANDIR='$(STAGE)/share/man'
+
+# Both say first what they fetch and install; make test SETUP=list only says it.
+needs-compare: NEEDS := pkg-config valgrind xz-utils
+# What the steps of make test ask scripts/setup for, taken together.
+needs-test: NEEDS := g++ libc6-dbg libc6-dev mandoc patch pkg-config valgrind xz-utils
+needs-compare needs-test:
+	@for kernel in 6.1 6.12; do SETUP=list scripts/kernel-tree $$kernel > /dev/null || exit; done
+	@SETUP='$(SETUP)' scripts/setup $(NEEDS)
+
+ifdef SETUP
+ifneq ($(filter-out test compare,$(or $(MAKECMDGOALS),all)),)
+$(error SETUP=list is for make test and make compare)
+endif
+test compare: %: needs-%
+	@echo 'make $@ would install or fetch nothing else, apart from crates that cargo downloads'
+else
+# Everything that CI runs.
+test: needs-test test-rust test-man test-c counts poll-cost aba test-attack test-differential \
+	test-upstream test-interop test-kernel-module test-fuzz
+
+# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
+compare: needs-compare stage
+	$(CARGO) build --release -p vhost-test-device -p compare
+	$(OUT)/compare $(ARGS)
+endif
 
 # Do the faults of make mutants still fit? Formatting, lints, unit and integration tests.
 test-rust: all
@@ -121,6 +201,12 @@ test-rust: all
 	$(CARGO) test --workspace
 	$(CARGO) test --release --test carry
 	$(CARGO) test --test install -- --ignored
+
+# The manual pages: a page for each function, and nothing that mandoc warns of.
+test-man: man
+	scripts/setup mandoc
+	@for name in $(SYMBOLS); do ls '$(OUT)'/man/man3/$$name.3 > /dev/null || exit; done
+	grep -L '^\.so' '$(OUT)'/man/man*/* | xargs mandoc -T lint -W warning
 
 # C programs of ours against an installed copy.
 test-c: stage
@@ -150,18 +236,13 @@ test-attack:
 test-upstream:
 	$(MAKE) compare ARGS=--short
 
-# Upstream's tests, on C's ring and on ours: a table, and target/compare/report.md.
-compare: stage
-	scripts/setup pkg-config xz-utils valgrind
-	$(CARGO) build --release -p vhost-test-device -p compare
-	$(OUT)/compare $(ARGS)
-
 # Random sequences of operations on C's ring and on ours: make differential OPS=N
 differential: all
 	scripts/setup xz-utils
 	$(CARGO) build --release -p differential
 	$(OUT)/differential --ops $(OPS) --threads 2 $(ARGS)
 
+# A short form of make differential.
 test-differential:
 	$(MAKE) differential OPS=5000000
 
@@ -205,9 +286,9 @@ test-kernel-module:
 	fi
 
 # Debian's kernel in QEMU, with C's module and with ours: make guest ARGS="--only 'ours packed=on'"
-guest:
+guest: all
 	$(MAKE) kernel-module KERNEL=
-	kernel/guest '$(CARGO_TARGET_DIR)/kernel/virtio_ring.ko' $(ARGS)
+	kernel/guest/run '$(CARGO_TARGET_DIR)/kernel' $(ARGS)
 
 # Faults, one after the other, and what notices them: an hour or more.
 # make mutants ARGS="--seed 2 --draw 100"
@@ -238,15 +319,14 @@ bench: all
 	$(CARGO) build --release -p ring-benches
 	$(OUT)/ring-benches $(ARGS)
 
-# The long forms of what make test runs in a short one.
+# The long form of the model checker's tests.
 model:
 	VIRTIO_RING_LONG=1 $(CARGO) test -p virtio-ring-protocol --test model
 
+# The long form of the stress tests.
 stress:
 	VIRTIO_RING_LONG=1 $(CARGO) test --release --test stress -- --nocapture --test-threads=1
 
+# The long form of what carries buffers.
 carry:
 	VIRTIO_RING_LONG=1 $(CARGO) test --release --test carry
-
-clean:
-	$(CARGO) clean

@@ -19,6 +19,14 @@ struct ring_element {
 	u32 device_writes;
 };
 
+/* Memory for a buffer's indirect table, and how the device is told of what is in it. */
+struct ring_table {
+	void *base;
+	u64 address;
+	size_t length;
+	struct device *device;
+};
+
 struct ring_used {
 	void *data;
 	void *ctx;
@@ -32,9 +40,10 @@ void ring_free(struct ring *ring);
 bool ring_replace(struct ring *ring, const struct ring_areas *areas, bool callback);
 void ring_restart(struct ring *ring, bool callback);
 int ring_add(struct ring *ring, const struct ring_element *elements, u32 count,
-	     void *data, void *ctx);
+	     void *data, void *ctx, const struct ring_table *table);
 u32 ring_num_free(struct ring *ring);
 u32 ring_next_id(struct ring *ring);
+u16 ring_next_offset(struct ring *ring);
 int ring_get_buf(struct ring *ring, struct ring_used *used);
 bool ring_detach(struct ring *ring, struct ring_used *used);
 bool ring_kick_prepare(struct ring *ring);
@@ -53,4 +62,5 @@ void ring_use_wrap_counters(struct ring *ring);
 
 void *shim_alloc(size_t bytes);
 void shim_free(void *block);
+void shim_table_written(const struct ring_table *table);
 void __noreturn shim_bug(const char *text, size_t length);

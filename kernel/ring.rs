@@ -22,7 +22,8 @@ use core::ptr::{NonNull, null_mut};
 
 use ring::memory::{Memory, SplitMemory};
 use ring::shared::{
-    Barriers, NoHeap, PackedAreas, PackedShared, SplitAreas, SplitShared, Strong, Tables, Weak,
+    Barriers, NoHeap, OwnTable, PackedAreas, PackedShared, SplitAreas, SplitShared, Strong, Tables,
+    Weak,
 };
 use ring::{AddError, BadId, Common, Element, Elements, Order, Packed, Released, Request};
 use ring::{Ring as _, Split};
@@ -30,6 +31,7 @@ use ring::{Ring as _, Split};
 unsafe extern "C" {
     fn shim_alloc(bytes: usize) -> *mut c_void;
     fn shim_free(block: *mut c_void);
+    fn shim_table_written(table: *const RingTable);
     fn shim_bug(text: *const c_char, length: usize);
 }
 
@@ -356,7 +358,16 @@ pub struct RingElement {
     device_writes: u32,
 }
 
-struct Listed<'a>(&'a [RingElement]);
+/// `struct ring_table`
+#[repr(C)]
+pub struct RingTable {
+    base: NonNull<u8>,
+    address: u64,
+    length: usize,
+    device: *mut c_void,
+}
+
+struct Listed<'a>(&'a [RingElement], Option<&'a RingTable>);
 
 impl Elements for Listed<'_> {
     fn each(
@@ -375,7 +386,18 @@ impl Elements for Listed<'_> {
             };
             write(element, left > 0)?;
         }
+        if let Some(table) = self.1 {
+            // SAFETY: the shim's table.
+            unsafe { shim_table_written(table) }
+        }
         Ok(())
+    }
+
+    fn own_table(&self) -> Option<OwnTable> {
+        let table = self.1?;
+        let entries = self.0.len() as u32;
+        // SAFETY: the shim's table is for all of the elements, and the buffer's.
+        Some(unsafe { OwnTable::new(table.base, entries, table.address) })
     }
 }
 
@@ -392,9 +414,11 @@ pub unsafe extern "C" fn ring_add(
     count: u32,
     data: NonNull<c_void>,
     ctx: *mut c_void,
+    table: Option<&RingTable>,
 ) -> c_int {
     // SAFETY: the shim passes as many elements.
-    let elements = Listed(unsafe { core::slice::from_raw_parts(elements, count as usize) });
+    let elements = unsafe { core::slice::from_raw_parts(elements, count as usize) };
+    let elements = Listed(elements, table);
     let request = Request::new(count, elements, data, ctx);
     match halves!(ring, |driver, common| driver.get().add(common, &request)) {
         Ok(added) => added.unannounced_full.into(),
@@ -413,6 +437,12 @@ pub unsafe extern "C" fn ring_num_free(ring: *mut AnyRing) -> u32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ring_next_id(ring: *mut AnyRing) -> u32 {
     halves!(ring, |driver, _common| driver.get().states().first_free())
+}
+
+/// What a notification carries beside the queue's index.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ring_next_offset(ring: *mut AnyRing) -> u16 {
+    halves!(ring, |_driver, common| common.next_offset())
 }
 
 /// `struct ring_used`

@@ -21,8 +21,20 @@
 #include <linux/kmsan.h>
 #include <linux/spinlock.h>
 #include <xen/xen.h>
+#include <linux/version.h>
 
 #include "ring.h"
+/* Which of the functions that came in time this kernel's headers declare; from build. */
+#include "kernel.h"
+
+/* 6.12 says that functions that only look do not write. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
+#define SINCE_6_12	1
+#define LOOKS		const
+#else
+#define SINCE_6_12	0
+#define LOOKS
+#endif
 
 /* Entries that each id has room for in a table, if the memory for that can be had. */
 #define TABLE_BYTES	(256 * 1024)
@@ -36,11 +48,12 @@ struct mapping {
 	enum dma_data_direction direction;
 };
 
-/* What is mapped for the buffer in flight under an id. */
+/* What is mapped for the buffer in flight under an id, and a table too long for its slot. */
 struct mapped {
 	u32 count;
 	struct mapping one;
 	struct mapping *several;
+	struct ring_table table;
 };
 
 /* Memory that the device may be told of. */
@@ -56,6 +69,8 @@ struct memory {
 	struct area tables;
 	struct vring vring;
 	u32 num;
+	/* How many entries each id has room for in tables. */
+	u32 table_entries;
 	/* Offsets of the three parts in the ring's area. */
 	size_t driver;
 	size_t device;
@@ -74,6 +89,7 @@ struct queue {
 	bool premapped;
 	bool is_ours;
 	bool may_reduce_num;
+	struct device *dma_dev;
 	unsigned int align;
 	bool (*notify)(struct virtqueue *vq);
 };
@@ -104,13 +120,13 @@ static bool uses_dma_api(const struct virtio_device *vdev)
 	return !virtio_has_dma_quirk(vdev) || xen_domain();
 }
 
-static bool area_alloc(struct virtio_device *vdev, struct area *area, size_t length)
+static bool area_alloc(const struct queue *queue, struct area *area, size_t length)
 {
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN | __GFP_ZERO;
 
 	area->length = PAGE_ALIGN(length);
-	if (uses_dma_api(vdev)) {
-		area->base = dma_alloc_coherent(vdev->dev.parent, area->length,
+	if (queue->use_dma_api) {
+		area->base = dma_alloc_coherent(queue->dma_dev, area->length,
 						&area->address, gfp);
 	} else {
 		area->base = alloc_pages_exact(area->length, gfp);
@@ -120,21 +136,21 @@ static bool area_alloc(struct virtio_device *vdev, struct area *area, size_t len
 	return area->base;
 }
 
-static void area_free(struct virtio_device *vdev, struct area *area)
+static void area_free(const struct queue *queue, struct area *area)
 {
 	if (!area->base)
 		return;
-	if (uses_dma_api(vdev))
-		dma_free_coherent(vdev->dev.parent, area->length, area->base, area->address);
+	if (queue->use_dma_api)
+		dma_free_coherent(queue->dma_dev, area->length, area->base, area->address);
 	else
 		free_pages_exact(area->base, area->length);
 	area->base = NULL;
 }
 
-static void memory_free(struct virtio_device *vdev, struct memory *memory)
+static void memory_free(const struct queue *queue, struct memory *memory)
 {
-	area_free(vdev, &memory->ring);
-	area_free(vdev, &memory->tables);
+	area_free(queue, &memory->ring);
+	area_free(queue, &memory->tables);
 	kvfree(memory->mapped);
 	kvfree(memory->elements);
 	memory->mapped = NULL;
@@ -142,8 +158,7 @@ static void memory_free(struct virtio_device *vdev, struct memory *memory)
 }
 
 /* All but the ring itself. */
-static bool memory_rest(struct virtio_device *vdev, struct memory *memory, u32 num,
-			bool indirect)
+static bool memory_rest(const struct queue *queue, struct memory *memory, u32 num)
 {
 	u32 entries = clamp_t(u32, TABLE_BYTES / DESCRIPTOR / num, 16, TABLE_MOST);
 
@@ -153,47 +168,45 @@ static bool memory_rest(struct virtio_device *vdev, struct memory *memory, u32 n
 	if (!memory->elements || !memory->mapped)
 		return false;
 	/* Without tables a buffer is a chain in the ring. */
-	for (; indirect && entries >= TABLE_LEAST; entries /= 2) {
-		if (area_alloc(vdev, &memory->tables,
-			       (size_t)roundup_pow_of_two(num) * entries * DESCRIPTOR))
+	for (; queue->indirect && entries >= TABLE_LEAST; entries /= 2) {
+		if (area_alloc(queue, &memory->tables,
+			       (size_t)roundup_pow_of_two(num) * entries * DESCRIPTOR)) {
+			memory->table_entries = entries;
 			break;
+		}
 	}
 	return true;
 }
 
-static bool memory_alloc(struct virtio_device *vdev, struct memory *memory, u32 num,
-			 unsigned int align, bool packed, bool indirect)
+static bool memory_alloc(const struct queue *queue, struct memory *memory, u32 num)
 {
 	size_t length;
 
-	if (packed) {
+	if (queue->packed) {
 		memory->driver = ALIGN(num * sizeof(struct vring_packed_desc), SMP_CACHE_BYTES);
 		memory->device = memory->driver + SMP_CACHE_BYTES;
 		length = memory->device + SMP_CACHE_BYTES;
 	} else {
-		length = vring_size(num, align);
+		length = vring_size(num, queue->align);
 	}
-	if (!area_alloc(vdev, &memory->ring, length) ||
-	    !memory_rest(vdev, memory, num, indirect)) {
-		memory_free(vdev, memory);
+	if (!area_alloc(queue, &memory->ring, length) || !memory_rest(queue, memory, num)) {
+		memory_free(queue, memory);
 		return false;
 	}
-	if (!packed) {
-		vring_init(&memory->vring, num, memory->ring.base, align);
+	if (!queue->packed) {
+		vring_init(&memory->vring, num, memory->ring.base, queue->align);
 		memory->driver = (void *)memory->vring.avail - memory->ring.base;
 		memory->device = (void *)memory->vring.used - memory->ring.base;
 	}
 	return true;
 }
 
-static bool memory_alloc_reducing(struct virtio_device *vdev, struct memory *memory,
-				  u32 num, unsigned int align, bool packed, bool indirect,
-				  bool may_reduce)
+static bool memory_alloc_reducing(const struct queue *queue, struct memory *memory, u32 num)
 {
 	for (;;) {
-		if (memory_alloc(vdev, memory, num, align, packed, indirect))
+		if (memory_alloc(queue, memory, num))
 			return true;
-		if (packed || !may_reduce || num == 1)
+		if (queue->packed || !queue->may_reduce_num || num == 1)
 			return false;
 		num /= 2;
 	}
@@ -217,7 +230,7 @@ static void areas_of(const struct memory *memory, struct ring_areas *areas)
 static void unmap(struct queue *queue, struct mapped *mapped)
 {
 	struct mapping *mapping = mapped->several ?: &mapped->one;
-	struct device *dev = queue->vq.vdev->dev.parent;
+	struct device *dev = queue->dma_dev;
 	u32 i;
 
 	for (i = 0; i < mapped->count; i++)
@@ -225,6 +238,58 @@ static void unmap(struct queue *queue, struct mapped *mapped)
 	kfree(mapped->several);
 	mapped->several = NULL;
 	mapped->count = 0;
+	if (mapped->table.base) {
+		if (queue->use_dma_api)
+			dma_unmap_single(dev, mapped->table.address, mapped->table.length,
+					 DMA_TO_DEVICE);
+		kfree(mapped->table.base);
+		mapped->table.base = NULL;
+	}
+}
+
+/*
+ * Memory for a table, mapped before it is written, so that nothing of it is copied yet.
+ * None: the buffer becomes a chain.
+ */
+static int table_alloc(const struct queue *queue, struct ring_table *table, u32 total, gfp_t gfp)
+{
+	struct device *dev = queue->dma_dev;
+	void *base = kmalloc_array(total, DESCRIPTOR, gfp & ~__GFP_HIGHMEM);
+	dma_addr_t address;
+
+	if (!base)
+		return 0;
+	table->length = (size_t)total * DESCRIPTOR;
+	table->device = queue->use_dma_api ? dev : NULL;
+	if (queue->use_dma_api) {
+		address = dma_map_single_attrs(dev, base, table->length, DMA_TO_DEVICE,
+					       DMA_ATTR_SKIP_CPU_SYNC);
+		if (dma_mapping_error(dev, address)) {
+			kfree(base);
+			/* C then tries a packed ring's buffer as a chain. */
+			return queue->packed ? 0 : -ENOMEM;
+		}
+	} else {
+		address = virt_to_phys(base);
+	}
+	table->base = base;
+	table->address = address;
+	return 0;
+}
+
+void shim_table_written(const struct ring_table *table)
+{
+	if (table->device)
+		dma_sync_single_for_device(table->device, table->address, table->length,
+					   DMA_TO_DEVICE);
+}
+
+/* What C says when an element cannot be mapped: a packed ring has tried a chain, too. */
+static int unmapped(const struct queue *queue, u32 total)
+{
+	if (!queue->packed)
+		return -ENOMEM;
+	return queue->indirect && queue->vq.num_free < total ? -ENOSPC : -EIO;
 }
 
 /* Appends a list to the elements, mapped if the queue maps. */
@@ -232,7 +297,7 @@ static int gather(struct queue *queue, struct scatterlist *sg,
 		  enum dma_data_direction direction, struct ring_element *elements,
 		  u32 total, struct mapping *mapping, u32 *count)
 {
-	struct device *dev = queue->vq.vdev->dev.parent;
+	struct device *dev = queue->dma_dev;
 	dma_addr_t address;
 
 	for (; sg; sg = sg_next(sg)) {
@@ -247,7 +312,7 @@ static int gather(struct queue *queue, struct scatterlist *sg,
 			address = dma_map_page(dev, sg_page(sg), sg->offset, sg->length,
 					       direction);
 			if (dma_mapping_error(dev, address))
-				return queue->packed ? -EIO : -ENOMEM;
+				return unmapped(queue, total);
 			mapping[*count] = (struct mapping) { address, sg->length, direction };
 		}
 		elements[*count] = (struct ring_element) {
@@ -297,9 +362,12 @@ static int add(struct virtqueue *vq, struct scatterlist *sgs[], u32 total,
 		error = -EINVAL;
 	if (maps)
 		mapped.count = count;
+	if (!error && queue->indirect && total > 1 && total > queue->memory.table_entries)
+		error = table_alloc(queue, &mapped.table, total, gfp);
 	id = ring_next_id(queue->ring);
 	if (!error)
-		error = ring_add(queue->ring, elements, count, data, ctx);
+		error = ring_add(queue->ring, elements, count, data, ctx,
+				 mapped.table.base ? &mapped.table : NULL);
 	if (elements != queue->memory.elements)
 		kfree(elements);
 	if (error < 0) {
@@ -316,7 +384,7 @@ static int add(struct virtqueue *vq, struct scatterlist *sgs[], u32 total,
 	return 0;
 }
 
-size_t virtio_max_dma_size(struct virtio_device *vdev)
+size_t virtio_max_dma_size(LOOKS struct virtio_device *vdev)
 {
 	return uses_dma_api(vdev) ? dma_max_mapping_size(vdev->dev.parent) : SIZE_MAX;
 }
@@ -475,6 +543,8 @@ EXPORT_SYMBOL_GPL(virtqueue_enable_cb);
 
 bool virtqueue_enable_cb_delayed(struct virtqueue *vq)
 {
+	if (SINCE_6_12 && ring_is_broken(to_queue(vq)->ring))
+		return true;
 	return ring_enable_cb_delayed(to_queue(vq)->ring);
 }
 EXPORT_SYMBOL_GPL(virtqueue_enable_cb_delayed);
@@ -517,7 +587,7 @@ static struct virtqueue *create(struct queue *queue, unsigned int index,
 			       queue->indirect,
 			       virtio_has_feature(vdev, VIRTIO_RING_F_EVENT_IDX), callback);
 	if (!queue->ring) {
-		memory_free(vdev, &queue->memory);
+		memory_free(queue, &queue->memory);
 		kfree(queue);
 		return NULL;
 	}
@@ -536,7 +606,8 @@ static struct virtqueue *create(struct queue *queue, unsigned int index,
 	return &queue->vq;
 }
 
-static struct queue *queue_alloc(struct virtio_device *vdev, bool context)
+static struct queue *queue_alloc(struct virtio_device *vdev, bool context,
+				 struct device *dma_dev)
 {
 	struct queue *queue = kzalloc(sizeof(*queue), GFP_KERNEL);
 
@@ -544,6 +615,7 @@ static struct queue *queue_alloc(struct virtio_device *vdev, bool context)
 		queue->packed = virtio_has_feature(vdev, VIRTIO_F_RING_PACKED);
 		queue->indirect = virtio_has_feature(vdev, VIRTIO_RING_F_INDIRECT_DESC) && !context;
 		queue->use_dma_api = uses_dma_api(vdev);
+		queue->dma_dev = dma_dev;
 	}
 	return queue;
 }
@@ -555,6 +627,36 @@ static bool is_size(u32 num, unsigned int align, bool packed)
 		(packed || (is_power_of_2(num) && is_power_of_2(align) && align >= 4));
 }
 
+#if !SINCE_6_12
+static
+#endif
+struct virtqueue *vring_create_virtqueue_dma(unsigned int index, unsigned int num,
+					     unsigned int vring_align,
+					     struct virtio_device *vdev, bool weak_barriers,
+					     bool may_reduce_num, bool context,
+					     bool (*notify)(struct virtqueue *),
+					     void (*callback)(struct virtqueue *),
+					     const char *name, struct device *dma_dev)
+{
+	struct queue *queue = queue_alloc(vdev, context, dma_dev);
+
+	if (!queue)
+		return NULL;
+	queue->is_ours = true;
+	queue->align = vring_align;
+	queue->may_reduce_num = may_reduce_num;
+	if (!is_size(num, vring_align, queue->packed) ||
+	    !memory_alloc_reducing(queue, &queue->memory, num)) {
+		dev_warn(&vdev->dev, "no ring of %u\n", num);
+		kfree(queue);
+		return NULL;
+	}
+	return create(queue, index, vdev, weak_barriers, notify, callback, name);
+}
+#if SINCE_6_12
+EXPORT_SYMBOL_GPL(vring_create_virtqueue_dma);
+#endif
+
 struct virtqueue *vring_create_virtqueue(unsigned int index, unsigned int num,
 					 unsigned int vring_align,
 					 struct virtio_device *vdev, bool weak_barriers,
@@ -563,21 +665,9 @@ struct virtqueue *vring_create_virtqueue(unsigned int index, unsigned int num,
 					 void (*callback)(struct virtqueue *),
 					 const char *name)
 {
-	struct queue *queue = queue_alloc(vdev, context);
-
-	if (!queue)
-		return NULL;
-	queue->is_ours = true;
-	queue->align = vring_align;
-	queue->may_reduce_num = may_reduce_num;
-	if (!is_size(num, vring_align, queue->packed) ||
-	    !memory_alloc_reducing(vdev, &queue->memory, num, vring_align, queue->packed,
-				   queue->indirect, may_reduce_num)) {
-		dev_warn(&vdev->dev, "no ring of %u\n", num);
-		kfree(queue);
-		return NULL;
-	}
-	return create(queue, index, vdev, weak_barriers, notify, callback, name);
+	return vring_create_virtqueue_dma(index, num, vring_align, vdev, weak_barriers,
+					  may_reduce_num, context, notify, callback, name,
+					  vdev->dev.parent);
 }
 EXPORT_SYMBOL_GPL(vring_create_virtqueue);
 
@@ -592,15 +682,15 @@ struct virtqueue *vring_new_virtqueue(unsigned int index, unsigned int num,
 
 	if (virtio_has_feature(vdev, VIRTIO_F_RING_PACKED) || !is_size(num, vring_align, false))
 		return NULL;
-	queue = queue_alloc(vdev, context);
+	queue = queue_alloc(vdev, context, vdev->dev.parent);
 	if (!queue)
 		return NULL;
 	memory = &queue->memory;
 	vring_init(&memory->vring, num, pages, vring_align);
 	memory->driver = (void *)memory->vring.avail - pages;
 	memory->device = (void *)memory->vring.used - pages;
-	if (!memory_rest(vdev, memory, num, queue->indirect)) {
-		memory_free(vdev, memory);
+	if (!memory_rest(queue, memory, num)) {
+		memory_free(queue, memory);
 		kfree(queue);
 		return NULL;
 	}
@@ -610,41 +700,33 @@ EXPORT_SYMBOL_GPL(vring_new_virtqueue);
 
 static bool replace(struct queue *queue, u32 num)
 {
-	struct virtio_device *vdev = queue->vq.vdev;
 	struct memory memory = {};
 	struct ring_areas areas;
 
 	if (!is_size(num, queue->align, queue->packed) ||
-	    !memory_alloc_reducing(vdev, &memory, num, queue->align, queue->packed,
-				   queue->indirect, queue->may_reduce_num))
+	    !memory_alloc_reducing(queue, &memory, num))
 		return false;
 	areas_of(&memory, &areas);
 	if (!ring_replace(queue->ring, &areas, queue->vq.callback)) {
-		memory_free(vdev, &memory);
+		memory_free(queue, &memory);
 		return false;
 	}
-	memory_free(vdev, &queue->memory);
+	memory_free(queue, &queue->memory);
 	queue->memory = memory;
 	return true;
 }
 
-int virtqueue_resize(struct virtqueue *vq, u32 num,
-		     void (*recycle)(struct virtqueue *vq, void *buf))
+/* Takes a queue from the device, and every buffer out of it. */
+static int disable_and_recycle(struct virtqueue *vq,
+			       void (*recycle)(struct virtqueue *vq, void *buf),
+			       void (*recycle_done)(struct virtqueue *vq))
 {
-	struct queue *queue = to_queue(vq);
 	const struct virtio_config_ops *config = vq->vdev->config;
-	bool replaced;
 	void *data;
 	int error;
 
-	if (!queue->is_ours)
+	if (!to_queue(vq)->is_ours)
 		return -EPERM;
-	if (num > vq->num_max)
-		return -E2BIG;
-	if (!num)
-		return -EINVAL;
-	if (num == queue->memory.num)
-		return 0;
 	if (!config->disable_vq_and_reset || !config->enable_vq_after_reset)
 		return -ENOENT;
 	error = config->disable_vq_and_reset(vq);
@@ -652,26 +734,82 @@ int virtqueue_resize(struct virtqueue *vq, u32 num,
 		return error;
 	while ((data = virtqueue_detach_unused_buf(vq)))
 		recycle(vq, data);
+	if (recycle_done)
+		recycle_done(vq);
+	return 0;
+}
+
+static int enable_after_reset(struct virtqueue *vq)
+{
+	vq->num_free = ring_num_free(to_queue(vq)->ring);
+	return vq->vdev->config->enable_vq_after_reset(vq) ? -EBUSY : 0;
+}
+
+static int resize(struct virtqueue *vq, u32 num,
+		  void (*recycle)(struct virtqueue *vq, void *buf),
+		  void (*recycle_done)(struct virtqueue *vq))
+{
+	struct queue *queue = to_queue(vq);
+	bool replaced;
+	int error;
+
+	if (num > vq->num_max)
+		return -E2BIG;
+	if (!num)
+		return -EINVAL;
+	if (num == queue->memory.num)
+		return 0;
+	error = disable_and_recycle(vq, recycle, recycle_done);
+	if (error)
+		return error;
 	replaced = replace(queue, num);
 	if (!replaced)
 		ring_restart(queue->ring, vq->callback);
-	vq->num_free = ring_num_free(queue->ring);
-	if (config->enable_vq_after_reset(vq))
-		return -EBUSY;
-	return replaced ? 0 : -ENOMEM;
+	error = enable_after_reset(vq);
+	return error ?: replaced ? 0 : -ENOMEM;
+}
+
+#if SINCE_6_12
+int virtqueue_resize(struct virtqueue *vq, u32 num,
+		     void (*recycle)(struct virtqueue *vq, void *buf),
+		     void (*recycle_done)(struct virtqueue *vq))
+{
+	return resize(vq, num, recycle, recycle_done);
 }
 EXPORT_SYMBOL_GPL(virtqueue_resize);
 
-int virtqueue_set_dma_premapped(struct virtqueue *vq)
+int virtqueue_reset(struct virtqueue *vq,
+		    void (*recycle)(struct virtqueue *vq, void *buf),
+		    void (*recycle_done)(struct virtqueue *vq))
 {
-	struct queue *queue = to_queue(vq);
+	int error = disable_and_recycle(vq, recycle, recycle_done);
 
-	if (queue->memory.num != vq->num_free || !queue->use_dma_api)
-		return -EINVAL;
-	queue->premapped = true;
-	return 0;
+	if (error)
+		return error;
+	ring_restart(to_queue(vq)->ring, vq->callback);
+	return enable_after_reset(vq);
 }
-EXPORT_SYMBOL_GPL(virtqueue_set_dma_premapped);
+EXPORT_SYMBOL_GPL(virtqueue_reset);
+
+struct device *virtqueue_dma_dev(struct virtqueue *vq)
+{
+	return to_queue(vq)->use_dma_api ? to_queue(vq)->dma_dev : NULL;
+}
+EXPORT_SYMBOL_GPL(virtqueue_dma_dev);
+
+u32 vring_notification_data(struct virtqueue *vq)
+{
+	return (u32)ring_next_offset(to_queue(vq)->ring) << 16 | vq->index;
+}
+EXPORT_SYMBOL_GPL(vring_notification_data);
+#else
+int virtqueue_resize(struct virtqueue *vq, u32 num,
+		     void (*recycle)(struct virtqueue *vq, void *buf))
+{
+	return to_queue(vq)->is_ours ? resize(vq, num, recycle, NULL) : -EPERM;
+}
+EXPORT_SYMBOL_GPL(virtqueue_resize);
+#endif
 
 void vring_del_virtqueue(struct virtqueue *vq)
 {
@@ -685,7 +823,7 @@ void vring_del_virtqueue(struct virtqueue *vq)
 	for (i = 0; i < queue->memory.num; i++)
 		unmap(queue, &queue->memory.mapped[i]);
 	ring_free(queue->ring);
-	memory_free(vq->vdev, &queue->memory);
+	memory_free(queue, &queue->memory);
 	kfree(queue);
 }
 EXPORT_SYMBOL_GPL(vring_del_virtqueue);
@@ -697,13 +835,16 @@ void vring_transport_features(struct virtio_device *vdev)
 		    BIT_ULL(VIRTIO_F_RING_PACKED) | BIT_ULL(VIRTIO_F_ORDER_PLATFORM);
 	unsigned int i;
 
+#if SINCE_6_12
+	known |= BIT_ULL(VIRTIO_F_NOTIFICATION_DATA);
+#endif
 	for (i = VIRTIO_TRANSPORT_F_START; i < VIRTIO_TRANSPORT_F_END; i++)
 		if (!(known & BIT_ULL(i)))
 			__virtio_clear_bit(vdev, i);
 }
 EXPORT_SYMBOL_GPL(vring_transport_features);
 
-unsigned int virtqueue_get_vring_size(struct virtqueue *vq)
+unsigned int virtqueue_get_vring_size(LOOKS struct virtqueue *vq)
 {
 	return to_queue(vq)->memory.num;
 }
@@ -721,7 +862,7 @@ void __virtqueue_unbreak(struct virtqueue *vq)
 }
 EXPORT_SYMBOL_GPL(__virtqueue_unbreak);
 
-bool virtqueue_is_broken(struct virtqueue *vq)
+bool virtqueue_is_broken(LOOKS struct virtqueue *vq)
 {
 	return ring_is_broken(to_queue(vq)->ring);
 }
@@ -749,37 +890,51 @@ void __virtio_unbreak_device(struct virtio_device *vdev)
 }
 EXPORT_SYMBOL_GPL(__virtio_unbreak_device);
 
-dma_addr_t virtqueue_get_desc_addr(struct virtqueue *vq)
+dma_addr_t virtqueue_get_desc_addr(LOOKS struct virtqueue *vq)
 {
 	BUG_ON(!to_queue(vq)->is_ours);
 	return to_queue(vq)->memory.ring.address;
 }
 EXPORT_SYMBOL_GPL(virtqueue_get_desc_addr);
 
-dma_addr_t virtqueue_get_avail_addr(struct virtqueue *vq)
+dma_addr_t virtqueue_get_avail_addr(LOOKS struct virtqueue *vq)
 {
 	return virtqueue_get_desc_addr(vq) + to_queue(vq)->memory.driver;
 }
 EXPORT_SYMBOL_GPL(virtqueue_get_avail_addr);
 
-dma_addr_t virtqueue_get_used_addr(struct virtqueue *vq)
+dma_addr_t virtqueue_get_used_addr(LOOKS struct virtqueue *vq)
 {
 	return virtqueue_get_desc_addr(vq) + to_queue(vq)->memory.device;
 }
 EXPORT_SYMBOL_GPL(virtqueue_get_used_addr);
 
-const struct vring *virtqueue_get_vring(struct virtqueue *vq)
+const struct vring *virtqueue_get_vring(LOOKS struct virtqueue *vq)
 {
 	return &to_queue(vq)->memory.vring;
 }
 EXPORT_SYMBOL_GPL(virtqueue_get_vring);
 
+#ifdef HAS_PREMAPPED
+int virtqueue_set_dma_premapped(struct virtqueue *vq)
+{
+	struct queue *queue = to_queue(vq);
+
+	if (queue->memory.num != vq->num_free || (!SINCE_6_12 && !queue->use_dma_api))
+		return -EINVAL;
+	queue->premapped = true;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(virtqueue_set_dma_premapped);
+
 dma_addr_t virtqueue_dma_map_single_attrs(struct virtqueue *vq, void *ptr, size_t size,
 					  enum dma_data_direction dir, unsigned long attrs)
 {
-	if (!to_queue(vq)->use_dma_api)
+	if (!to_queue(vq)->use_dma_api) {
+		kmsan_handle_dma(virt_to_page(ptr), offset_in_page(ptr), size, dir);
 		return (dma_addr_t)virt_to_phys(ptr);
-	return dma_map_single_attrs(vq->vdev->dev.parent, ptr, size, dir, attrs);
+	}
+	return dma_map_single_attrs(to_queue(vq)->dma_dev, ptr, size, dir, attrs);
 }
 EXPORT_SYMBOL_GPL(virtqueue_dma_map_single_attrs);
 
@@ -787,7 +942,7 @@ void virtqueue_dma_unmap_single_attrs(struct virtqueue *vq, dma_addr_t addr, siz
 				      enum dma_data_direction dir, unsigned long attrs)
 {
 	if (to_queue(vq)->use_dma_api)
-		dma_unmap_single_attrs(vq->vdev->dev.parent, addr, size, dir, attrs);
+		dma_unmap_single_attrs(to_queue(vq)->dma_dev, addr, size, dir, attrs);
 }
 EXPORT_SYMBOL_GPL(virtqueue_dma_unmap_single_attrs);
 
@@ -795,13 +950,13 @@ int virtqueue_dma_mapping_error(struct virtqueue *vq, dma_addr_t addr)
 {
 	if (!to_queue(vq)->use_dma_api)
 		return 0;
-	return dma_mapping_error(vq->vdev->dev.parent, addr);
+	return dma_mapping_error(to_queue(vq)->dma_dev, addr);
 }
 EXPORT_SYMBOL_GPL(virtqueue_dma_mapping_error);
 
 bool virtqueue_dma_need_sync(struct virtqueue *vq, dma_addr_t addr)
 {
-	return to_queue(vq)->use_dma_api && dma_need_sync(vq->vdev->dev.parent, addr);
+	return to_queue(vq)->use_dma_api && dma_need_sync(to_queue(vq)->dma_dev, addr);
 }
 EXPORT_SYMBOL_GPL(virtqueue_dma_need_sync);
 
@@ -810,7 +965,7 @@ void virtqueue_dma_sync_single_range_for_cpu(struct virtqueue *vq, dma_addr_t ad
 					     enum dma_data_direction dir)
 {
 	if (to_queue(vq)->use_dma_api)
-		dma_sync_single_range_for_cpu(vq->vdev->dev.parent, addr, offset, size, dir);
+		dma_sync_single_range_for_cpu(to_queue(vq)->dma_dev, addr, offset, size, dir);
 }
 EXPORT_SYMBOL_GPL(virtqueue_dma_sync_single_range_for_cpu);
 
@@ -819,9 +974,10 @@ void virtqueue_dma_sync_single_range_for_device(struct virtqueue *vq, dma_addr_t
 						enum dma_data_direction dir)
 {
 	if (to_queue(vq)->use_dma_api)
-		dma_sync_single_range_for_device(vq->vdev->dev.parent, addr, offset, size, dir);
+		dma_sync_single_range_for_device(to_queue(vq)->dma_dev, addr, offset, size, dir);
 }
 EXPORT_SYMBOL_GPL(virtqueue_dma_sync_single_range_for_device);
+#endif
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("virtio_ring over the Rust ring crate: not for production");

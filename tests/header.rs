@@ -30,23 +30,47 @@ fn write_out(line: &str) -> String {
     line.into()
 }
 
-/// The header, as cbindgen makes it.
-fn header() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
+/// The groups of functions, in the header's order: modules of `src/capi`, whose
+/// documentation is the group's heading, and C code beside or instead of them.
+const GROUPS: [&str; 12] = [
+    "device",
+    "create",
+    "scatterlist",
+    "add",
+    "kick",
+    "get_buf",
+    "callbacks",
+    "poll",
+    "reset",
+    "mapping",
+    "queries",
+    "extensions",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `src/capi`, or nothing if there is none of that name.
+fn capi(name: &str) -> String {
+    std::fs::read_to_string(root().join("src/capi").join(name)).unwrap_or_default()
+}
+
+/// What cbindgen makes of the sources.
+fn declarations() -> String {
+    let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     config.language = cbindgen::Language::C;
     let mut builder = cbindgen::Builder::new().with_config(config);
-    for source in [
-        "capi.rs",
-        "abi/vdev.rs",
-        "abi/vq.rs",
-        "abi/sg.rs",
-        "abi/dma.rs",
-        "abi/areas.rs",
-        "abi/mod.rs",
-        "queue/mod.rs",
-    ] {
-        builder = builder.with_src(root.join("src").join(source));
+    let groups = GROUPS.iter().map(|group| format!("capi/{group}.rs"));
+    let types = ["vdev", "vq", "sg", "dma", "areas", "bufs", "mod"];
+    for source in groups
+        .chain(types.iter().map(|name| format!("abi/{name}.rs")))
+        .chain(["queue/mod.rs".into()])
+    {
+        let source = root().join("src").join(source);
+        if source.exists() {
+            builder = builder.with_src(source);
+        }
     }
     let mut made = Vec::new();
     builder.generate().unwrap().write(&mut made);
@@ -54,10 +78,85 @@ fn header() -> String {
     made.lines().map(|line| write_out(line) + "\n").collect()
 }
 
+/// The documentation of a group's module, as a comment of kernel-doc's.
+fn heading(source: &str) -> String {
+    let lines: Vec<_> = (source.lines())
+        .filter_map(|line| line.strip_prefix("//!"))
+        .collect();
+    let Some((title, text)) = lines.split_first() else {
+        return String::new();
+    };
+    let text: String = text.iter().map(|line| format!(" *{line}\n")).collect();
+    format!("/**\n * DOC:{title}\n{text} */\n")
+}
+
+/// The name of the function that a piece of a header declares.
+fn declared(piece: &str) -> Option<&str> {
+    let line = (piece.lines()).find(|line| !line.starts_with(['/', ' ', '\t', '#']))?;
+    let before = line.split_once('(')?.0;
+    before.rsplit([' ', '*']).next()
+}
+
+/// A line, indented with tabs.
+fn with_tabs(line: &str) -> String {
+    let rest = line.trim_start_matches(' ');
+    let spaces = line.len() - rest.len();
+    if rest.starts_with('*') {
+        return line.into();
+    }
+    "\t".repeat(spaces / 8) + &" ".repeat(spaces % 8) + rest
+}
+
+/// The structures and constants: comments of one line on one line, and none that looks
+/// like kernel-doc's, which only functions and headings have.
+fn structures(made: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in made.lines() {
+        let line = line.replace("/**", "/*");
+        match &lines[..] {
+            [.., start, text] if line.trim() == "*/" && start.trim() == "/*" && text.len() < 76 => {
+                let text = text.replacen(" * ", "/* ", 1) + " */";
+                lines.truncate(lines.len() - 2);
+                lines.push(text);
+            }
+            _ => lines.push(line),
+        }
+    }
+    lines.join("\n")
+}
+
+/// The header.
+fn header() -> String {
+    let made = declarations();
+    let first_function = made.find("/**\n * virtio").unwrap();
+    let (before, functions) = made.split_at(made[..first_function].rfind("};\n").unwrap() + 3);
+    let functions: Vec<_> = (functions.trim().split("\n\n"))
+        .map(|piece| (declared(piece).unwrap(), piece.trim()))
+        .collect();
+    let mut pieces = vec![capi("head.h"), structures(before.trim())];
+    let mut count = 0;
+    for group in GROUPS {
+        let source = capi(&format!("{group}.rs"));
+        pieces.extend([heading(&source), capi(&format!("{group}.h"))]);
+        for (name, piece) in &functions {
+            if source.contains(&format!(" fn {name}(")) {
+                pieces.push(piece.to_string());
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, functions.len());
+    pieces.push(capi("tail.h"));
+    pieces.retain(|piece| !piece.is_empty());
+    let text: Vec<_> = pieces.iter().map(|piece| piece.trim_end()).collect();
+    let text = text.join("\n\n");
+    text.lines().map(|line| with_tabs(line) + "\n").collect()
+}
+
 #[test]
 fn committed_header_is_up_to_date() {
     let made = header();
-    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/virtio_ring.h");
+    let committed = root().join("include/virtio_ring.h");
     if std::env::var_os("VIRTIO_RING_WRITE_HEADER").is_some() {
         std::fs::write(&committed, made).unwrap();
         return;
@@ -95,35 +194,74 @@ fn header_defines_no_name_of_a_program() {
     }
 }
 
-/// Whoever looks a function up finds who may call it when.
+/// The comment and the declaration of an exported function.
+fn documented<'h>(header: &'h str, name: &str) -> (&'h str, &'h str) {
+    let start = header.find(&format!("/**\n * {name}() - "));
+    let start = start.unwrap_or_else(|| panic!("{name} is not documented"));
+    let (comment, rest) = header[start..].split_once("*/\n").unwrap();
+    (comment, &rest[..rest.find(";\n").unwrap()])
+}
+
+/// Whoever looks a function up finds its arguments, who may call it when, what it
+/// returns, and which kernels have it.
 #[test]
-fn each_function_says_from_which_thread() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+fn functions_are_documented() {
     let header = header();
-    let symbols = std::fs::read_to_string(root.join("src/symbols.txt")).unwrap();
-    for name in symbols.lines() {
-        if name.is_empty() || name.starts_with('#') {
+    let symbols = std::fs::read_to_string(root().join("src/symbols.txt")).unwrap();
+    for name in symbols
+        .lines()
+        .filter(|name| !name.is_empty() && !name.starts_with('#'))
+    {
+        let (comment, declaration) = documented(&header, name);
+        assert!(declaration.contains(&format!("{name}(")), "{name}");
+        let has = |what: &str| comment.contains(&format!("\n * {what}"));
+        let rules = ["Any thread.", "Serialised by the caller.", "Alone: "];
+        let stated = |rule: &&&str| has(&format!("Context: {rule}"));
+        assert_eq!(rules.iter().filter(stated).count(), 1, "{name}");
+        assert!(has("Kernels: "), "{name}");
+        if comment.contains("() - an older name\n") {
             continue;
         }
-        let is_declaration = |line: &&str| {
-            let mut before = line.split(&format!("{name}(")).next().unwrap().chars();
-            !line.starts_with([' ', '\t'])
-                && line.contains(&format!("{name}("))
-                && matches!(before.next_back(), Some(' ' | '*'))
-        };
-        let line = header.lines().find(is_declaration);
-        let line = line.unwrap_or_else(|| panic!("{name} is not declared"));
-        let declared = line.as_ptr() as usize - header.as_ptr() as usize;
-        let comment = &header[header[..declared].rfind("/**").unwrap()..declared];
-        let words: Vec<_> = comment
-            .split_whitespace()
-            .filter(|&word| word != "*")
-            .collect();
-        let comment = words.join(" ");
-        let rules = ["From any thread", "The caller serialises", "Runs alone"];
-        let stated = rules.iter().filter(|&&rule| comment.contains(rule)).count();
-        assert_eq!(stated, 1, "{name}: {comment}");
+        let returns = !declaration.starts_with(&format!("void {name}("));
+        assert_eq!(has("Return:"), returns, "{name}");
+        for argument in comment.lines().filter_map(|line| line.strip_prefix(" * @")) {
+            let (argument, _) = argument.split_once(':').unwrap();
+            assert!(declaration.contains(argument), "{name}: {argument}");
+        }
+        let arguments = comment.matches("\n * @").count();
+        // (An argument that is a function has arguments of its own.)
+        let commas = declaration.replace("vq, void", "").matches(',').count();
+        assert_eq!(arguments, commas + 1, "{name}");
     }
+}
+
+/// The example at the top is C.
+#[test]
+fn example_compiles() {
+    use std::io::Write;
+    let header = header();
+    let (_, rest) = header.split_once("writes::\n *\n").unwrap();
+    let lines = rest
+        .lines()
+        .take_while(|line| line.starts_with(" *\t") || *line == " *");
+    let example: String = lines.map(|line| line[2..].to_string() + "\n").collect();
+    let program = format!(
+        "#include <virtio_ring.h>\n\
+         bool notify(struct virtqueue *vq);\n\
+         bool example(char request[8], char response[8]) {{\n{example}return true;\n}}\n"
+    )
+    .replace("sizeof(re", "8 + 0 * sizeof(*re");
+    let mut compiler = std::process::Command::new("cc")
+        .args(["-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(root().join("include"))
+        .args(["-xc", "-"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = compiler.stdin.take().unwrap();
+    stdin.write_all(program.as_bytes()).unwrap();
+    drop(stdin);
+    assert!(compiler.wait().unwrap().success(), "{program}");
 }
 
 /// As in the kernel, for whose editors 80 columns are wide.

@@ -121,3 +121,41 @@ fn install_copies_the_examples() {
     assert_eq!(installed, files(&format!("{ROOT}/examples")));
     assert!(installed.contains_key(OsStr::new("loopback.c")));
 }
+
+/// Everything that was installed goes, and nothing else.
+#[test]
+#[ignore = "needs what make builds: make test runs it"]
+fn uninstall_removes_what_install_left() {
+    let root = format!("{TEMPORARY}/uninstalled");
+    let _ = std::fs::remove_dir_all(&root);
+    let files = || {
+        let find = Command::new("find")
+            .args([root.as_str(), "!", "-type", "d"])
+            .output();
+        String::from_utf8(find.unwrap().stdout).unwrap()
+    };
+    let destination = format!("DESTDIR={root}");
+    std::fs::create_dir_all(format!("{root}/usr/local/lib")).unwrap();
+    let of_others = format!("{root}/usr/local/lib/libother.so");
+    std::fs::write(&of_others, "").unwrap();
+    make(&["install", &destination]);
+    assert!(files().lines().count() > 1);
+    make(&["uninstall", &destination]);
+    assert_eq!(files().trim(), of_others);
+}
+
+/// `make help` says of each command what it does.
+#[test]
+#[ignore = "like the others: make test runs it"]
+fn help_lists_the_commands() {
+    let said = make(&["-s", "help"]);
+    for command in ["all", "install", "uninstall", "test", "compare", "package"] {
+        let about = said
+            .lines()
+            .find_map(|line| line.strip_prefix(command)?.strip_prefix(' '));
+        assert!(
+            about.is_some_and(|about| !about.trim().is_empty()),
+            "{command}: {said}"
+        );
+    }
+}

@@ -68,6 +68,17 @@ fn shared_object_exports_what_is_intended() {
 }
 
 #[test]
+fn debian_package_has_what_is_intended() {
+    let path = Path::new(ROOT).join("debian/libvirtio-ring1.symbols");
+    let list = std::fs::read_to_string(path).unwrap();
+    let names = list
+        .lines()
+        .skip(1)
+        .map(|line| line.trim().split('@').next());
+    assert_intended(names.map(|name| Ok(name.unwrap())));
+}
+
+#[test]
 fn relocatable_object_defines_what_is_intended() {
     let built = |name| BUILT.join(name).metadata().and_then(|file| file.modified());
     let object = built("virtio_ring.o");

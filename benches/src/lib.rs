@@ -4,8 +4,8 @@
 //! and in turns: on a machine that does other things, too, only what ran
 //! within the same few milliseconds can be compared.
 //!
-//! Each row ([`rows`]) is run by each ring ([`subjects`]) in rounds ([`rounds`]);
-//! the samples go into a table ([`report`]) and a picture ([`chart`]), in
+//! Each row ([`rows`]) is run by each ring ([`subjects`]) in rounds (`rounds`);
+//! the samples go into a table (`report`) and a picture (`chart`), in
 //! `target/bench`. criterion's benchmark, `benches/rings.rs`, has rows and rings
 //! from here, and takes its samples itself.
 

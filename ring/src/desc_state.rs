@@ -148,10 +148,13 @@ impl FreeIds for Walk<'_> {
         let mut head = *self.free_head;
         let most = most.min(*self.num_free);
         let mut count = 0;
-        while count < most
-            && let Some(slot) = self.slots.get_mut(head as usize)
-            && let Some((data, _)) = take(head, slot.next.into())
-        {
+        while count < most {
+            let Some(slot) = self.slots.get_mut(head as usize) else {
+                break;
+            };
+            let Some((data, _)) = take(head, slot.next.into()) else {
+                break;
+            };
             slot.data = Some(data);
             if slot.more != 0 {
                 (slot.more, slot.last) = (0, head);
@@ -362,21 +365,21 @@ impl<T> Order for DescStates<T> {
         if !accept(&used, ring.states().is_in_flight(used.id)) {
             return None;
         }
-        let result = match ring.states_mut().release(used.id, R::KEEPS_RUNS) {
-            Ok(single @ Released::Single(..)) => {
+        let result = ring.states_mut().release(used.id, R::KEEPS_RUNS);
+        let result = result.map_err(|cause| common.broken_by(cause));
+        match &result {
+            Ok(Released::Single(..)) => {
                 let next = ring.advance(common, used.at, 1);
                 common.used.set(next);
                 ring.publish_used(common);
-                Ok(single)
             }
-            Ok(chain @ (Released::Chain(_, _, count) | Released::WithExtra(_, _, count))) => {
-                let next = ring.advance(common, used.at, count.into());
+            Ok(Released::Chain(_, _, count) | Released::WithExtra(_, _, count)) => {
+                let next = ring.advance(common, used.at, (*count).into());
                 common.used.set(next);
                 ring.publish_used(common);
-                Ok(chain)
             }
-            Err(cause) => Err(common.broken_by(cause)),
-        };
+            Err(_) => {}
+        }
         Some((used.id, result))
     }
 

@@ -180,6 +180,12 @@ pub trait Elements {
             write(place, element, more)
         })
     }
+
+    /// Memory for the table, if the caller brings it. [`Ring::add_to_slot`] does not ask.
+    #[inline(always)]
+    fn own_table(&self) -> Option<shared::OwnTable> {
+        None
+    }
 }
 
 /// Elements from an iterator that knows their number.
@@ -657,9 +663,10 @@ pub trait Ring: Sized {
         mut each: impl FnMut(Data, u32, Option<Extra<<Self::Memory as Memory>::Table>>),
     ) -> (u32, Option<(Id, BadId)>) {
         let (mut taken, mut bad) = (0, None);
-        while taken < most
-            && let Some(used) = self.next_used(common)
-        {
+        while taken < most {
+            let Some(used) = self.next_used(common) else {
+                break;
+            };
             match self.states_mut().release(used.id, Self::KEEPS_RUNS) {
                 Ok(Released::Single(data, _)) => {
                     let next = self.advance(common, used.at, 1);

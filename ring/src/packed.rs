@@ -456,10 +456,10 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
 
     fn publish_batch(&mut self, common: &Common<M>, batch: Batch) -> Added {
         common.memory.write_barrier();
-        if let Some((head, flags)) = batch.head
-            && let Some(slot) = common.memory.ring().get(head)
-        {
-            slot.write_flags(flags);
+        if let Some((head, flags)) = batch.head {
+            if let Some(slot) = common.memory.ring().get(head) {
+                slot.write_flags(flags);
+            }
         }
         Added {
             num_free: self.states.num_free(),

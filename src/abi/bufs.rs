@@ -5,7 +5,7 @@ use core::ffi::c_void;
 
 use ring::{AddError, Element, Elements};
 
-/// One part of a buffer for `virtqueue_add_bufs`. The parts of a buffer follow one
+/// One part of a buffer for virtqueue_add_bufs(). The parts of a buffer follow one
 /// another in the array: first those that the device reads, then those that it writes.
 #[repr(C)]
 pub struct virtqueue_buf {
@@ -16,12 +16,12 @@ pub struct virtqueue_buf {
     /// VRING_DESC_F_WRITE (2) if the device writes this part, and
     /// VRING_DESC_F_NEXT (1) if the next one is of the same buffer.
     pub flags: u32,
-    /// What `virtqueue_get_buf` returns for this buffer; not NULL. Only that of a
+    /// What virtqueue_get_buf() returns for this buffer; not NULL. Only that of a
     /// buffer's first part counts.
     pub data: *mut c_void,
 }
 
-/// One buffer from `virtqueue_get_bufs`.
+/// One buffer from virtqueue_get_bufs().
 #[repr(C)]
 pub struct virtqueue_used_buf {
     /// The buffer's `data`.

@@ -58,31 +58,32 @@ pub struct device {
     pub parent: *mut device,
 }
 
-/// A device as the headers declare it for which the program was built. The program
-/// owns it, and sets it up with `virtio_device_init` before all else.
+/// The part of a virtio device that the ring looks at. The program owns it, and sets
+/// it up with virtio_device_init() before anything else.
+///
+/// Its layout is that of the kernel's headers for which the program was built.
 #[repr(C)]
 pub struct virtio_device {
-    /// Its parent is what `virtqueue_dma_dev` hands back.
+    /// Its parent is what virtqueue_dma_dev() returns.
     pub dev: device,
     /// Negotiated features, bit by bit (virtio 1.3, 2.2).
     pub features: u64,
-    /// The device's queues. Set up with `virtio_device_init`: an empty list
+    /// The device's queues. virtio_device_init() sets the list up: an empty list
     /// points to itself.
     pub vqs: list_head,
-    /// Lock for `vqs`: a `pthread_spinlock_t`, set up with `virtio_device_init`
-    /// or `pthread_spin_init`.
+    /// Lock for `vqs`: a `pthread_spinlock_t`, which virtio_device_init() sets up.
     pub vqs_list_lock: c_int,
     /// Operations for reset and resize; may be NULL.
     pub config: *const virtio_config_ops,
 }
 
-/// What the program's device can do for reset and resize. A member may be
-/// NULL: the calls that need it then return -ENOENT.
+/// What a device can do for reset and resize. A member may be NULL: the calls that
+/// need it then return -ENOENT.
 #[repr(C)]
 pub struct virtio_config_ops {
-    /// Stops the queue; 0 or a negative error.
+    /// Stops the queue; returns 0 or a negative error.
     pub disable_vq_and_reset: Option<unsafe extern "C" fn(vq: *mut virtqueue) -> c_int>,
-    /// Starts the queue again; 0 or a negative error.
+    /// Starts the queue again; returns 0 or a negative error.
     pub enable_vq_after_reset: Option<unsafe extern "C" fn(vq: *mut virtqueue) -> c_int>,
 }
 

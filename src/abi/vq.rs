@@ -35,26 +35,25 @@ pub type vq_recycle_t = Option<unsafe extern "C" fn(vq: *mut virtqueue, buf: *mu
 /// Called when reset or resize have given everything back.
 pub type vq_recycle_done_t = Option<unsafe extern "C" fn(vq: *mut virtqueue)>;
 
-/// The public part of a queue. The library allocates it and owns what lies
-/// around it in memory; a program may read all of it, and write `callback`, `index`,
-/// `num_max` and `priv`.
+/// The public part of a queue, which the library allocates. A program may read all
+/// of it, and write `callback`, `index`, `num_max`, `priv` and `reset`.
 #[repr(C)]
 pub struct virtqueue {
     /// Node in the device's list of queues (`vqs`).
     pub list: list_head,
-    /// Called by `vring_interrupt` when buffers were used; may be NULL, which
-    /// at creation also tells the device not to interrupt.
+    /// vring_interrupt() calls it when buffers were used. May be NULL; if it is
+    /// when the queue is created, the device is asked not to interrupt.
     pub callback: vq_callback_t,
-    /// Name given at creation, for messages. Not copied.
+    /// The name that was given when the queue was created, for messages.
     pub name: *const c_char,
-    /// The device given at creation.
+    /// The device that was given when the queue was created.
     pub vdev: *mut virtio_device,
     /// Number of the queue on its device, counted from 0.
     pub index: c_uint,
     /// Free descriptors. Read only: the library keeps its own count.
     pub num_free: c_uint,
-    /// Upper limit for `virtqueue_resize`; the size at creation until the
-    /// program raises it. (5.17's programs have `priv` here.)
+    /// The largest size for virtqueue_resize(). It is the first size until the
+    /// program raises it. (Programs of 5.17 have `priv` here.)
     pub num_max: c_uint,
     /// The program's own.
     pub r#priv: *mut c_void,

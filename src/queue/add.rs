@@ -244,9 +244,8 @@ unsafe fn add_array<R: RingKind, const TABLE: bool>(
         )
     };
     let common = queue.common();
-    if let (Some(data), Some(elements)) = (NonNull::new(data), elements)
-        && (ctx.is_null() || !common.indirect())
-    {
+    let usable = NonNull::new(data).filter(|_| ctx.is_null() || !common.indirect());
+    if let (Some(data), Some(elements)) = (usable, elements) {
         // SAFETY: serialised, one driver: the reference is not used after the program's
         // functions are called, which may call the library.
         let driver = unsafe { queue.driver() };
@@ -317,18 +316,18 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
-        if let Some(data) = NonNull::new(data)
-            && let Some(elements) = SgSingles::<N>::new(sgs, out_sgs)
-        {
-            let queue = Handle::<R>::new(vq);
-            let request = Request::new(N as u32, elements, data, null_mut());
-            match queue.driver().add_run(queue.common(), &request, None) {
-                Ok(added) => return finish(&queue, added),
-                Err(AddError::Bug) => return failed(),
-                Err(AddError::NoSpace) => {
-                    return add_sgs_direct::<R>(vq, sgs, out_sgs, in_sgs, data.as_ptr());
+        if let Some(data) = NonNull::new(data) {
+            if let Some(elements) = SgSingles::<N>::new(sgs, out_sgs) {
+                let queue = Handle::<R>::new(vq);
+                let request = Request::new(N as u32, elements, data, null_mut());
+                match queue.driver().add_run(queue.common(), &request, None) {
+                    Ok(added) => return finish(&queue, added),
+                    Err(AddError::Bug) => return failed(),
+                    Err(AddError::NoSpace) => {
+                        return add_sgs_direct::<R>(vq, sgs, out_sgs, in_sgs, data.as_ptr());
+                    }
+                    Err(_) => {}
                 }
-                Err(_) => {}
             }
         }
         add_longer_sgs::<R, false>(vq, sgs, out_sgs, in_sgs, data)
@@ -352,13 +351,13 @@ unsafe fn add_array_direct<R: RingKind>(
     // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        if let Some(data) = NonNull::new(data)
-            && let Some(elements) = SgArray::new(sg, num, call.direction())
-            && let Some(elements) = elements.checked()
-        {
-            let request = Request::new(num, elements, data, ctx);
-            if let Ok(added) = queue.driver().add_direct(queue.common(), &request) {
-                return finish(&queue, added);
+        if let Some(data) = NonNull::new(data) {
+            let elements = SgArray::new(sg, num, call.direction());
+            if let Some(elements) = elements.and_then(SgArray::checked) {
+                let request = Request::new(num, elements, data, ctx);
+                if let Ok(added) = queue.driver().add_direct(queue.common(), &request) {
+                    return finish(&queue, added);
+                }
             }
         }
         add_any_list::<R>(vq, sg, num, data, ctx, call)
@@ -382,12 +381,12 @@ unsafe fn add_sgs_direct<R: RingKind>(
         let queue = Handle::<R>::new(vq);
         let elements = SgRuns::<false, false>::new(sgs, out_sgs, in_sgs);
         let driver = queue.driver();
-        if let Some(data) = NonNull::new(data)
-            && let Some((entries, elements)) = elements.counted(driver.num_free())
-        {
-            let request = Request::new(entries, elements, data, null_mut());
-            if let Ok(added) = driver.add_direct(queue.common(), &request) {
-                return finish(&queue, added);
+        if let Some(data) = NonNull::new(data) {
+            if let Some((entries, elements)) = elements.counted(driver.num_free()) {
+                let request = Request::new(entries, elements, data, null_mut());
+                if let Ok(added) = driver.add_direct(queue.common(), &request) {
+                    return finish(&queue, added);
+                }
             }
         }
         add_any_lists::<R, false>(vq, sgs, out_sgs, in_sgs, data)
@@ -453,13 +452,14 @@ unsafe fn add_premapped_list<R: RingKind, const OUT: bool>(
     unsafe {
         let queue = Handle::<R>::new(vq);
         let elements = SgRuns::<true, false>::one(&sg, OUT);
-        if let Some(data) = NonNull::new(data)
-            && (ctx.is_null() || !queue.common().indirect())
-            && let Some((entries, elements)) = elements.counted(num)
-            && entries == num
-            && let Some(added) = add_premapped(&queue, elements, num, data, ctx)
-        {
-            return finish(&queue, added);
+        let usable = NonNull::new(data).filter(|_| ctx.is_null() || !queue.common().indirect());
+        if let Some(data) = usable {
+            let counted = elements.counted(num);
+            if let Some((_, elements)) = counted.filter(|(entries, _)| *entries == num) {
+                if let Some(added) = add_premapped(&queue, elements, num, data, ctx) {
+                    return finish(&queue, added);
+                }
+            }
         }
         add_any_list::<R>(vq, sg, num, data, ctx, call)
     }
@@ -477,11 +477,12 @@ pub unsafe fn add_sgs_of_mapped<R: RingKind>(
     unsafe {
         let queue = Handle::<R>::new(vq);
         let elements = SgRuns::<true, false>::new(sgs, out_sgs, in_sgs);
-        if let Some(data) = NonNull::new(data)
-            && let Some((entries, elements)) = elements.counted(MAX_COUNTED)
-            && let Some(added) = add_premapped(&queue, elements, entries, data, null_mut())
-        {
-            return finish(&queue, added);
+        if let Some(data) = NonNull::new(data) {
+            if let Some((entries, elements)) = elements.counted(MAX_COUNTED) {
+                if let Some(added) = add_premapped(&queue, elements, entries, data, null_mut()) {
+                    return finish(&queue, added);
+                }
+            }
         }
         add_any_lists::<R, true>(vq, sgs, out_sgs, in_sgs, data)
     }

@@ -61,9 +61,10 @@ unsafe fn add_batch<R: RingKind>(vq: *mut virtqueue, bufs: &[virtqueue_buf]) -> 
     let mut room = most;
     let mut left = bufs.iter();
     let mut batch = R::begin_batch(common);
-    while room > 0
-        && let Some(next) = left.as_slice().first()
-    {
+    while room > 0 {
+        let Some(next) = left.as_slice().first() else {
+            break;
+        };
         let add = match (next.goes_on(), common.indirect()) {
             (false, _) => add_ones,
             (true, false) => add_longer::<R, false>,
@@ -120,12 +121,16 @@ fn add_longer<R: RingKind, const TABLE: bool>(
 ) -> u32 {
     let mut bufs = left.as_slice();
     let mut added = 0;
-    while added < most
-        && let Some(first) = bufs.first()
-        && first.goes_on()
-        && let Some(data) = NonNull::new(first.data)
-        && let Ok(parts) = Parts::first(bufs)
-    {
+    while added < most {
+        let Some(first) = bufs.first().filter(|first| first.goes_on()) else {
+            break;
+        };
+        let Some(data) = NonNull::new(first.data) else {
+            break;
+        };
+        let Ok(parts) = Parts::first(bufs) else {
+            break;
+        };
         let num = parts.count();
         let request = Request::new(num, parts, data, null_mut());
         let result = if TABLE {

@@ -257,9 +257,7 @@ impl Checks {
     /// `error` unchanged.
     #[inline(never)]
     fn added(&self, error: c_int, id: Option<u32>) -> c_int {
-        if error == 0
-            && let Some(id) = id
-        {
+        if let (0, Some(id)) = (error, id) {
             self.order.added(id);
         }
         if self.debug && error == 0 && self.waiting_since.load(Relaxed) == 0 {

@@ -138,7 +138,7 @@ impl Range {
             });
         };
         let dma_offset = source.dma_offset();
-        if !dma_offset.is_multiple_of(align as u64) {
+        if dma_offset % align as u64 != 0 {
             let dma_address = dma_offset.wrapping_add(base as u64);
             return Err(Refusal::DmaAddress(dma_address, base, align));
         }
@@ -317,7 +317,7 @@ where
 /// The areas of a split ring, if they are aligned as required (virtio 1.3, 2.7).
 fn areas(vring: &vring) -> Option<SplitAreas> {
     let aligned = |area: *mut c_void, align: usize| {
-        NonNull::new(area.cast::<u8>()).filter(|area| area.addr().get().is_multiple_of(align))
+        NonNull::new(area.cast::<u8>()).filter(|area| area.addr().get() % align == 0)
     };
     Some(SplitAreas {
         desc: aligned(vring.desc, 16)?,

@@ -64,7 +64,7 @@ impl Position {
         (self.base + rounds) << 16 | u64::from(self.low())
     }
 
-    /// Our 32-bit token, wraps counted (README, "Poll tokens").
+    /// Our 32-bit token, wraps counted (`docs/poll-tokens.md`).
     pub fn counted(&self) -> u32 {
         let number = self.number();
         if !self.packed {
@@ -94,7 +94,7 @@ impl Position {
 mod tests {
     use super::*;
 
-    /// By hand, from the diagrams in the README: layout, size, how many
+    /// By hand, from the diagrams in `docs/poll-tokens.md`: layout, size, how many
     /// descriptors came back, our 64-bit and 32-bit token, the series'.
     const TOKENS: [(bool, u64, u64, u64, u32, u32); 11] = [
         (false, 4, 0, 0, 0, 0),

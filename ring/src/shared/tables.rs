@@ -53,7 +53,7 @@ pub unsafe trait TableMemory {
 }
 
 /// No memory: there are no tables ([`Tables::none`]), or they are in memory that is lent
-/// ([`Tables::lent`]).
+/// with the ring ([`Tables::lent`]) or with a buffer ([`OwnTable`]).
 pub enum NoHeap {}
 
 // SAFETY: no memory is ever returned.
@@ -71,6 +71,28 @@ unsafe impl TableMemory for NoHeap {
 
     fn pool(_: usize) -> Option<(NonNull<u8>, ())> {
         None
+    }
+}
+
+/// Memory for the table of one buffer, which the buffer brings with it.
+#[derive(Clone, Copy)]
+pub struct OwnTable {
+    base: NonNull<u8>,
+    entries: u32,
+    address: u64,
+}
+
+impl OwnTable {
+    /// Memory for `entries` descriptors at `base`, which the device finds at `address`.
+    ///
+    /// # Safety
+    /// Table room: nobody else accesses the memory until the buffer comes back.
+    pub unsafe fn new(base: NonNull<u8>, entries: u32, address: u64) -> Self {
+        Self {
+            base,
+            entries,
+            address,
+        }
     }
 }
 
@@ -222,6 +244,16 @@ impl<T: TableMemory> Tables<T> {
         elements: &impl Elements,
         raw: impl Fn(Element, u32, bool) -> D,
     ) -> Result<Placed<T::Table>, AddError> {
+        if let Some(own) = elements.own_table()
+            && entries <= most
+        {
+            return Ok(Placed {
+                address: own.address,
+                // SAFETY: table room (`OwnTable::new`).
+                entries: unsafe { write(own.base, own.entries, elements, raw) }?,
+                owned: None,
+            });
+        }
         let slot = self.find(id, entries, most).ok_or(AddError::NoMemory)?;
         // SAFETY: table room: `find` returned memory for `slot.entries` descriptors.
         let entries = unsafe { write(slot.base, slot.entries, elements, raw) }?;

@@ -100,7 +100,7 @@ impl Carrier {
         // C's last_used_idx.
         let low = if self.options.packed {
             let size = u64::from(self.options.size);
-            let wrap = (self.got_at / size).is_multiple_of(2);
+            let wrap = (self.got_at / size) & 1 == 0;
             self.got_at % size + u64::from(wrap) * 32768
         } else {
             self.got_at & 0xffff

@@ -11,11 +11,11 @@ use clap::{Parser, Subcommand};
 #[command(override_usage = "make attack [ARGS='OPTIONS']", after_help = ENVIRONMENT)]
 #[command(name = "attack", disable_help_subcommand = true)]
 pub struct Options {
-    /// A short form, for test suites: a second thread attacks for a tenth of the
-    /// time; of C's rings, only what 6.1 is known to do
+    /// Run a short form, for test suites: a second thread attacks for a tenth of
+    /// the time; of C's rings, only the known faults of 6.1 are tried
     #[arg(long)]
     pub short: bool,
-    /// This shared object in place of ours
+    /// Attack this library instead of target/release/libvirtio_ring.so
     #[arg(long, value_name = "FILE")]
     pub ring: Option<PathBuf>,
     #[command(subcommand)]

@@ -13,22 +13,22 @@ use crate::matrix::Kernel;
 #[derive(Parser)]
 #[command(override_usage = "make compare [ARGS='OPTIONS']", after_help = ENVIRONMENT)]
 pub struct Options {
-    /// Only rows whose "test options" contain PATTERN, such as 'virtio_test
+    /// Run only rows whose "test options" contain PATTERN, such as 'virtio_test
     /// --batch' (repeat for more); 'report' is the report
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub only: Vec<String>,
-    /// Only this kernel (repeat for more)
+    /// Run only this kernel's rows (repeat for more)
     #[arg(long = "kernel", value_enum, value_name = "VERSION")]
     pub kernels: Vec<Kernel>,
     /// Run each row, and each variant of the report, N times, in turns (default:
     /// rows 3 times, or 5 where a run takes below a second; report 5 times)
     #[arg(long, value_name = "N")]
     runs: Option<NonZero<usize>>,
-    /// A short form of the matrix, for test suites: few rows, C's ring at -O2
-    /// only, and everything once
+    /// Run a short form of the matrix, for test suites: few rows, C's ring only
+    /// at -O2, and everything once
     #[arg(long)]
     pub short: bool,
-    /// When a run counts as hung
+    /// A run that takes longer counts as hung
     #[arg(long, value_name = "SECS", default_value = "120")]
     pub time_limit: NonZero<u64>,
     /// Run virtio_test on the kernel's /dev/vhost-test instead of the preloaded

@@ -14,45 +14,45 @@ use crate::rules;
 #[command(name = "differential", after_help = ENDS)]
 #[command(override_usage = "differential [OPTIONS]    (make differential OPS=N)")]
 pub struct Options {
-    /// How many operations at least
+    /// Run at least N operations
     #[arg(long, value_name = "N", default_value = "5000000")]
     pub ops: u64,
-    /// Where the cases come from
+    /// Seed of the random cases
     #[arg(long, value_name = "S", default_value = "1")]
     pub seed: u64,
-    /// Operations in a case, more or less
+    /// Run about N operations in each case
     #[arg(long, value_name = "N", default_value = "500")]
     pub steps: usize,
-    /// How many cases at a time
+    /// Run N cases at a time
     #[arg(long, value_name = "N", default_value = "1")]
     pub threads: usize,
-    /// Only case K of the seed
+    /// Run only case K of the seed
     #[arg(long, value_name = "K")]
     pub case: Option<u64>,
-    /// Only the case in FILE, as a difference prints it
+    /// Run only the case in FILE, which has the form that a difference is printed in
     #[arg(long, value_name = "FILE")]
     pub replay: Option<PathBuf>,
-    /// Our ring [default: target/release/libvirtio_ring.so]
+    /// Test this library [default: target/release/libvirtio_ring.so]
     #[arg(long, value_name = "FILE")]
     pub library: Option<PathBuf>,
-    /// Do not make a case that shows a difference smaller
+    /// Print a case that shows a difference as it was found, not made smaller
     #[arg(long)]
     pub as_found: bool,
-    /// C's rings are as the last run has left them
+    /// Use C's rings as the last run has built them
     #[arg(long)]
     pub no_build: bool,
-    /// As if RULE were not in the table of differences
+    /// Leave RULE out of the table of differences
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub without: Option<rules::Id>,
-    /// Print that table, which is docs/differences.md
+    /// Print the table of differences (docs/differences.md)
     #[arg(long)]
     pub differences: bool,
 }
 
 const ENDS: &str = "\
-Ends with 0 if there was no difference that is not in the table; with 1 if there was,
-its case, made as small as it can be, on stdout and in target/differential; with 2 if
-it could not run. A ring that crashes takes the program with it.";
+Exit status: 0 if every difference is in the table of differences; 1 if one is not, whose
+case, made as small as possible, is printed and kept in target/differential; 2 if nothing
+could be run. A ring that crashes ends the program.";
 
 fn rule(name: &str) -> Result<rules::Id, &'static str> {
     rules::find(name).ok_or("no rule of that name is applied")

@@ -84,7 +84,7 @@ pub const RULES: [Rule; 44] = [
         what: "poll with a position beyond a packed ring",
         c: "read out of bounds",
         here: "true, nothing is read",
-        why: "such a token is not of this ring, or from before a resize: there may be news",
+        why: "such a token is from another ring or from before a resize, so that there may be used buffers",
         test: By(Id::PollBeyondRing),
     },
     Rule {
@@ -93,7 +93,7 @@ pub const RULES: [Rule; 44] = [
         what: "`virtqueue_resize` above 32768",
         c: "done, if `num_max` allows it",
         here: "-ENOMEM: the queue is reset, and keeps its size",
-        why: "the indices could not say where they are",
+        why: "the specification's limits: beyond them, an index is ambiguous",
         test: By(Id::TooLarge),
     },
     Rule {
@@ -102,7 +102,7 @@ pub const RULES: [Rule; 44] = [
         what: "`virtqueue_get_vring` on a packed ring",
         c: "a pointer to something else",
         here: "NULL",
-        why: "there is no `struct vring` of it",
+        why: "a packed ring has no `struct vring`",
         test: By(Id::PackedVring),
     },
     Rule {
@@ -111,7 +111,7 @@ pub const RULES: [Rule; 44] = [
         what: "`data` NULL, no entries, ctx on a queue with indirect descriptors",
         c: "BUG()",
         here: "-EINVAL and one line; nothing has changed",
-        why: "a program's fault, and no reason to end it",
+        why: "a mistake is reported, and the program goes on",
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
@@ -129,7 +129,7 @@ pub const RULES: [Rule; 44] = [
         what: "a list shorter than its count",
         c: "0, and a descriptor is lost",
         here: "-EINVAL and one line",
-        why: "a bad call is told apart from bad luck",
+        why: "the caller learns of the mistake",
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
@@ -138,17 +138,17 @@ pub const RULES: [Rule; 44] = [
         what: "a list longer than its count",
         c: "written beyond the table",
         here: "-EINVAL and one line; entries after those announced are not read",
-        why: "what follows them may be no list",
+        why: "the memory after the list may hold anything",
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
         name: "endless-list",
         which: C,
         what: "a list that links to itself, in `virtqueue_add_sgs`",
-        c: "counted for ever",
+        c: "never returns",
         here: "-EINVAL and one line after 65,536 entries (split) or 1,048,576 (packed); on a \
                queue without indirect descriptors -ENOSPC after as many as the ring has",
-        why: "the rings take no longer list; in packed tables the limit is ours",
+        why: "no ring takes a longer list; the limit of packed tables is this library's",
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
@@ -176,7 +176,7 @@ pub const RULES: [Rule; 44] = [
         c: "waits for ever for the device's lock, or crashes",
         here: "NULL and one line, before the lock is touched; breaking such a device does \
                nothing, and one line says so",
-        why: "a device of zeros is what a first program has, and on x86 its lock never opens",
+        why: "first programs have a zeroed device, and on x86 a lock of zero is a closed one",
         test: Own("c_tests/create.c"),
     },
     Rule {
@@ -185,16 +185,16 @@ pub const RULES: [Rule; 44] = [
         what: "the device's lock does not open within a second",
         c: "waits",
         here: "waits, too, and writes one line",
-        why: "nobody may ever have set it up",
+        why: "the program may have forgotten to set it up",
         test: Own("c_tests/lock.c"),
     },
     Rule {
         name: "sizes",
         which: C,
-        what: "queues of size 0 and above 32768, split ones that are no power of two",
-        c: "tried, by some functions",
+        what: "a queue of size 0 or above 32768, or a split one whose size is no power of two",
+        c: "some functions make one",
         here: "NULL and one line",
-        why: "the indices could not say where they are",
+        why: "the specification's limits: beyond them, an index is ambiguous",
         test: Own("c_tests/create.c"),
     },
     Rule {
@@ -203,16 +203,16 @@ pub const RULES: [Rule; 44] = [
         what: "breaking or mending a queue beside `virtqueue_resize`",
         c: "allowed",
         here: "the caller serialises: a resize runs alone",
-        why: "a resize replaces the ring, and nobody may look at the queue meanwhile",
+        why: "a resize replaces the ring, so that no other call may use the queue meanwhile",
         test: Own("include/virtio_ring.h says it"),
     },
     Rule {
         name: "interrupt-beside-get-buf",
         which: C,
         what: "`vring_interrupt` beside get_buf",
-        c: "may say IRQ_NONE although the next buffer waits",
+        c: "may return IRQ_NONE although another buffer is used",
         here: "looks again",
-        why: "an interrupt that nobody admits to is switched off after a while",
+        why: "an interrupt that no handler claims is disabled after a while",
         test: Own("ring/tests/model.rs"),
     },
     Rule {
@@ -221,16 +221,16 @@ pub const RULES: [Rule; 44] = [
         what: "`vring_align` not a power of two, or below 4; areas of a given ring not aligned",
         c: "tried",
         here: "NULL and one line",
-        why: "the specification's alignment (2.7) is relied upon",
+        why: "the library relies on the specification's alignment (2.7)",
         test: Own("c_tests/create.c"),
     },
     Rule {
         name: "foreign-address",
         which: C,
-        what: "`virtqueue_get_desc_addr` and its kin on a ring that is not ours",
+        what: "`virtqueue_get_desc_addr`, `virtqueue_get_avail_addr` and `virtqueue_get_used_addr` on a ring that the program made",
         c: "BUG()",
         here: "0 and one line",
-        why: "a program's fault, and no reason to end it",
+        why: "a mistake is reported, and the program goes on",
         test: Own("c_tests/create.c"),
     },
     Rule {
@@ -249,7 +249,7 @@ pub const RULES: [Rule; 44] = [
         c: "turns off event index and indirect descriptors, too, in the userspace build: \
             `WRITE_ONCE()` writes an int",
         here: "sets one flag",
-        why: "the kernel's meaning; testkit/src/c_ring.rs gives it to the C rings, too",
+        why: "as in the kernel; testkit/src/c_ring.rs makes the C rings do the same",
         test: Own("the comparison breaks and mends queues"),
     },
     Rule {
@@ -257,7 +257,7 @@ pub const RULES: [Rule; 44] = [
         which: C,
         what: "byte order of a queue",
         c: "the device's features at each use",
-        here: "the features when the queue was made",
+        here: "the device's features when the queue was made",
         why: "it is decided once, not at each field",
         test: Own("none: on little-endian machines it is the same"),
     },
@@ -276,7 +276,7 @@ pub const RULES: [Rule; 44] = [
         what: "`sg_dma_address()` on premapped queues",
         c: "0 in the userspace build",
         here: "the entry's `dma_address`",
-        why: "the kernel's meaning",
+        why: "as in the kernel",
         test: Own("c_tests/dma.c"),
     },
     Rule {
@@ -285,7 +285,7 @@ pub const RULES: [Rule; 44] = [
         what: "64-bit addresses of a packed ring",
         c: "cut off in the userspace build",
         here: "whole",
-        why: "the kernel's meaning",
+        why: "as in the kernel",
         test: Own("c_tests/packed.c"),
     },
     Rule {
@@ -293,7 +293,7 @@ pub const RULES: [Rule; 44] = [
         which: C,
         what: "indirect tables",
         c: "allocated for each buffer",
-        here: "in a slot that the descriptor has and keeps, up to 128 entries; beyond that, allocated",
+        here: "up to 128 entries, in memory that belongs to the descriptor; beyond that, allocated",
         why: "allocating costs more than the rest of the call",
         test: Own("the comparison looks at tables, not at where they are"),
     },
@@ -302,8 +302,8 @@ pub const RULES: [Rule; 44] = [
         which: C,
         what: "the bad used entry's line",
         c: "`NAME:id 300 out of range`",
-        here: "the same after `virtio_ring: virtqueue_get_buf: `",
-        why: "every line says whose it is",
+        here: "the same, preceded by `virtio_ring: virtqueue_get_buf: `",
+        why: "every line names library and function",
         test: Own("c_tests/get_buf.c"),
     },
     Rule {
@@ -313,7 +313,7 @@ pub const RULES: [Rule; 44] = [
         c: "packed: laps, so that its lowest bit repeats the wrap counter; a reset leaves it",
         here: "packed: the bits that the position leaves free count, too: a token comes again \
                after 2^32 descriptors, not 2^24 (size 256); a reset moves it on by one",
-        why: "a token that comes again can fool its poller",
+        why: "a token that repeats can fool its poller",
         test: By(Id::TokenCounted),
     },
     Rule {
@@ -323,7 +323,7 @@ pub const RULES: [Rule; 44] = [
         c: "tells from the token, then the ring: false on a packed ring that was filled again, \
             or with a token from before a reset",
         here: "true exactly when there is a used buffer that the token's holder has not seen",
-        why: "who is told \"nothing new\" goes to sleep",
+        why: "a poller that is told \"nothing new\" goes to sleep",
         test: By(Id::PollCounted),
     },
     Rule {
@@ -338,9 +338,9 @@ pub const RULES: [Rule; 44] = [
     Rule {
         name: "resize-order",
         which: Old,
-        what: "`virtqueue_resize` on a ring that is not ours",
+        what: "`virtqueue_resize` on a ring that the program made",
         c: "-EPERM, whatever the size",
-        here: "-E2BIG, -EINVAL or 0 for a size that asks for it, else -EPERM",
+        here: "-E2BIG, -EINVAL or 0 if the size is too large, 0 or unchanged; else -EPERM",
         why: "6.12's order",
         test: By(Id::ResizeOrder),
     },
@@ -348,7 +348,7 @@ pub const RULES: [Rule; 44] = [
         name: "delayed-broken",
         which: Old,
         what: "`virtqueue_enable_cb_delayed` on a broken queue",
-        c: "carries on",
+        c: "goes on",
         here: "true, nothing is written",
         why: "6.12's; else a caller could spin",
         test: By(Id::DelayedBroken),
@@ -384,9 +384,9 @@ pub const RULES: [Rule; 44] = [
         name: "unpublished",
         which: Old,
         what: "the flags of a packed add that fails in mid-chain",
-        c: "stay",
-        here: "written again",
-        why: "6.12's: a shorter chain there would run on into them",
+        c: "stay written",
+        here: "restored",
+        why: "6.12's: a shorter chain at the same place would go on into them",
         test: Own("ring/src/tests/unmapped.rs"),
     },
     Rule {
@@ -401,19 +401,19 @@ pub const RULES: [Rule; 44] = [
     Rule {
         name: "in-order-event",
         which: Mainline,
-        what: "the event while a batch comes back",
+        what: "the event while a batch is taken back",
         c: "written after every buffer",
         here: "written at the end of the batch",
-        why: "nothing else can be used before, and each of these writes is a full barrier",
+        why: "the device can use nothing else before, and each of these writes needs a full barrier",
         test: By(Id::InOrderEvent),
     },
     Rule {
         name: "in-order-poll",
         which: Mainline,
         what: "poll and both enable_cb within a batch, packed; poll with an old token",
-        c: "\"nothing new\", though buffers of the batch wait",
+        c: "\"nothing new\", although buffers of the batch are left",
         here: "there are used buffers",
-        why: "who is told \"nothing new\" goes to sleep",
+        why: "a poller that is told \"nothing new\" goes to sleep",
         test: By(Id::InOrderPoll),
     },
     Rule {
@@ -437,10 +437,10 @@ pub const RULES: [Rule; 44] = [
     Rule {
         name: "in-order-id",
         which: Mainline,
-        what: "the id of a batch is of no buffer in flight",
+        what: "a batch whose id is that of no buffer in flight",
         c: "every buffer in flight is handed out, then the queue breaks; without end, if the \
             driver adds each again",
-        here: "the queue breaks at once, nothing is handed out",
+        here: "the queue breaks at once, and nothing is handed out",
         why: "the device did not use them",
         test: Own("c_tests/in_order.c"),
     },
@@ -543,9 +543,9 @@ pub fn markdown() -> String {
     let mut text = String::from(
         "<!-- Written by `make differences` from tools/differential/src/rules.rs. -->\n\n\
          # What differs from C, and why\n\n\
-         Everything else is equal, call by call and byte by byte: `make differential` compares.\n\
-         A row with a rule is one that it applies: the rule says what the answer has to be\n\
-         instead. The other rows have a test of their own.\n",
+         Everything else is equal, call by call and byte by byte. `make differential` compares\n\
+         both rings, and applies the rules in the last column: a rule says what the answer has\n\
+         to be instead of C's. The rows without a rule name their own test.\n",
     );
     for (which, title, head) in [
         (C, "From both kernels' rings", "C"),

@@ -7,7 +7,7 @@ use super::bytes::{AVAIL, Bytes, DESC, END, TABLES, USED, packed, split};
 use crate::memory::{
     Descriptor, Memory, PackedDescriptor, PackedMemory, SplitDescriptor, SplitMemory, SplitRings,
 };
-use crate::shared::{NoHeap, Tables, Weak};
+use crate::shared::{NoHeap, OwnTable, Tables, Weak};
 use crate::{AddError, Element, Elements, Listed};
 
 const DESCRIPTOR: Descriptor = Descriptor {
@@ -144,6 +144,39 @@ fn lent_memory_is_not_exceeded() {
             .place_table(0, 2, &elements(2), made)
             .is_err()
     );
+}
+
+/// Elements that bring a table for some of them.
+struct Bringing(OwnTable, usize);
+
+impl Elements for Bringing {
+    fn each(
+        &self,
+        write: impl FnMut(Element, bool) -> Result<(), AddError>,
+    ) -> Result<(), AddError> {
+        elements(self.1).each(write)
+    }
+
+    fn own_table(&self) -> Option<OwnTable> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn own_table_takes_what_no_slot_has_room_for() {
+    let (ring, own) = (Bytes::new(END), Bytes::new(8 * 16));
+    let memory = split::<Weak>(&ring);
+    let made = |_, _, _| DESCRIPTOR;
+    // SAFETY: the bytes live longer than the table, and are a table's only.
+    let table = unsafe { OwnTable::new(own.at(0), 7, 0x1122_3344) };
+    let placed = memory.place_table(3, 7, &Bringing(table, 7), made).unwrap();
+    assert_eq!((placed.address, placed.entries), (0x1122_3344, 7));
+    assert_eq!(own.get(6 * 16), DESCRIPTOR.address.to_le_bytes());
+    // Neither more than the table has room for, nor more than `next` can number (2.7.5).
+    assert!(memory.place_table(3, 8, &Bringing(table, 8), made).is_err());
+    assert_eq!(own.get(7 * 16), [0; 16]);
+    let too_many = memory.place_table(3, (1 << 16) + 1, &Bringing(table, 7), made);
+    assert_eq!(too_many.err(), Some(AddError::NoMemory));
 }
 
 /// No slot in a pool is for more than `next` can number (2.7.5).

@@ -6,6 +6,7 @@ LDCONFIG ?= ldconfig
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+EXAMPLES = $(PREFIX)/share/doc/virtio-ring/examples
 MANDIR ?= $(PREFIX)/share/man
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p;/^version/q' Cargo.toml)
 SYMBOLS := $(shell sed '/^\#/d' src/symbols.txt)
@@ -103,6 +104,8 @@ install:
 	ln -sf libvirtio_ring.so.1 '$(DESTDIR)$(LIBDIR)/libvirtio_ring.so'
 	$(INSTALL) -m 644 $(OUT)/libvirtio_ring.a '$(DESTDIR)$(LIBDIR)'
 	$(INSTALL) -m 644 include/virtio_ring.h '$(DESTDIR)$(INCLUDEDIR)'
+	$(INSTALL) -d '$(DESTDIR)$(EXAMPLES)'
+	$(INSTALL) -m 644 examples/* '$(DESTDIR)$(EXAMPLES)'
 	$(INSTALL) -d '$(DESTDIR)$(MANDIR)/man3' '$(DESTDIR)$(MANDIR)/man7'
 	$(INSTALL) -m 644 $(OUT)/man/man3/*.3 '$(DESTDIR)$(MANDIR)/man3'
 	$(INSTALL) -m 644 $(OUT)/man/man7/*.7 '$(DESTDIR)$(MANDIR)/man7'

@@ -136,7 +136,7 @@ static inline int vhost_user_send(struct vhost_user *vu, struct vhost_user_messa
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
-	} control;
+	} control = { .space = { 0 } };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
 
 	message->request = request;

@@ -22,8 +22,8 @@ use core::ptr::{NonNull, null_mut};
 
 use ring::memory::{Memory, SplitMemory};
 use ring::shared::{
-    Barriers, OwnTable, PackedAreas, PackedShared, SplitAreas, SplitShared, Strong, TableMemory,
-    Tables, Weak,
+    Barriers, NoHeap, OwnTable, PackedAreas, PackedShared, SplitAreas, SplitShared, Strong, Tables,
+    Weak,
 };
 use ring::{AddError, BadId, Common, Element, Elements, Order, Packed, Released, Request};
 use ring::{Ring as _, Split};
@@ -92,28 +92,6 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     // not told: it sees a loop.
     unsafe { shim_bug(line.0.as_ptr().cast(), line.1) }
     loop {}
-}
-
-/// Tables are only written to the room that the shim gives, with the ring or with a
-/// buffer: nothing is allocated here while buffers are added.
-pub enum NoHeap {}
-
-// SAFETY: no memory is ever returned.
-unsafe impl TableMemory for NoHeap {
-    type Table = ();
-    type Pool = ();
-
-    fn redirected() -> Option<(NonNull<u8>, ())> {
-        None
-    }
-
-    fn table(_: usize) -> Option<(NonNull<u8>, ())> {
-        None
-    }
-
-    fn pool(_: usize) -> Option<(NonNull<u8>, ())> {
-        None
-    }
 }
 
 /// `struct ring_areas`: memory for a ring, zeroed.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! What `make` leaves and `make install` does, for `make test`: it runs make.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -98,6 +100,26 @@ fn install_runs_or_names_ldconfig() {
         install(&libdir, &format!("{TEMPORARY}/root")),
         (true, false)
     );
+}
+
+/// The examples are installed as they are, also below DESTDIR.
+#[test]
+#[ignore = "needs what make builds: make test runs it"]
+fn install_copies_the_examples() {
+    let root = format!("{TEMPORARY}/examples");
+    let _ = std::fs::remove_dir_all(&root);
+    make(&["install", "PREFIX=/usr", &format!("DESTDIR={root}")]);
+
+    let files = |folder: &str| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name(), std::fs::read(entry.path()).unwrap())
+        });
+        entries.collect::<BTreeMap<_, _>>()
+    };
+    let installed = files(&format!("{root}/usr/share/doc/virtio-ring/examples"));
+    assert_eq!(installed, files(&format!("{ROOT}/examples")));
+    assert!(installed.contains_key(OsStr::new("loopback.c")));
 }
 
 /// Everything that was installed goes, and nothing else.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What is compiled: programs, linked in two ways, and objects that only have to
-//! compile. The library is found through pkg-config, as any program finds it.
+//! What is compiled: tests and examples, linked in two ways, and objects that only have
+//! to compile. The library is found through pkg-config, as any program finds it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use testkit::mainline::{self, is_mainline};
+
+use crate::examples::EXAMPLES;
 
 /// A layout of the program's structures. The pkg-config file chooses it, so that
 /// each has its own objects and tests.
@@ -36,7 +38,6 @@ pub const ABIS: [Abi; 5] = [
             "debug",
             "detach",
             "dma",
-            "example_polling",
             "features",
             "get_buf",
             "header",
@@ -77,6 +78,9 @@ pub const ABIS: [Abi; 5] = [
         tests: &["abi"],
     },
 ];
+
+/// How a program is linked.
+const WAYS: [&str; 2] = ["dynamic", "static"];
 
 const SUPPORT: [&str; 3] = ["fixture", "device", "test"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
@@ -147,23 +151,39 @@ impl Builder {
         let mut built = Vec::new();
         for test in abi.tests {
             let object = compile(test);
-            for way in ["dynamic", "static"] {
+            for way in WAYS {
                 let name = format!("{}/{test}.{way}", abi.name);
                 let result = match &object {
                     Ok(object) => {
                         let mut command = self.compiler(false)?;
                         command.arg(object).args(&support);
                         command.arg("-o").arg(self.out.join(&name));
-                        command.args(libs.iter().map(|lib| match lib.as_str() {
-                            "-lvirtio_ring" if way == "static" => "-l:libvirtio_ring.a",
-                            lib => lib,
-                        }));
+                        command.args(linked(&libs, way));
                         run(command.arg("-pthread"))
                     }
                     Err(error) => Err(anyhow::anyhow!("{error:#}")),
                 };
                 built.push(Built { name, result });
             }
+        }
+        Ok(built)
+    }
+
+    /// The examples as `make install` has installed them, each with the command of its
+    /// first comment, as `examples/NAME.dynamic` and `examples/NAME.static`.
+    pub fn examples(&self) -> Result<Vec<Built>> {
+        let cflags = self.pkg_config("--cflags", &ABIS[0])?;
+        let libs = self.pkg_config("--libs", &ABIS[0])?;
+        let mut built = Vec::new();
+        for (example, way) in EXAMPLES.iter().flat_map(|e| WAYS.map(|way| (e, way))) {
+            let name = format!("examples/{}.{way}", example.name);
+            let source = format!("share/doc/virtio-ring/examples/{}.c", example.name);
+            let mut command = self.compiler(false)?;
+            command.args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g"]);
+            command.arg(self.stage.join(source)).args(&cflags);
+            command.args(linked(&libs, way));
+            let result = run(command.arg("-o").arg(self.out.join(&name)));
+            built.push(Built { name, result });
         }
         Ok(built)
     }
@@ -304,6 +324,15 @@ impl Builder {
         let text = String::from_utf8(output.stdout)?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
+}
+
+/// The linker's flags for one of [`WAYS`].
+fn linked<'a>(libs: &'a [String], way: &str) -> impl Iterator<Item = &'a str> {
+    let is_static = way == "static";
+    libs.iter().map(move |lib| match lib.as_str() {
+        "-lvirtio_ring" if is_static => "-l:libvirtio_ring.a",
+        lib => lib,
+    })
 }
 
 /// Runs a compiler; its messages are the error's.

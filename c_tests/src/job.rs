@@ -23,6 +23,8 @@ pub struct Job {
     /// `ABI/TEST.LINKAGE`.
     pub program: String,
     pub tool: Tool,
+    /// What it has to print. None: whatever it likes.
+    pub prints: Option<&'static str>,
     /// What a program of another processor runs under.
     pub runner: Vec<String>,
 }
@@ -54,10 +56,14 @@ impl Job {
         let said = String::from_utf8_lossy(&fs::read(&stderr)?).into_owned();
         // The tests catch what the library has to say; the rest is valgrind's, or
         // a line that nobody expects.
-        if status.success() && said.is_empty() {
+        let mut text = String::from_utf8_lossy(&fs::read(&stdout)?).into_owned();
+        let expected = self.prints.unwrap_or(&text);
+        if status.success() && said.is_empty() && text == expected {
             return Ok(None);
         }
-        let mut text = String::from_utf8_lossy(&fs::read(&stdout)?).into_owned();
+        if text != expected {
+            text += &format!("but it should have printed this:\n{expected}");
+        }
         text += &match status.code() {
             Some(124 | 137) => format!("did not end within {limit} seconds\n"),
             _ => format!("{status}\n"),

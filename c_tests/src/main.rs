@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! Builds the C tests against an installed copy of the library, and runs them; `make
-//! test-c` calls it:
+//! Builds the C tests and the examples against an installed copy of the library, and
+//! runs them; `make test-c` calls it:
 //!
 //! ```text
 //! c-tests [STAGE [OUT [TARGET]]]
@@ -22,6 +22,7 @@
 //! kernel tree to compare layouts with, instead of 6.1's and 6.12's.
 
 mod build;
+mod examples;
 mod job;
 
 use std::fs;
@@ -33,6 +34,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 
 use crate::build::{ABIS, Builder, host};
+use crate::examples::EXAMPLES;
 use crate::job::{Job, Tool};
 
 fn main() -> ExitCode {
@@ -97,7 +99,7 @@ fn run() -> Result<bool> {
 
     // Everything is built anew, which takes seconds, and nothing stale ever passes.
     let abis = ABIS.iter().map(|abi| abi.name);
-    for folder in abis.chain(["checks", "results"]) {
+    for folder in abis.chain(["checks", "examples", "results"]) {
         let folder = out.join(folder);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -136,7 +138,6 @@ fn run() -> Result<bool> {
         let failure = check.result.err().map(|error| format!("{error:#}"));
         add(&format!("{} compiles", check.name), failure);
     }
-    let (mut fast, mut slow) = (Vec::new(), Vec::new());
     // The ABIs are built side by side.
     let built = thread::scope(|scope| {
         let builds = ABIS
@@ -144,31 +145,43 @@ fn run() -> Result<bool> {
             .map(|abi| scope.spawn(|| builder.programs(abi)));
         builds.map(|build| build.join().expect("no thread panics"))
     });
-    for (abi, programs) in ABIS.iter().zip(built) {
-        for program in programs? {
-            if let Err(error) = program.result {
-                add(
-                    &format!("{} is built", program.name),
-                    Some(format!("{error:#}")),
-                );
-                continue;
-            }
-            let job = |tool| Job {
-                program: program.name.clone(),
-                tool,
-                runner: runner.clone(),
-            };
-            fast.push(job(Tool::Plain));
-            if target.is_some() {
-                continue;
-            }
-            slow.push(job(Tool::Valgrind));
-            if program.name.ends_with(".dynamic") {
-                slow.push(job(Tool::Checked));
-            }
-        }
+    let mut programs = builder.examples()?;
+    for (abi, built) in ABIS.iter().zip(built) {
+        programs.extend(built?);
         let failure = linked_as_meant(&builder.out.join(abi.name))?;
         add(&format!("linked as meant, {}", abi.name), failure);
+    }
+    let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    for program in programs {
+        if let Err(error) = program.result {
+            add(
+                &format!("{} is built", program.name),
+                Some(format!("{error:#}")),
+            );
+            continue;
+        }
+        let example = EXAMPLES.iter().find(|example| {
+            program
+                .name
+                .starts_with(&format!("examples/{}.", example.name))
+        });
+        if example.is_some_and(|example| example.prints.is_none()) {
+            continue;
+        }
+        let job = |tool| Job {
+            program: program.name.clone(),
+            tool,
+            prints: example.and_then(|example| example.prints),
+            runner: runner.clone(),
+        };
+        fast.push(job(Tool::Plain));
+        if target.is_some() {
+            continue;
+        }
+        slow.push(job(Tool::Valgrind));
+        if program.name.ends_with(".dynamic") {
+            slow.push(job(Tool::Checked));
+        }
     }
     // The slow ones come last: what is broken shows early.
     fast.append(&mut slow);

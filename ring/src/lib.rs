@@ -9,6 +9,68 @@
 //!
 //! The ring accesses its memory only through the traits in [`memory`], so that
 //! a model checker can substitute its own memory.
+//!
+//! # Example
+//!
+//! A buffer goes to the device and comes back. The device's part is done by hand here.
+//! `examples/owned_buffers.rs` has a queue that is safe to use, and a device.
+//!
+//! ```
+//! use std::ptr::{NonNull, null_mut};
+//! use virtio_ring_protocol::shared::{NoHeap, SplitAreas, SplitShared, Tables, Weak};
+//! use virtio_ring_protocol::{
+//!     AddError, Common, DescStates, Element, Listed, Order, Released, Request, Ring, Split,
+//! };
+//!
+//! // 4 descriptors of 16 bytes, then the available ring, then the used ring.
+//! let memory: NonNull<u8> = NonNull::from(Box::leak(Box::new([0u128; 12]))).cast();
+//! // SAFETY: each offset below is within the 192 bytes.
+//! let at = |offset| unsafe { memory.add(offset) };
+//! let areas = SplitAreas { desc: at(0), avail: at(64), used: at(128) };
+//! // SAFETY: the areas are aligned, large enough and never freed, and the device is below.
+//! let shared = unsafe { SplitShared::<Weak, NoHeap>::new(areas, 4, Tables::none()) };
+//!
+//! // The two halves of a queue with neither indirect descriptors nor event index.
+//! type Driver = Split<SplitShared<Weak, NoHeap>>;
+//! let common = Common::new(shared, Driver::START, false, false);
+//! let mut ring = Driver::new(DescStates::new(4).unwrap());
+//! ring.start(&common, false);
+//!
+//! // The driver adds a buffer of one element. The device has it until it comes back.
+//! let reply = NonNull::from(Box::leak(Box::new([0u8; 8])));
+//! let element = Element {
+//!     address: reply.as_ptr().expose_provenance() as u64,
+//!     length: 8,
+//!     device_writes: true,
+//! };
+//! let elements = Listed([Ok(element)].into_iter());
+//! ring.add(&common, &Request::new(1, elements, reply.cast(), null_mut()))?;
+//! assert!(ring.kick_prepare(&common), "the device has to be notified");
+//!
+//! // Any thread may poll with a token. Nothing was used yet.
+//! ring.enable_cb_prepare(&common);
+//! let token = Driver::token_now(&common);
+//! assert!(!Driver::poll(&common, token));
+//!
+//! // The device says that it has written 3 bytes to buffer 0 (virtio 1.3, 2.7.8).
+//! // SAFETY: these are the first entry of the used ring, and its index.
+//! unsafe {
+//!     at(128 + 4).cast::<[u32; 2]>().write([0, 3]);
+//!     at(128 + 2).cast::<u16>().write(1);
+//! }
+//! assert!(Driver::poll(&common, token));
+//!
+//! let mut length = 0;
+//! let used = ring.get_buf(&common, |used, _| {
+//!     length = used.length;
+//!     true
+//! });
+//! let Some((id, Ok(Released::Single(data, num_free)))) = used else {
+//!     panic!("the buffer has not come back");
+//! };
+//! assert_eq!((id, data, length, num_free), (0, reply.cast(), 3, 4));
+//! # Ok::<(), AddError>(())
+//! ```
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -127,6 +189,24 @@ pub trait Elements {
 }
 
 /// Elements from an iterator that knows their number.
+///
+/// ```
+/// use virtio_ring_protocol::{Element, Elements, Listed};
+///
+/// // A request at 0x1000 and room for the reply at 0x2000, as the device sees them.
+/// let parts = [(0x1000, 16, false), (0x2000, 512, true)];
+/// let elements = Listed(parts.into_iter().map(|(address, length, device_writes)| {
+///     Ok(Element { address, length, device_writes })
+/// }));
+///
+/// let mut seen = Vec::new();
+/// elements.each(|element, more| {
+///     seen.push((element.address, more));
+///     Ok(())
+/// })?;
+/// assert_eq!(seen, [(0x1000, true), (0x2000, false)]);
+/// # Ok::<(), virtio_ring_protocol::AddError>(())
+/// ```
 #[derive(Clone)]
 pub struct Listed<I>(pub I);
 

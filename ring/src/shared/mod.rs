@@ -20,4 +20,4 @@ mod tests;
 pub use barrier::{Barriers, Strong, Weak};
 pub use packed::{PackedAreas, PackedShared};
 pub use split::{SplitAreas, SplitShared};
-pub use tables::{OwnTable, POOL_ENTRIES, TableMemory, Tables};
+pub use tables::{NoHeap, OwnTable, POOL_ENTRIES, TableMemory, Tables};

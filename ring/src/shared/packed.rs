@@ -101,6 +101,38 @@ unsafe impl<B, T: TableMemory> Send for PackedShared<B, T> {}
 unsafe impl<B, T: TableMemory> Sync for PackedShared<B, T> {}
 
 impl<B, T: TableMemory> PackedShared<B, T> {
+    /// A ring of `size` descriptors in these areas. It is used as a split ring is, but the
+    /// size need not be a power of two.
+    ///
+    /// ```
+    /// use std::ptr::{NonNull, null_mut};
+    /// use virtio_ring_protocol::shared::{NoHeap, PackedAreas, PackedShared, Tables, Weak};
+    /// use virtio_ring_protocol::{AddError, Common, DescStates, Element, Listed, Order};
+    /// use virtio_ring_protocol::{Packed, Request, Ring};
+    ///
+    /// // 3 descriptors of 16 bytes, then the two event suppression structures.
+    /// let memory: NonNull<u8> = NonNull::from(Box::leak(Box::new([0u128; 5]))).cast();
+    /// // SAFETY: each offset below is within the 80 bytes.
+    /// let at = |offset| unsafe { memory.add(offset) };
+    /// let areas = PackedAreas { desc: at(0), driver: at(48), device: at(64) };
+    /// // SAFETY: the areas are aligned, large enough and never freed, and there is no
+    /// // device.
+    /// let shared = unsafe { PackedShared::<Weak, NoHeap>::new(areas, 3, Tables::none()) };
+    ///
+    /// type Driver = Packed<PackedShared<Weak, NoHeap>>;
+    /// let common = Common::new(shared, Driver::START, false, false);
+    /// let mut ring = Driver::new(DescStates::new(3).unwrap());
+    /// ring.start(&common, false);
+    ///
+    /// let element = Element { address: 0x1000, length: 16, device_writes: false };
+    /// let elements = Listed([Ok(element)].into_iter());
+    /// ring.add(&common, &Request::new(1, elements, NonNull::dangling(), null_mut()))?;
+    /// // SAFETY: these are the first descriptor's flags (virtio 1.3, 2.8.13).
+    /// let flags = unsafe { at(14).cast::<u16>().read() };
+    /// assert_eq!(flags, 1 << 7, "AVAIL of the first lap, and not USED");
+    /// # Ok::<(), AddError>(())
+    /// ```
+    ///
     /// # Safety
     /// Ring memory (`docs/safety.md`): the areas are aligned as [`PackedAreas`]
     /// documents and large enough for a ring of `size`, they live as long as the

@@ -114,6 +114,8 @@ unsafe impl<B, T: TableMemory> Send for SplitShared<B, T> {}
 unsafe impl<B, T: TableMemory> Sync for SplitShared<B, T> {}
 
 impl<B, T: TableMemory> SplitShared<B, T> {
+    /// A ring of `size` descriptors in these areas.
+    ///
     /// # Safety
     /// Ring memory (`docs/safety.md`): the areas are aligned as [`SplitAreas`]
     /// documents and large enough for a ring of `size` (a power of two, at most 2^15),

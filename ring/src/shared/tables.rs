@@ -52,6 +52,28 @@ pub unsafe trait TableMemory {
     fn pool(bytes: usize) -> Option<(NonNull<u8>, Self::Pool)>;
 }
 
+/// No memory: there are no tables ([`Tables::none`]), or they are in memory that is lent
+/// with the ring ([`Tables::lent`]) or with a buffer ([`OwnTable`]).
+pub enum NoHeap {}
+
+// SAFETY: no memory is ever returned.
+unsafe impl TableMemory for NoHeap {
+    type Table = ();
+    type Pool = ();
+
+    fn redirected() -> Option<(NonNull<u8>, ())> {
+        None
+    }
+
+    fn table(_: usize) -> Option<(NonNull<u8>, ())> {
+        None
+    }
+
+    fn pool(_: usize) -> Option<(NonNull<u8>, ())> {
+        None
+    }
+}
+
 /// Memory for the table of one buffer, which the buffer brings with it.
 #[derive(Clone, Copy)]
 pub struct OwnTable {

@@ -81,13 +81,11 @@ fn interop(options: Options) -> Result<bool> {
                 continue;
             }
             Outcome::Carried(columns) => (columns, "yes"),
-            Outcome::Skipped(reason) => {
-                (vec![row.args.to_owned(), reason, String::new()], "not run")
-            }
+            Outcome::Skipped(reason) => (vec![row.what(), reason, String::new()], "not run"),
             Outcome::Failed(reason) => {
                 failed = true;
                 eprintln!("interop: FAILED: {reason}");
-                (vec![row.args.to_owned(), reason, String::new()], "NO")
+                (vec![row.what(), reason, String::new()], "NO")
             }
         };
         cells.extend(columns);
@@ -187,6 +185,10 @@ fn run(row: &Row, devices: &Devices, programs: &Programs) -> Result<Outcome> {
         return Ok(Outcome::Skipped(said));
     }
     ensure!(status.success(), "{said} ({status})");
+    if let Some(prints) = row.prints {
+        ensure!(last == prints, "it printed '{last}', expected '{prints}'");
+        return Ok(Outcome::Carried(vec![row.what(), last, String::new()]));
+    }
     let columns: Vec<String> = last.split('\t').map(str::to_owned).collect();
     if row.is_away() {
         let expected = rows::expected_away(row.ring, &row.tokens());

@@ -11,9 +11,11 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use testkit::{Change, c_ring, report, root};
 
-const SOURCES: [&str; 5] = [
-    "examples/scmi_polling.c",
-    "examples/blk.c",
+const SOURCES: [&str; 7] = [
+    "examples/disk.c",
+    "examples/scmi.c",
+    "tools/interop/scmi_polling.c",
+    "tools/interop/blk.c",
     "tools/interop/net.c",
     "tools/interop/rng.c",
     "tools/interop/vsock.c",

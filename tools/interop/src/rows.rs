@@ -12,6 +12,8 @@ pub struct Row {
     pub args: &'static str,
     /// How often the device is killed in mid-flight.
     pub deaths: u32,
+    /// The only line that an example has to print. None: a program that measures.
+    pub prints: Option<&'static str>,
     /// A part of `make test`, too.
     pub short: bool,
 }
@@ -23,7 +25,15 @@ impl Row {
             0 => String::new(),
             deaths => format!(" deaths={deaths}"),
         };
-        format!("{kind}, {ring}: {}{deaths}", self.args)
+        format!("{kind}, {ring}: {}{deaths}", self.what())
+    }
+
+    /// The options, or the example.
+    pub fn what(&self) -> String {
+        match self.prints {
+            None => self.args.to_owned(),
+            Some(_) => format!("examples/{}.c", self.program),
+        }
     }
 
     /// Is this one of the poller that was away?
@@ -56,12 +66,21 @@ const fn row(kind: Kind, program: &'static str, args: &'static str) -> Row {
         program,
         args,
         deaths: 0,
+        prints: None,
         short: false,
     }
 }
 
 const fn scmi(args: &'static str) -> Row {
     row(Kind::Scmi, "scmi_polling", args)
+}
+
+/// A program of `examples/`, a part of `make test`.
+const fn example(kind: Kind, program: &'static str, prints: &'static str) -> Row {
+    Row {
+        prints: Some(prints),
+        ..short(row(kind, program, ""))
+    }
 }
 
 const fn dies(deaths: u32, row: Row) -> Row {
@@ -84,6 +103,12 @@ fn side_by_side(kind: Kind, program: &'static str, args: &'static str) -> Vec<Ro
 
 pub fn all() -> Vec<Row> {
     let mut rows = vec![
+        example(Kind::Scmi, "scmi", "base protocol 2.0 of rust-vmm"),
+        example(
+            Kind::Raw,
+            "disk",
+            "131072 sectors, and the first one holds: hello, disk",
+        ),
         short(scmi(
             "tokens=counted threads=4 commands=100000 notifications=10000",
         )),

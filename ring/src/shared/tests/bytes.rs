@@ -5,9 +5,7 @@ use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
-use crate::shared::{
-    Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared, TableMemory, Tables,
-};
+use crate::shared::{Barriers, NoHeap, PackedAreas, PackedShared, SplitAreas, SplitShared, Tables};
 
 /// Bytes that two sides write; a cache line's alignment.
 pub struct Bytes(Vec<Line>);
@@ -74,25 +72,4 @@ pub fn packed<B: Barriers>(bytes: &Bytes, size: u16) -> PackedShared<B, NoHeap> 
     // SAFETY: aligned, room for 8 descriptors and two events apart from each
     // other, dropped before `bytes` by each test.
     unsafe { PackedShared::new(areas, size, Tables::none()) }
-}
-
-/// No memory but what is lent.
-pub enum NoHeap {}
-
-// SAFETY: gives nothing.
-unsafe impl TableMemory for NoHeap {
-    type Table = ();
-    type Pool = ();
-
-    fn redirected() -> Option<(NonNull<u8>, ())> {
-        None
-    }
-
-    fn table(_: usize) -> Option<(NonNull<u8>, ())> {
-        None
-    }
-
-    fn pool(_: usize) -> Option<(NonNull<u8>, ())> {
-        None
-    }
 }

@@ -3,11 +3,11 @@
 
 use alloc::vec;
 
-use super::bytes::{AVAIL, Bytes, DESC, END, NoHeap, TABLES, USED, packed, split};
+use super::bytes::{AVAIL, Bytes, DESC, END, TABLES, USED, packed, split};
 use crate::memory::{
     Descriptor, Memory, PackedDescriptor, PackedMemory, SplitDescriptor, SplitMemory, SplitRings,
 };
-use crate::shared::{OwnTable, Tables, Weak};
+use crate::shared::{NoHeap, OwnTable, Tables, Weak};
 use crate::{AddError, Element, Elements, Listed};
 
 const DESCRIPTOR: Descriptor = Descriptor {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the examples' programs share beside vhost_user.h: options, time, errors. */
-#ifndef EXAMPLES_PROGRAM_H
-#define EXAMPLES_PROGRAM_H
+/* What these programs share beside examples/vhost_user.h: options, time, errors. */
+#ifndef INTEROP_PROGRAM_H
+#define INTEROP_PROGRAM_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,4 +108,4 @@ static inline unsigned int draw(unsigned int below)
 	return (unsigned int)(scramble(++drawn) >> 33) % below;
 }
 
-#endif /* EXAMPLES_PROGRAM_H */
+#endif /* INTEROP_PROGRAM_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An example: an SCMI transport in the manner of the kernel's
+ * An SCMI transport in the manner of the kernel's
  * drivers/firmware/arm_scmi/virtio.c, for a device behind vhost-user.
  *
  *     vhost-device-scmi -s SOCKET -d fake,name=accel &

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * An example: a disk behind vhost-user, with requests in flight on several queues, by
+ * A disk behind vhost-user, with requests in flight on several queues, by
  * interrupt or by polling, and a device that may die at any time.
  *
  *     qemu-storage-daemon --blockdev file,node-name=disk,filename=IMAGE \

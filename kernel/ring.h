@@ -63,4 +63,4 @@ void ring_use_wrap_counters(struct ring *ring);
 void *shim_alloc(size_t bytes);
 void shim_free(void *block);
 void shim_table_written(const struct ring_table *table);
-void __noreturn shim_bug(const char *text, size_t length);
+void shim_bug(const char *text, size_t length);

@@ -109,10 +109,9 @@ void shim_free(void *block)
 	kvfree(block);
 }
 
-void __noreturn shim_bug(const char *text, size_t length)
+void shim_bug(const char *text, size_t length)
 {
 	pr_emerg("virtio_ring: %.*s\n", (int)length, text);
-	BUG();
 }
 
 static bool uses_dma_api(const struct virtio_device *vdev)

@@ -251,7 +251,7 @@ static void longest_table(struct plan plan)
 		catch_stderr();
 		CHECK_EQ(add(call, &fixture, sg, most + 1, token(0), NULL), -EINVAL);
 		CHECK_LINE(calls[call], call == SGS ? "more than 65536 entries" :
-			   "65537 entries, an indirect table has 65536 at most");
+			   "65537 entries, but an indirect table has at most 65536");
 		check_same(&fixture, before);
 	}
 	set_case("65536 entries");
@@ -283,8 +283,8 @@ static void longest_packed_table(struct fixture *fixture)
 
 		set_case("%s", calls[call]);
 		CHECK_REFUSED(add(call, fixture, NULL, 1u << 28, token(0), NULL), -EINVAL,
-			      calls[call], "268435456 entries, an indirect table has "
-			      "268435455 at most");
+			      calls[call], "268435456 entries, but an indirect table has "
+			      "at most 268435455");
 		check_same(fixture, before);
 	}
 }

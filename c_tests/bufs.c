@@ -34,7 +34,7 @@ static void bad_bufs(struct plan plan)
 		{ "unknown flag later", "part 1", { VRING_DESC_F_NEXT, 8 }, false },
 		{ "read after written", "part 1",
 		  { VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 0 }, false },
-		{ "no end", "another follows",
+		{ "no end", "the last part has VRING_DESC_F_NEXT",
 		  { VRING_DESC_F_NEXT, VRING_DESC_F_NEXT }, false },
 	};
 	unsigned int i;

@@ -47,7 +47,7 @@ static void flood(struct fixture *fixture)
 	catch_stderr();
 	bad_adds(fixture, 1);
 	snprintf(expected, sizeof(expected), "%s%s",
-		 "virtio_ring: lines left out: 1000\n", BAD_ADD);
+		 "virtio_ring: messages suppressed: 1000\n", BAD_ADD);
 	if (!CHECK(strcmp(caught(), expected) == 0))
 		printf("on stderr: %s", caught());
 
@@ -99,11 +99,11 @@ static void breaking(struct plan plan)
 		look(&fixtures[0]);
 	CHECK_EQ(count(caught(), ": test:id 999 out of range\n"), LINES);
 	/* Of the flood, and of the queue that broke again. */
-	CHECK_EQ(count(caught(), "lines left out: 40\n"), 1);
+	CHECK_EQ(count(caught(), "messages suppressed: 40\n"), 1);
 	/* So that the next test begins with none left out. */
 	catch_stderr();
 	bad_adds(&bad, 1);
-	CHECK_EQ(count(caught(), "lines left out: 10\n"), 1);
+	CHECK_EQ(count(caught(), "messages suppressed: 10\n"), 1);
 	for (i = 0; i < 20; i++)
 		fixture_close(&fixtures[i]);
 	fixture_close(&bad);
@@ -144,7 +144,7 @@ static void threads(struct plan plan)
 
 	catch_stderr();
 	bad_adds(&fixtures[0], 1);
-	snprintf(expected, sizeof(expected), "lines left out: %d\n",
+	snprintf(expected, sizeof(expected), "messages suppressed: %d\n",
 		 THREADS * EACH - LINES);
 	CHECK_EQ(count(caught(), expected), 1);
 	for (i = 0; i < THREADS; i++)

@@ -81,7 +81,7 @@ pub fn log(text: fmt::Arguments<'_>) {
     }
     match LEFT_OUT.swap(0, Relaxed) {
         0 => {}
-        lines => log_always(format_args!("virtio_ring: lines left out: {lines}")),
+        lines => log_always(format_args!("virtio_ring: messages suppressed: {lines}")),
     }
     log_always(text);
 }

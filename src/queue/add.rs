@@ -559,7 +559,7 @@ pub(super) unsafe fn refused<R: RingKind>(
         return invalid(
             &queue,
             call,
-            format_args!("{entries} entries, an indirect table has {most} at most"),
+            format_args!("{entries} entries, but an indirect table has at most {most}"),
         );
     }
     // SAFETY: serialised.
@@ -632,7 +632,7 @@ unsafe fn add_any_list<R: RingKind>(
     }
     if !ctx.is_null() && queue.common().indirect() {
         return bad(format_args!(
-            "ctx {ctx:p} on a queue with indirect descriptors"
+            "ctx is {ctx:p}, but must be NULL with indirect descriptors"
         ));
     }
     if num > most_entries::<R>(queue.common()) {

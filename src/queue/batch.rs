@@ -170,11 +170,11 @@ unsafe fn add_one_buf<R: RingKind>(
         Err(BadParts::Flags(i)) => return bad(format_args!("part {i} has unknown flags")),
         Err(BadParts::Order(i)) => {
             return bad(format_args!(
-                "part {i} is read, and the one before is written by the device"
+                "the device reads part {i}, but writes the one before"
             ));
         }
         Err(BadParts::Unfinished) => {
-            return bad(format_args!("the last part says that another follows"));
+            return bad(format_args!("the last part has VRING_DESC_F_NEXT"));
         }
     };
     let call = if parts.has_out() {

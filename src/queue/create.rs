@@ -86,7 +86,7 @@ pub unsafe fn create(args: &CreateArgs) -> *mut virtqueue {
 }
 
 /// What is wrong with a device that [`DeviceRef::has_list`] denies.
-pub const NO_LIST: &str = "the device's vqs has a NULL in it; \
+pub const NO_LIST: &str = "the device's list vqs has a NULL pointer; \
     set the device up with virtio_device_init()";
 
 /// Reports why no queue was created.

@@ -299,7 +299,7 @@ impl Checks {
                     vq,
                     function,
                     format_args!(
-                        "virtqueue_detach_unused_buf took buffers back and no reset followed; \
+                        "virtqueue_detach_unused_buf took buffers back, and no reset followed: \
                          a device that still runs loses its place"
                     ),
                 );
@@ -371,7 +371,7 @@ impl Checks {
                     complain(
                         vq,
                         function,
-                        format_args!("late, {waited} ms after a buffer was added"),
+                        format_args!("{waited} ms after a buffer was added: too late"),
                     );
                 }
             }

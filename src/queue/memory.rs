@@ -95,9 +95,13 @@ pub enum Refusal {
 impl Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Size(size) => write!(f, "size {size} is not within 1 to {MAX_SIZE}"),
-            Self::NoPowerOfTwo(size) => write!(f, "size {size} of a split ring is no power of two"),
-            Self::Align(align) => write!(f, "vring_align {align} is no power of two from 4 up"),
+            Self::Size(size) => write!(f, "size {size} is not between 1 and {MAX_SIZE}"),
+            Self::NoPowerOfTwo(size) => {
+                write!(f, "size {size} of a split ring is not a power of two")
+            }
+            Self::Align(align) => {
+                write!(f, "vring_align {align} is not a power of two of 4 or more")
+            }
             Self::Misaligned(vring {
                 desc, avail, used, ..
             }) => write!(
@@ -105,13 +109,13 @@ impl Display for Refusal {
                 "descriptors at {desc:p}, available ring at {avail:p}, used ring at {used:p}: \
                  must be multiples of 16, 2, 4"
             ),
-            Self::Lent(length, needed) => write!(f, "{length} bytes lent, {needed} needed"),
+            Self::Lent(length, needed) => write!(f, "{length} bytes were lent, {needed} are needed"),
             Self::DmaAddress(dma_address, base, align) => write!(
                 f,
-                "dma_address {dma_address:#x} and base {base:p} differ by no multiple of {align}"
+                "dma_address {dma_address:#x} less base {base:p} is not a multiple of {align}"
             ),
             Self::NoMemory(size) => write!(f, "no memory for {size} bytes"),
-            Self::PackedElsewhere => f.write_str("a packed ring must be created"),
+            Self::PackedElsewhere => f.write_str("a packed ring needs vring_create_virtqueue()"),
         }
     }
 }

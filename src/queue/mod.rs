@@ -336,7 +336,7 @@ unsafe fn address<R: RingKind>(vq: *const virtqueue, area: Area) -> u64 {
     let queue = unsafe { Handle::<R>::new(vq) };
     let config = queue.config();
     if !config.source.is_ours() {
-        queue.complain(area.function(), format_args!("the ring is not ours"));
+        queue.complain(area.function(), format_args!("the program owns the ring"));
         return 0;
     }
     let ours = match area {

@@ -104,7 +104,7 @@ pub unsafe fn use_wrap_counter<R: RingKind>(vq: *mut virtqueue) -> c_int {
     if device.has_status() {
         match device.status() {
             None => return refuse(libc::EBUSY, "the device has no get_status"),
-            Some(0) => return refuse(libc::EBUSY, "the device has status 0 yet"),
+            Some(0) => return refuse(libc::EBUSY, "the device's status is still 0"),
             Some(status) if status & VIRTIO_CONFIG_S_DRIVER_OK != 0 => {
                 return refuse(libc::EBUSY, "the device is live");
             }

@@ -53,7 +53,7 @@ unsafe fn stop<R: RingKind>(
 ) -> Result<unsafe extern "C" fn(*mut virtqueue) -> c_int, c_int> {
     let vq = queue.public();
     if !queue.config().source.is_ours() {
-        queue.complain(function, format_args!("the ring is not ours"));
+        queue.complain(function, format_args!("the program owns the ring"));
         return Err(-libc::EPERM);
     }
     let (disable, enable) = queue.device().reset_ops().ok_or(-libc::ENOENT)?;
@@ -62,7 +62,7 @@ unsafe fn stop<R: RingKind>(
     if recycle.is_none() && in_flight != 0 {
         queue.complain(
             function,
-            format_args!("recycle is NULL, {in_flight} descriptors are in flight"),
+            format_args!("recycle is NULL, but {in_flight} descriptors are in flight"),
         );
         return Err(-libc::EINVAL);
     }
@@ -189,7 +189,7 @@ pub unsafe fn resize<R: RingKind>(
         return -libc::E2BIG;
     }
     if num == 0 {
-        queue.complain(FUNCTION, format_args!("size 0"));
+        queue.complain(FUNCTION, format_args!("the size is 0"));
         return -libc::EINVAL;
     }
     if num == u32::from(queue.common().memory().size()) {

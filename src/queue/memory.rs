@@ -109,7 +109,9 @@ impl Display for Refusal {
                 "descriptors at {desc:p}, available ring at {avail:p}, used ring at {used:p}: \
                  must be multiples of 16, 2, 4"
             ),
-            Self::Lent(length, needed) => write!(f, "{length} bytes were lent, {needed} are needed"),
+            Self::Lent(length, needed) => {
+                write!(f, "{length} bytes were lent, {needed} are needed")
+            }
             Self::DmaAddress(dma_address, base, align) => write!(
                 f,
                 "dma_address {dma_address:#x} less base {base:p} is not a multiple of {align}"

@@ -436,8 +436,8 @@ static void uninitialised_device(struct plan plan)
 static void zeroed_device(struct plan plan)
 {
 	static const char *const names[] = {
-		"virtio_ring: virtio_break_device: the device's vqs has a NULL",
-		"virtio_ring: __virtio_unbreak_device: the device's vqs has a NULL",
+		"virtio_ring: virtio_break_device: the device's list vqs has a NULL",
+		"virtio_ring: __virtio_unbreak_device: the device's list vqs has a NULL",
 	};
 	void *pages = aligned_alloc(PAGE, 1 << 20);
 	enum creator creator;

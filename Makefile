@@ -215,6 +215,7 @@ test-c: stage
 # The same and more on other processors, under qemu-user (docs/platforms.md).
 test-cross:
 	scripts/test-cross arm64
+	scripts/test-cross armhf
 	scripts/test-cross riscv64
 
 # The fuzzers are a workspace of their own: lints, the corpus, and a minute.

@@ -109,5 +109,5 @@ int main(void)
 			return 1;
 		vring_del_virtqueue(vq);
 	}
-	return missing || all.sg[1].length != 16 || all.sg[0].length != 4;
+	return missing || all.sg[1].length != sizeof(all.list) || all.sg[0].length != 4;
 }

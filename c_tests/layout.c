@@ -26,6 +26,8 @@
 	_Static_assert(sizeof(((struct type *)0)->member) == (size), \
 		       #type "." #member " has not " #size " bytes")
 
+/* The numbers are those of 64-bit processors. */
+#if __SIZEOF_POINTER__ == 8
 AT(virtqueue, list, 0);
 AT(virtqueue, callback, 16);
 AT(virtqueue, name, 24);
@@ -142,3 +144,4 @@ _Static_assert(VIRTIO_F_ACCESS_PLATFORM == 33, "feature bits");
 _Static_assert(VIRTIO_F_RING_PACKED == 34, "feature bits");
 _Static_assert(VIRTIO_F_ORDER_PLATFORM == 36, "feature bits");
 _Static_assert(VIRTIO_CONFIG_S_DRIVER_OK == 4, "status bit");
+#endif

@@ -362,9 +362,13 @@ static void lent_size(struct plan plan)
 	CHECK(vring_lent_size(7, 64, true, 0) > 7 * 16);
 	CHECK_EQ(vring_lent_size(16, 2, false, 0), 0);
 	CHECK_EQ(vring_lent_size(16, 48, false, 0), 0);
-	CHECK_EQ(vring_lent_size(16, 1ul << 40, false, 0), 0);
 	CHECK(vring_lent_size(16, 0, true, 0) > 0);
-	CHECK(vring_lent_size(32768, 64, plan.packed, 0xffffffff) > 1ull << 50);
+	if (sizeof(size_t) == 8) {
+		CHECK_EQ(vring_lent_size(16, (size_t)(1ull << 40), false, 0), 0);
+		CHECK(vring_lent_size(32768, 64, plan.packed, 0xffffffff) > 1ull << 50);
+	} else {
+		CHECK_EQ(vring_lent_size(32768, 64, plan.packed, 0xffffffff), 0);
+	}
 }
 
 /* Where the device finds what lies at `offset` of the range. */

@@ -133,6 +133,11 @@ fn run() -> Result<bool> {
     if !known {
         println!("skipped: the kernels' headers are for x86-64 and aarch64");
     }
+    // With 32 bits, the features of 6.1's device and of the series' are in the same place.
+    let tells_layouts = !builder.target.starts_with("arm");
+    if !tells_layouts {
+        println!("skipped: abi, which tells the layouts by where the features are");
+    }
     let trees = if known { kernel_trees() } else { Vec::new() };
     for check in builder.checks(&trees)? {
         let failure = check.result.err().map(|error| format!("{error:#}"));
@@ -152,6 +157,7 @@ fn run() -> Result<bool> {
         add(&format!("linked as meant, {}", abi.name), failure);
     }
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
+    programs.retain(|program| tells_layouts || !program.name.contains("/abi."));
     for program in programs {
         if let Err(error) = program.result {
             add(

@@ -2,7 +2,6 @@
 //! `struct vring`: the addresses of the three parts of a split ring.
 
 use core::ffi::{c_uint, c_void};
-use core::mem::{offset_of, size_of};
 
 /// A split ring in memory, as `<linux/virtio_ring.h>` declares it (there the
 /// pointers are typed; `vring_init()` fills it in).
@@ -19,7 +18,9 @@ pub struct vring {
     pub used: *mut c_void,
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = {
+    use core::mem::{offset_of, size_of};
     assert!(offset_of!(vring, num) == 0);
     assert!(offset_of!(vring, desc) == 8);
     assert!(offset_of!(vring, avail) == 16);

@@ -2,13 +2,22 @@
 //! Types of the kernel's DMA mapping calls.
 
 use core::ffi::{c_int, c_uint, c_ulong, c_void};
-use core::mem::{offset_of, size_of};
 
 use super::{device, gfp_t};
 
 /// An address as the device sees it. The same as the processor's here, unless the
 /// device has `virtio_map_ops`.
 pub type dma_addr_t = u64;
+
+/// An address or offset in this process, as the device sees it.
+#[inline(always)]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "c_ulong has 32 bits on 32-bit processors"
+)]
+pub const fn wide(value: c_ulong) -> dma_addr_t {
+    value as dma_addr_t
+}
 
 /// C's enum for which way the data of a mapping goes. A number here, as C may
 /// pass any; nothing depends on it.
@@ -138,7 +147,9 @@ impl MapOps {
     }
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = {
+    use core::mem::{offset_of, size_of};
     assert!(size_of::<virtio_map>() == 8);
     assert!(offset_of!(virtio_map_ops, map_page) == 0);
     assert!(offset_of!(virtio_map_ops, unmap_page) == 8);

@@ -6,9 +6,9 @@
 //! physical addresses equal virtual ones here.
 
 use core::ffi::{c_uint, c_ulong};
-use core::mem::{offset_of, size_of};
 
 use super::bufs::Parts;
+use super::wide;
 use ring::{AddError, Element, Elements};
 
 /// One entry of a list of buffer parts, as in the tools' headers.
@@ -27,7 +27,7 @@ pub struct scatterlist {
 impl scatterlist {
     /// Physical address of the part.
     fn address(&self) -> u64 {
-        (self.page_link & !(CHAIN | END)) + u64::from(self.offset)
+        wide(self.page_link & !(CHAIN | END)) + u64::from(self.offset)
     }
 
     /// The entry as the ring's element. `premapped`: use the device's address that the
@@ -46,7 +46,9 @@ impl scatterlist {
     }
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = {
+    use core::mem::{offset_of, size_of};
     assert!(offset_of!(scatterlist, page_link) == 0);
     assert!(offset_of!(scatterlist, offset) == 8);
     assert!(offset_of!(scatterlist, length) == 12);
@@ -167,7 +169,7 @@ impl<const CHECKED: bool> SgArray<CHECKED> {
         // Only the last entry has flags.
         let page = entry.page_link & if more { !0 } else { !(CHAIN | END) };
         Ok(Element {
-            address: page.wrapping_add(entry.offset.into()),
+            address: wide(page).wrapping_add(entry.offset.into()),
             length: entry.length,
             device_writes: self.device_writes,
         })

@@ -8,7 +8,7 @@
 //! `map` and `vmap` only if VIRTIO_F_ACCESS_PLATFORM was negotiated.
 
 use core::ffi::{c_int, c_void};
-use core::mem::{offset_of, size_of};
+use core::mem::offset_of;
 
 use super::dma::{MapOps, virtio_map, virtio_map_ops};
 use super::vq::{list_head, virtqueue};
@@ -139,7 +139,9 @@ struct MainlineConfigOps {
     reset: virtio_config_ops,
 }
 
+#[cfg(target_pointer_width = "64")]
 const _: () = {
+    use core::mem::size_of;
     assert!(offset_of!(virtio_device, dev.parent) == 0);
     assert!(offset_of!(virtio_device, features) == 8);
     assert!(offset_of!(virtio_device, vqs) == 16);

@@ -62,19 +62,25 @@ pub struct virtqueue {
 }
 
 impl virtqueue {
-    /// Clears what is padding here and `reset` from 6.19 on.
+    /// Clears all that comes after `num_max`: `priv` and `reset`, wherever the program's
+    /// headers have them, and what is padding here.
     ///
     /// # Safety
     /// `vq` is a queue that nobody else uses yet.
-    pub unsafe fn clear_newer_reset(vq: *mut Self) {
+    pub unsafe fn clear_program_members(vq: *mut Self) {
         const AT: usize = offset_of!(virtqueue, num_max) + size_of::<c_uint>();
-        // SAFETY: the caller ensures it; no member has this byte.
-        unsafe { vq.byte_add(AT).cast::<bool>().write(false) };
+        // SAFETY: the caller ensures it; zero is valid for both members.
+        unsafe {
+            vq.byte_add(AT)
+                .cast::<u8>()
+                .write_bytes(0, size_of::<Self>() - AT);
+        }
     }
 }
 
 // Offsets: tools/virtio/linux/virtio.h of 5.17, 6.1 and 6.12, which agree as
 // far as each goes. From 6.19 on `reset` is at 52, and the size 64.
+#[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(offset_of!(virtqueue, list) == 0);
     assert!(offset_of!(virtqueue, callback) == 16);

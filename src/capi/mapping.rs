@@ -12,7 +12,7 @@ use core::ffi::{c_int, c_ulong, c_void};
 
 use super::device_ref;
 use crate::abi::{
-    device, dma_addr_t, dma_data_direction, gfp_t, page, virtio_device, virtio_map, virtqueue,
+    device, dma_addr_t, dma_data_direction, gfp_t, page, virtio_device, virtio_map, virtqueue, wide,
 };
 use crate::queue::{Mapping, alloc_coherent, free_coherent, max_size, ops};
 
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn virtqueue_map_sync_single_range_for_cpu(
     dir: dma_data_direction,
 ) {
     // SAFETY: live queue.
-    unsafe { Mapping::of(vq) }.sync_for_cpu(addr.wrapping_add(offset), size, dir)
+    unsafe { Mapping::of(vq) }.sync_for_cpu(addr.wrapping_add(wide(offset)), size, dir)
 }
 
 /// virtqueue_map_sync_single_range_for_device() - let the device use a part of it
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn virtqueue_map_sync_single_range_for_device(
     dir: dma_data_direction,
 ) {
     // SAFETY: live queue.
-    unsafe { Mapping::of(vq) }.sync_for_device(addr.wrapping_add(offset), size, dir)
+    unsafe { Mapping::of(vq) }.sync_for_device(addr.wrapping_add(wide(offset)), size, dir)
 }
 
 /// virtqueue_map_alloc_coherent() - allocate memory that driver and device share

@@ -216,7 +216,7 @@ unsafe fn make<R: RingKind>(
     });
     let queue = Handle::<R>(Box::into_raw(queue.ok_or(out_of_memory)?));
     // SAFETY: live queue, which nobody else knows yet.
-    unsafe { virtqueue::clear_newer_reset(queue.public()) };
+    unsafe { virtqueue::clear_program_members(queue.public()) };
     if lacks_tables {
         queue.complain(args.function, format_args!("{}", Text(LACKS_TABLES)));
     }

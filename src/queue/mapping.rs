@@ -8,7 +8,7 @@ use core::ptr::null_mut;
 use super::Head;
 use crate::abi::{
     DeviceRef, MapOps, device, dma_addr_t, dma_data_direction, feature, gfp_t, page, virtio_map,
-    virtqueue,
+    virtqueue, wide,
 };
 use crate::platform::Block;
 
@@ -67,7 +67,7 @@ impl Mapping {
         match self.ops.get(|ops| ops.map_page) {
             // SAFETY: live device: the operation takes the program's arguments.
             Some(map_page) => unsafe { map_page(self.map, page, offset, size, dir, attrs) },
-            None => (page as dma_addr_t).wrapping_add(offset),
+            None => (page as dma_addr_t).wrapping_add(wide(offset)),
         }
     }
 

@@ -70,7 +70,7 @@ impl Barriers for Strong {
     fn full() {
         #[cfg(target_arch = "x86_64")]
         barrier!("mfence");
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
         barrier!("dsb sy");
         #[cfg(target_arch = "riscv64")]
         barrier!("fence iorw, iorw");
@@ -83,6 +83,8 @@ impl Barriers for Strong {
         fence(Ordering::Acquire);
         #[cfg(target_arch = "aarch64")]
         barrier!("dmb oshld");
+        #[cfg(target_arch = "arm")]
+        barrier!("dmb osh");
         #[cfg(target_arch = "riscv64")]
         barrier!("fence r, r");
     }
@@ -90,7 +92,7 @@ impl Barriers for Strong {
     #[inline]
     fn write() {
         fence(Ordering::Release);
-        #[cfg(target_arch = "aarch64")]
+        #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
         barrier!("dmb oshst");
         #[cfg(target_arch = "riscv64")]
         barrier!("fence w, w");
@@ -102,9 +104,10 @@ impl Barriers for Strong {
 #[cfg(not(any(
     target_arch = "x86_64",
     target_arch = "aarch64",
+    target_arch = "arm",
     target_arch = "riscv64"
 )))]
-compile_error!("barriers are known for x86-64, aarch64 and riscv64 only (docs/platforms.md)");
+compile_error!("barriers are known for x86-64, aarch64, arm and riscv64 only (docs/platforms.md)");
 
 /// A store followed by a full barrier (`virtio_store_mb`).
 #[inline]

@@ -123,6 +123,7 @@ uninstall:
 	find "$$temp" ! -type d -printf '/%P\n' | while read -r file; do \
 		rm -fv '$(DESTDIR)'"$$file"; \
 	done
+	@rmdir '$(DESTDIR)$(EXAMPLES)' '$(DESTDIR)$(dir $(EXAMPLES))' 2> /dev/null || true
 
 # Removes all that was built.
 clean:

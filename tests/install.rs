@@ -142,6 +142,8 @@ fn uninstall_removes_what_install_left() {
     assert!(files().lines().count() > 1);
     make(&["uninstall", &destination]);
     assert_eq!(files().trim(), of_others);
+    let documents = format!("{root}/usr/local/share/doc/virtio-ring");
+    assert!(!Path::new(&documents).exists());
 }
 
 /// `make help` says of each command what it does.

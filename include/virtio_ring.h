@@ -10,11 +10,12 @@
  *
  * Linking: The device structure belongs to the program, and it is not the same
  * in all kernels. Compile and link with what pkg-config --cflags --libs says of
- * virtio_ring (6.1 and 5.17), virtio_ring-6.12 (6.12 to 6.18),
+ * virtio_ring (5.17 to 6.1), virtio_ring-6.12 (6.12 to 6.18),
  * virtio_ring-mainline (6.19 and later) or virtio_ring-series (the wrap counter
  * series). The last three define VIRTIO_RING_ABI_6_12, VIRTIO_RING_ABI_MAINLINE
- * and VIRTIO_RING_ABI_SERIES, which this file looks at. A new program takes
- * virtio_ring.
+ * and VIRTIO_RING_ABI_SERIES for virtio_ring.h. A new program takes virtio_ring,
+ * or virtio_ring-mainline if it needs VIRTIO_F_IN_ORDER or virtio_map_ops. Every
+ * function is there under each layout; "Kernels" says which kernels have it.
  *
  * Threads: Each function says in which context it may run.
  *
@@ -52,16 +53,17 @@
  *		return false;
  *	sg_init_one(&out, request, sizeof(request));
  *	sg_init_one(&in, response, sizeof(response));
- *	if (virtqueue_add_sgs(vq, sgs, 1, 1, response, 0) == 0)
+ *	if (virtqueue_add_sgs(vq, sgs, 1, 1, response, 0) == 0) {
  *		virtqueue_kick(vq);
- *	while (!virtqueue_get_buf(vq, &len) && !virtqueue_is_broken(vq))
- *		;
+ *		while (!virtqueue_get_buf(vq, &len) && !virtqueue_is_broken(vq))
+ *			;
+ *	}
  *	vring_del_virtqueue(vq);
  *
- * Other headers: This file may be included before, after or without the
- * system's <linux/virtio_ring.h> and <linux/virtio_config.h>. `struct vring` is
- * theirs. The headers of a kernel tree's tools/virtio declare the same
- * structures as this file: a program includes one or the other.
+ * Other headers: virtio_ring.h may be included before, after or without the
+ * system's <linux/virtio_ring.h>, which defines `struct vring`, and
+ * <linux/virtio_config.h>. The headers of a kernel tree's tools/virtio declare
+ * the same structures: a program includes one or the other.
  */
 #ifndef VIRTIO_RING_H
 #define VIRTIO_RING_H
@@ -188,13 +190,13 @@ struct virtqueue {
 	/* Node in the device's list of queues (`vqs`). */
 	struct list_head list;
 	/*
-         * vring_interrupt() calls it when buffers were used. May be NULL; if it is
-         * when the queue is created, the device is asked not to interrupt.
-         */
+	 * vring_interrupt() calls it when buffers were used. May be NULL; if it is
+	 * when the queue is created, the device is asked not to interrupt.
+	 */
 	vq_callback_t *callback;
 	/*
-         * The name that was given when the queue was created, for messages.
-         */
+	 * The name that was given when the queue was created, for messages.
+	 */
 	const char *name;
 	/* The device that was given when the queue was created. */
 	struct virtio_device *vdev;
@@ -203,9 +205,9 @@ struct virtqueue {
 	/* Free descriptors. Read only: the library keeps its own count. */
 	unsigned int num_free;
 	/*
-         * The largest size for virtqueue_resize(). It is the first size until the
-         * program raises it. (Programs of 5.17 have `priv` here.)
-         */
+	 * The largest size for virtqueue_resize(). It is the first size until the
+	 * program raises it. (Programs of 5.17 have `priv` here.)
+	 */
 	unsigned int num_max;
 	/* The program's own. */
 	void *priv;
@@ -283,13 +285,13 @@ struct virtio_device {
 	/* Negotiated features, bit by bit (virtio 1.3, 2.2). */
 	uint64_t features;
 	/*
-         * The device's queues. virtio_device_init() sets the list up: an empty list
-         * points to itself.
-         */
+	 * The device's queues. virtio_device_init() sets the list up: an empty list
+	 * points to itself.
+	 */
 	struct list_head vqs;
 	/*
-         * Lock for `vqs`: a `pthread_spinlock_t`, which virtio_device_init() sets up.
-         */
+	 * Lock for `vqs`: a `pthread_spinlock_t`, which virtio_device_init() sets up.
+	 */
 	int vqs_list_lock;
 	/* Operations for reset and resize; may be NULL. */
 	const struct virtio_config_ops *config;
@@ -304,7 +306,7 @@ struct scatterlist {
 	unsigned int offset;
 	/* Length in bytes. */
 	unsigned int length;
-	/* Address for the device, used on premapped queues only. */
+	/* Address for the device, for premapped buffers only. */
 	uint64_t dma_address;
 };
 
@@ -318,14 +320,14 @@ struct virtqueue_buf {
 	/* Length in bytes. */
 	uint32_t len;
 	/*
-         * VRING_DESC_F_WRITE (2) if the device writes this part, and
-         * VRING_DESC_F_NEXT (1) if the next one is of the same buffer.
-         */
+	 * VRING_DESC_F_WRITE (2) if the device writes this part, and
+	 * VRING_DESC_F_NEXT (1) if the next one is of the same buffer.
+	 */
 	uint32_t flags;
 	/*
-         * What virtqueue_get_buf() returns for this buffer; not NULL. Only that of a
-         * buffer's first part counts.
-         */
+	 * What virtqueue_get_buf() returns for this buffer; not NULL. Only that of a
+	 * buffer's first part counts.
+	 */
 	void *data;
 };
 
@@ -340,7 +342,7 @@ struct virtqueue_used_buf {
 };
 
 /*
- * How a device of Linux 6.19 and later wants memory to be mapped, in its `map`. Called
+ * How a device wants memory to be mapped: its `map`, under the layout mainline. Called
  * only if VIRTIO_F_ACCESS_PLATFORM was negotiated. Where an operation is NULL, the
  * address is the same for the device, and there is nothing to do.
  */
@@ -369,9 +371,9 @@ struct virtio_map_ops {
 				       size_t size,
 				       enum dma_data_direction dir);
 	/*
-         * Allocates memory that both sides use; its address for the device in
-         * `*map_handle`.
-         */
+	 * Allocates memory that both sides use; its address for the device in
+	 * `*map_handle`.
+	 */
 	void *(*alloc)(union virtio_map map,
 		       size_t size,
 		       dma_addr_t *map_handle,
@@ -403,9 +405,9 @@ struct virtio_map_ops {
  * virtio_device_init() - set up a device
  * @vdev: the device
  *
- * Everything is zero, there are no queues, and the lock is open. To be called
- * once, before anything else is written to the structure, and before another
- * thread knows the device.
+ * Sets everything to zero, the list of queues to empty, and the lock to open.
+ * Call it once, before anything else is written to the structure, and before
+ * another thread knows the device.
  *
  * Kernels: none, an extension.
  */
@@ -423,8 +425,8 @@ static inline void virtio_device_init(struct virtio_device *vdev)
  *
  * Clears the bits from 28 to 41 that this ring does not implement. A driver
  * calls it on the features that the device offers, before it accepts them.
- * VIRTIO_F_IN_ORDER stays under the layout mainline only, because only the
- * kernel's ring since 7.0 implements it.
+ * VIRTIO_F_IN_ORDER stays, and has an effect, under the layout mainline only,
+ * because the kernel's ring implements it since 7.0.
  *
  * Context: Serialised by the caller.
  * Kernels: all.
@@ -748,9 +750,9 @@ static inline void sg_chain(struct scatterlist *sgl, unsigned int n,
  *   many entries, or `ctx` is not NULL on a queue with indirect descriptors.
  *   One line on stderr says which.
  * * -ENOSPC - There are not enough free descriptors; try again after
- *   virtqueue_get_buf(). If the ring can never hold that many, one line for
- *   each queue says so. A split ring then also notifies the device if it reads
- *   a part of the buffer.
+ *   virtqueue_get_buf(). If the ring can never hold that many, one line says
+ *   so, once for each queue. With each -ENOSPC, a split ring notifies the
+ *   device if the buffer has a part that the device reads.
  * * -EIO - The queue is broken.
  *
  * `gfp` is how the kernel may allocate memory. It is ignored here.
@@ -871,7 +873,7 @@ int virtqueue_add_inbuf_premapped(struct virtqueue *vq,
 				  gfp_t gfp);
 
 /**
- * virtqueue_add_inbuf_cache_clean() - add a buffer that no cache has changed
+ * virtqueue_add_inbuf_cache_clean() - add a buffer that no CPU writes meanwhile
  * @vq: the queue
  * @sg: a list
  * @num: how many entries the list has
@@ -909,8 +911,8 @@ int virtqueue_add_inbuf_cache_clean(struct virtqueue *vq,
  * @vq: the queue
  *
  * Context: Serialised by the caller.
- * Return: false if a notification was due and failed, or the queue is broken.
- * True if none was due, on a broken queue, too.
+ * Return: false if a notification was due, but it failed or the queue is
+ * broken. Otherwise true, also on a broken queue.
  * Kernels: all.
  */
 bool virtqueue_kick(struct virtqueue *vq);
@@ -944,18 +946,18 @@ bool virtqueue_notify(struct virtqueue *vq);
  *
  * The device may be hostile: what it writes is checked before it is used. An
  * entry that names no buffer breaks the queue, and one line on stderr says
- * which. A broken queue adds and returns nothing until it is reset.
+ * which. A broken queue adds and returns nothing until __virtqueue_unbreak().
  */
 
 /**
  * virtqueue_get_buf() - take the next used buffer
  * @vq: the queue
- * @len: where to store how many bytes the device says it wrote; untouched if
- *   there is no buffer
+ * @len: where to store how many bytes the device says it wrote, not NULL;
+ *   untouched if there is no buffer
  *
  * The length is the device's claim. It may be more than the buffer has room
- * for, unless the library runs with VIRTIO_RING_CHECK_LEN=1, which breaks the
- * queue then.
+ * for, unless VIRTIO_RING_CHECK_LEN=1 is in the environment: such a length then
+ * breaks the queue.
  *
  * Context: Serialised by the caller.
  * Return: the buffer's `data`, or NULL if there is none, or the queue is
@@ -996,7 +998,8 @@ void *virtqueue_detach_unused_buf(struct virtqueue *vq);
  * call every function on the queue that this thread may call then, but
  * virtqueue_resize() and vring_del_virtqueue(). Usually it calls
  * virtqueue_disable_cb(), takes all buffers, and calls virtqueue_enable_cb();
- * if that returns false, it starts again.
+ * if that returns false, it starts again. A broken queue's callback is not
+ * called.
  */
 
 /**
@@ -1344,7 +1347,7 @@ int virtqueue_map_mapping_error(const struct virtqueue *vq, dma_addr_t addr);
 bool virtqueue_map_need_sync(const struct virtqueue *vq, dma_addr_t addr);
 
 /**
- * virtqueue_map_sync_single_range_for_cpu() - let the processor use a part of it
+ * virtqueue_map_sync_single_range_for_cpu() - let the processor use part of a mapping
  * @vq: the queue
  * @addr: the mapping's address for the device
  * @offset: where the part begins, in bytes
@@ -1361,7 +1364,7 @@ void virtqueue_map_sync_single_range_for_cpu(const struct virtqueue *vq,
 					     enum dma_data_direction dir);
 
 /**
- * virtqueue_map_sync_single_range_for_device() - let the device use a part of it
+ * virtqueue_map_sync_single_range_for_device() - let the device use part of a mapping
  * @vq: the queue
  * @addr: the mapping's address for the device
  * @offset: where the part begins, in bytes
@@ -1594,11 +1597,11 @@ uint32_t vring_notification_data(struct virtqueue *vq);
  * @name: name of the queue for messages, which is not copied; may be NULL
  *
  * Ring and event areas lie at the start of the memory, at multiples of
- * `vring_align` or of 64, and are cleared. The rest is for indirect tables:
- * each buffer may have one of `rest / (16 * num)` entries. A buffer with more
- * goes into the ring itself. (A packed ring counts as large as the next power
- * of two.) If VIRTIO_RING_F_INDIRECT_DESC was negotiated and there is no room
- * for tables, one line on stderr says so.
+ * `vring_align` and 16 (split) or of 64 (packed), and are cleared. The rest is
+ * for indirect tables: each buffer may have a table of `rest / (16 * num)`
+ * entries. A buffer with more parts goes into the ring itself. (A packed ring
+ * counts as large as the next power of two.) If VIRTIO_RING_F_INDIRECT_DESC was
+ * negotiated and there is no room for tables, one line on stderr says so.
  *
  * Otherwise the same as vring_create_virtqueue().
  *
@@ -1620,7 +1623,7 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index,
 					    const char *name);
 
 /**
- * vring_create_virtqueue_in_dma() - the same, with the device's address of it
+ * vring_create_virtqueue_in_dma() - the same, if the device's address differs
  * @index: number of the queue on its device
  * @num: size in descriptors, from 1 to 32768; a power of two if the ring is
  *   split
@@ -1674,7 +1677,7 @@ struct virtqueue *vring_create_virtqueue_in_dma(unsigned int index,
  * @table_entries: entries of each buffer's indirect table; 0 for no tables
  *
  * The memory has to start at a multiple of `vring_align` and 16 (split), or of
- * 64 (packed): otherwise add what is missing to the next one.
+ * 64 (packed). If it does not, add the bytes up to the next multiple.
  *
  * Context: Any thread.
  * Return: a length in bytes, or 0 if there can be no such ring.

@@ -101,9 +101,6 @@ fn declared(piece: &str) -> Option<&str> {
 fn with_tabs(line: &str) -> String {
     let rest = line.trim_start_matches(' ');
     let spaces = line.len() - rest.len();
-    if rest.starts_with('*') {
-        return line.into();
-    }
     "\t".repeat(spaces / 8) + &" ".repeat(spaces % 8) + rest
 }
 

@@ -48,7 +48,7 @@ impl virtio_map {
     }
 }
 
-/// How a device of Linux 6.19 and later wants memory to be mapped, in its `map`. Called
+/// How a device wants memory to be mapped: its `map`, under the layout mainline. Called
 /// only if VIRTIO_F_ACCESS_PLATFORM was negotiated. Where an operation is NULL, the
 /// address is the same for the device, and there is nothing to do.
 #[repr(C)]

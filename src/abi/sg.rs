@@ -20,7 +20,7 @@ pub struct scatterlist {
     pub offset: c_uint,
     /// Length in bytes.
     pub length: c_uint,
-    /// Address for the device, used on premapped queues only.
+    /// Address for the device, for premapped buffers only.
     pub dma_address: u64,
 }
 

@@ -16,9 +16,9 @@
 //!   many entries, or `ctx` is not NULL on a queue with indirect descriptors.
 //!   One line on stderr says which.
 //! * -ENOSPC - There are not enough free descriptors; try again after
-//!   virtqueue_get_buf(). If the ring can never hold that many, one line for
-//!   each queue says so. A split ring then also notifies the device if it reads
-//!   a part of the buffer.
+//!   virtqueue_get_buf(). If the ring can never hold that many, one line says
+//!   so, once for each queue. With each -ENOSPC, a split ring notifies the
+//!   device if the buffer has a part that the device reads.
 //! * -EIO - The queue is broken.
 //!
 //! `gfp` is how the kernel may allocate memory. It is ignored here.
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn virtqueue_add_inbuf_premapped(
     unsafe { ((*ops(vq)).add_inbuf_premapped)(vq, sg, num, data, ctx) }
 }
 
-/// virtqueue_add_inbuf_cache_clean() - add a buffer that no cache has changed
+/// virtqueue_add_inbuf_cache_clean() - add a buffer that no CPU writes meanwhile
 /// @vq: the queue
 /// @sg: a list
 /// @num: how many entries the list has

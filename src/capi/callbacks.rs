@@ -6,7 +6,8 @@
 //! call every function on the queue that this thread may call then, but
 //! virtqueue_resize() and vring_del_virtqueue(). Usually it calls
 //! virtqueue_disable_cb(), takes all buffers, and calls virtqueue_enable_cb();
-//! if that returns false, it starts again.
+//! if that returns false, it starts again. A broken queue's callback is not
+//! called.
 
 use core::ffi::{c_int, c_void};
 

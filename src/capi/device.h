@@ -2,9 +2,9 @@
  * virtio_device_init() - set up a device
  * @vdev: the device
  *
- * Everything is zero, there are no queues, and the lock is open. To be called
- * once, before anything else is written to the structure, and before another
- * thread knows the device.
+ * Sets everything to zero, the list of queues to empty, and the lock to open.
+ * Call it once, before anything else is written to the structure, and before
+ * another thread knows the device.
  *
  * Kernels: none, an extension.
  */

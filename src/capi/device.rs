@@ -16,8 +16,8 @@ use crate::queue::{NO_LIST, ops};
 ///
 /// Clears the bits from 28 to 41 that this ring does not implement. A driver
 /// calls it on the features that the device offers, before it accepts them.
-/// VIRTIO_F_IN_ORDER stays under the layout mainline only, because only the
-/// kernel's ring since 7.0 implements it.
+/// VIRTIO_F_IN_ORDER stays, and has an effect, under the layout mainline only,
+/// because the kernel's ring implements it since 7.0.
 ///
 /// Context: Serialised by the caller.
 /// Kernels: all.

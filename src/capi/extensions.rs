@@ -32,11 +32,11 @@ use crate::queue::{CreateArgs, MemorySource, create, lent_size, ops};
 /// @name: name of the queue for messages, which is not copied; may be NULL
 ///
 /// Ring and event areas lie at the start of the memory, at multiples of
-/// `vring_align` or of 64, and are cleared. The rest is for indirect tables:
-/// each buffer may have one of `rest / (16 * num)` entries. A buffer with more
-/// goes into the ring itself. (A packed ring counts as large as the next power
-/// of two.) If VIRTIO_RING_F_INDIRECT_DESC was negotiated and there is no room
-/// for tables, one line on stderr says so.
+/// `vring_align` and 16 (split) or of 64 (packed), and are cleared. The rest is
+/// for indirect tables: each buffer may have a table of `rest / (16 * num)`
+/// entries. A buffer with more parts goes into the ring itself. (A packed ring
+/// counts as large as the next power of two.) If VIRTIO_RING_F_INDIRECT_DESC was
+/// negotiated and there is no room for tables, one line on stderr says so.
 ///
 /// Otherwise the same as vring_create_virtqueue().
 ///
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in(
     unsafe { create(&args) }
 }
 
-/// vring_create_virtqueue_in_dma() - the same, with the device's address of it
+/// vring_create_virtqueue_in_dma() - the same, if the device's address differs
 /// @index: number of the queue on its device
 /// @num: size in descriptors, from 1 to 32768; a power of two if the ring is
 ///   split
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn vring_create_virtqueue_in_dma(
 /// @table_entries: entries of each buffer's indirect table; 0 for no tables
 ///
 /// The memory has to start at a multiple of `vring_align` and 16 (split), or of
-/// 64 (packed): otherwise add what is missing to the next one.
+/// 64 (packed). If it does not, add the bytes up to the next multiple.
 ///
 /// Context: Any thread.
 /// Return: a length in bytes, or 0 if there can be no such ring.

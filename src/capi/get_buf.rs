@@ -3,7 +3,7 @@
 //!
 //! The device may be hostile: what it writes is checked before it is used. An
 //! entry that names no buffer breaks the queue, and one line on stderr says
-//! which. A broken queue adds and returns nothing until it is reset.
+//! which. A broken queue adds and returns nothing until __virtqueue_unbreak().
 
 use core::ffi::{c_uint, c_void};
 
@@ -12,12 +12,12 @@ use crate::queue::ops;
 
 /// virtqueue_get_buf() - take the next used buffer
 /// @vq: the queue
-/// @len: where to store how many bytes the device says it wrote; untouched if
-///   there is no buffer
+/// @len: where to store how many bytes the device says it wrote, not NULL;
+///   untouched if there is no buffer
 ///
 /// The length is the device's claim. It may be more than the buffer has room
-/// for, unless the library runs with VIRTIO_RING_CHECK_LEN=1, which breaks the
-/// queue then.
+/// for, unless VIRTIO_RING_CHECK_LEN=1 is in the environment: such a length then
+/// breaks the queue.
 ///
 /// Context: Serialised by the caller.
 /// Return: the buffer's `data`, or NULL if there is none, or the queue is

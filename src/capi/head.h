@@ -10,11 +10,12 @@
  *
  * Linking: The device structure belongs to the program, and it is not the same
  * in all kernels. Compile and link with what pkg-config --cflags --libs says of
- * virtio_ring (6.1 and 5.17), virtio_ring-6.12 (6.12 to 6.18),
+ * virtio_ring (5.17 to 6.1), virtio_ring-6.12 (6.12 to 6.18),
  * virtio_ring-mainline (6.19 and later) or virtio_ring-series (the wrap counter
  * series). The last three define VIRTIO_RING_ABI_6_12, VIRTIO_RING_ABI_MAINLINE
- * and VIRTIO_RING_ABI_SERIES, which this file looks at. A new program takes
- * virtio_ring.
+ * and VIRTIO_RING_ABI_SERIES for virtio_ring.h. A new program takes virtio_ring,
+ * or virtio_ring-mainline if it needs VIRTIO_F_IN_ORDER or virtio_map_ops. Every
+ * function is there under each layout; "Kernels" says which kernels have it.
  *
  * Threads: Each function says in which context it may run.
  *
@@ -52,16 +53,17 @@
  *		return false;
  *	sg_init_one(&out, request, sizeof(request));
  *	sg_init_one(&in, response, sizeof(response));
- *	if (virtqueue_add_sgs(vq, sgs, 1, 1, response, 0) == 0)
+ *	if (virtqueue_add_sgs(vq, sgs, 1, 1, response, 0) == 0) {
  *		virtqueue_kick(vq);
- *	while (!virtqueue_get_buf(vq, &len) && !virtqueue_is_broken(vq))
- *		;
+ *		while (!virtqueue_get_buf(vq, &len) && !virtqueue_is_broken(vq))
+ *			;
+ *	}
  *	vring_del_virtqueue(vq);
  *
- * Other headers: This file may be included before, after or without the
- * system's <linux/virtio_ring.h> and <linux/virtio_config.h>. `struct vring` is
- * theirs. The headers of a kernel tree's tools/virtio declare the same
- * structures as this file: a program includes one or the other.
+ * Other headers: virtio_ring.h may be included before, after or without the
+ * system's <linux/virtio_ring.h>, which defines `struct vring`, and
+ * <linux/virtio_config.h>. The headers of a kernel tree's tools/virtio declare
+ * the same structures: a program includes one or the other.
  */
 #ifndef VIRTIO_RING_H
 #define VIRTIO_RING_H

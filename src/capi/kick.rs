@@ -18,8 +18,8 @@ use crate::queue::ops;
 /// @vq: the queue
 ///
 /// Context: Serialised by the caller.
-/// Return: false if a notification was due and failed, or the queue is broken.
-/// True if none was due, on a broken queue, too.
+/// Return: false if a notification was due, but it failed or the queue is
+/// broken. Otherwise true, also on a broken queue.
 /// Kernels: all.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn virtqueue_kick(vq: *mut virtqueue) -> bool {

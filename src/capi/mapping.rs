@@ -175,7 +175,7 @@ pub unsafe extern "C" fn virtqueue_map_need_sync(vq: *const virtqueue, addr: dma
     unsafe { Mapping::of(vq) }.needs_sync(addr)
 }
 
-/// virtqueue_map_sync_single_range_for_cpu() - let the processor use a part of it
+/// virtqueue_map_sync_single_range_for_cpu() - let the processor use part of a mapping
 /// @vq: the queue
 /// @addr: the mapping's address for the device
 /// @offset: where the part begins, in bytes
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn virtqueue_map_sync_single_range_for_cpu(
     unsafe { Mapping::of(vq) }.sync_for_cpu(addr.wrapping_add(wide(offset)), size, dir)
 }
 
-/// virtqueue_map_sync_single_range_for_device() - let the device use a part of it
+/// virtqueue_map_sync_single_range_for_device() - let the device use part of a mapping
 /// @vq: the queue
 /// @addr: the mapping's address for the device
 /// @offset: where the part begins, in bytes

@@ -48,7 +48,7 @@ struct device_side {
 	uint16_t used;
 	/*
 	 * Packed: no WRITE flag in used descriptors, whose length is reserved then
-	 * (2.8.5). QEMU does it so, and DPDK for what it has only read.
+	 * (2.8.4). QEMU does it so, and DPDK for what it has only read.
 	 */
 	bool never_says_write;
 };

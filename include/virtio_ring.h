@@ -967,7 +967,7 @@ bool virtqueue_notify(struct virtqueue *vq);
 void *virtqueue_get_buf(struct virtqueue *vq, unsigned int *len);
 
 /**
- * virtqueue_get_buf_ctx() - take the next used buffer and its second pointer
+ * virtqueue_get_buf_ctx() - take the next used buffer and its `ctx`
  * @vq: the queue
  * @len: see virtqueue_get_buf()
  * @ctx: where to store the buffer's `ctx`; NULL if it is not wanted
@@ -1128,7 +1128,7 @@ int virtqueue_use_wrap_counter(struct virtqueue *vq);
  * @vq: the queue
  * @num: the size in descriptors, at most the queue's `num_max`
  * @recycle: see virtqueue_reset()
- * @recycle_done: see virtqueue_reset(); Linux 6.1 does not have it
+ * @recycle_done: see virtqueue_reset(); only under the layouts 6.12 and mainline
  *
  * Resets the queue on a new ring. If it has that size already, nothing happens:
  * the device is not asked, and keeps its buffers.

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn virtqueue_get_buf(vq: *mut virtqueue, len: *mut c_uint)
     unsafe { ((*ops(vq)).get_buf)(vq, len) }
 }
 
-/// virtqueue_get_buf_ctx() - take the next used buffer and its second pointer
+/// virtqueue_get_buf_ctx() - take the next used buffer and its `ctx`
 /// @vq: the queue
 /// @len: see virtqueue_get_buf()
 /// @ctx: where to store the buffer's `ctx`; NULL if it is not wanted

@@ -3,7 +3,7 @@
  * @vq: the queue
  * @num: the size in descriptors, at most the queue's `num_max`
  * @recycle: see virtqueue_reset()
- * @recycle_done: see virtqueue_reset(); Linux 6.1 does not have it
+ * @recycle_done: see virtqueue_reset(); only under the layouts 6.12 and mainline
  *
  * Resets the queue on a new ring. If it has that size already, nothing happens:
  * the device is not asked, and keeps its buffers.

@@ -226,14 +226,15 @@ static void areas_of(const struct memory *memory, struct ring_areas *areas)
 	};
 }
 
-static void unmap(struct queue *queue, struct mapped *mapped)
+static void unmap(struct queue *queue, struct mapped *mapped, unsigned long attrs)
 {
 	struct mapping *mapping = mapped->several ?: &mapped->one;
 	struct device *dev = queue->dma_dev;
 	u32 i;
 
 	for (i = 0; i < mapped->count; i++)
-		dma_unmap_page(dev, mapping[i].address, mapping[i].length, mapping[i].direction);
+		dma_unmap_page_attrs(dev, mapping[i].address, mapping[i].length,
+				     mapping[i].direction, attrs);
 	kfree(mapped->several);
 	mapped->several = NULL;
 	mapped->count = 0;
@@ -370,7 +371,7 @@ static int add(struct virtqueue *vq, struct scatterlist *sgs[], u32 total,
 	if (elements != queue->memory.elements)
 		kfree(elements);
 	if (error < 0) {
-		unmap(queue, &mapped);
+		unmap(queue, &mapped, 0);
 		if (error == -ENOSPC && !queue->packed && out_sgs)
 			queue->notify(vq);
 		return error;
@@ -452,7 +453,7 @@ EXPORT_SYMBOL_GPL(virtqueue_kick);
 /* The ring has checked that the id was in flight. */
 static void *release(struct queue *queue, const struct ring_used *used)
 {
-	unmap(queue, &queue->memory.mapped[used->id]);
+	unmap(queue, &queue->memory.mapped[used->id], 0);
 	queue->vq.num_free = ring_num_free(queue->ring);
 	return used->data;
 }
@@ -818,9 +819,12 @@ void vring_del_virtqueue(struct virtqueue *vq)
 	spin_lock(&vq->vdev->vqs_list_lock);
 	list_del(&vq->list);
 	spin_unlock(&vq->vdev->vqs_list_lock);
-	/* What is still in flight is not given back, but nothing stays mapped. */
+	/*
+	 * What is still in flight is not given back, but nothing stays mapped.  The driver
+	 * may have freed the buffers, so that no bounce buffer is copied there.
+	 */
 	for (i = 0; i < queue->memory.num; i++)
-		unmap(queue, &queue->memory.mapped[i]);
+		unmap(queue, &queue->memory.mapped[i], DMA_ATTR_SKIP_CPU_SYNC);
 	ring_free(queue->ring);
 	memory_free(queue, &queue->memory);
 	kfree(queue);

@@ -254,7 +254,7 @@ static void unmap(struct queue *queue, struct mapped *mapped, unsigned long attr
 static int table_alloc(const struct queue *queue, struct ring_table *table, u32 total, gfp_t gfp)
 {
 	struct device *dev = queue->dma_dev;
-	void *base = kmalloc_array(total, DESCRIPTOR, gfp & ~__GFP_HIGHMEM);
+	void *base = kmalloc_array(total, DESCRIPTOR, gfp);
 	dma_addr_t address;
 
 	if (!base)
@@ -335,6 +335,7 @@ static int add(struct virtqueue *vq, struct scatterlist *sgs[], u32 total,
 	int error = 0;
 	u32 id;
 
+	gfp &= ~__GFP_HIGHMEM;
 	if (WARN_ON_ONCE(!data || !total || (ctx && queue->indirect)))
 		return -EINVAL;
 	if (ring_is_broken(queue->ring))

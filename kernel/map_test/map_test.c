@@ -20,8 +20,8 @@
 #include <linux/virtio_ring.h>
 #include <linux/version.h>
 
-/* More than the ring has, and more than a slot of a queue's own tables. */
-#define LONG		300
+/* More than the ring has, than a slot of a queue's own tables, and than a slab's memory. */
+#define LONG		600
 #define PART		8
 /* More than software bounce buffers map in one piece, so that this always fails there. */
 #define TOO_LARGE	(512 * 1024)
@@ -113,7 +113,9 @@ static void lists(struct test *test)
 		if (lengths[i] > size && !tables)
 			break;
 		list(test, lengths[i]);
-		error = virtqueue_add_inbuf(test->vq, test->sg, lengths[i], test, GFP_ATOMIC);
+		/* (What a ring allocates is never of high memory, whatever is allowed.) */
+		error = virtqueue_add_inbuf(test->vq, test->sg, lengths[i], test,
+					    GFP_ATOMIC | __GFP_HIGHMEM);
 		if (!IS(error, 0))
 			return;
 		IS(num_free - test->vq->num_free, tables ? 1 : lengths[i]);

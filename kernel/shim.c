@@ -248,13 +248,14 @@ static void unmap(struct queue *queue, struct mapped *mapped, unsigned long attr
 }
 
 /*
- * Memory for a table, mapped before it is written, so that nothing of it is copied yet.
+ * Memory for a table, mapped before it is written.  (Bounce buffers copy it then, whatever
+ * is asked for, and it is zeroed, so that nothing of the kernel's gets out by them.)
  * None: the buffer becomes a chain.
  */
 static int table_alloc(const struct queue *queue, struct ring_table *table, u32 total, gfp_t gfp)
 {
 	struct device *dev = queue->dma_dev;
-	void *base = kmalloc_array(total, DESCRIPTOR, gfp);
+	void *base = kcalloc(total, DESCRIPTOR, gfp);
 	dma_addr_t address;
 
 	if (!base)

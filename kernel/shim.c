@@ -159,7 +159,8 @@ static void memory_free(const struct queue *queue, struct memory *memory)
 /* All but the ring itself. */
 static bool memory_rest(const struct queue *queue, struct memory *memory, u32 num)
 {
-	u32 entries = clamp_t(u32, TABLE_BYTES / DESCRIPTOR / num, 16, TABLE_MOST);
+	size_t entry_bytes = roundup_pow_of_two(num) * DESCRIPTOR;
+	u32 entries = min_t(u32, TABLE_BYTES / entry_bytes, TABLE_MOST);
 
 	memory->num = num;
 	memory->elements = kvmalloc_array(num, sizeof(*memory->elements), GFP_KERNEL);
@@ -168,8 +169,7 @@ static bool memory_rest(const struct queue *queue, struct memory *memory, u32 nu
 		return false;
 	/* Without tables a buffer is a chain in the ring. */
 	for (; queue->indirect && entries >= TABLE_LEAST; entries /= 2) {
-		if (area_alloc(queue, &memory->tables,
-			       (size_t)roundup_pow_of_two(num) * entries * DESCRIPTOR)) {
+		if (area_alloc(queue, &memory->tables, entries * entry_bytes)) {
 			memory->table_entries = entries;
 			break;
 		}

@@ -545,8 +545,6 @@ EXPORT_SYMBOL_GPL(virtqueue_enable_cb);
 
 bool virtqueue_enable_cb_delayed(struct virtqueue *vq)
 {
-	if (SINCE_6_12 && ring_is_broken(to_queue(vq)->ring))
-		return true;
 	return ring_enable_cb_delayed(to_queue(vq)->ring);
 }
 EXPORT_SYMBOL_GPL(virtqueue_enable_cb_delayed);

@@ -371,12 +371,12 @@ impl<T> Order for DescStates<T> {
             Ok(Released::Single(..)) => {
                 let next = ring.advance(common, used.at, 1);
                 common.used.set(next);
-                ring.publish_used(common);
+                ring.publish_used(common, next);
             }
             Ok(Released::Chain(_, _, count) | Released::WithExtra(_, _, count)) => {
                 let next = ring.advance(common, used.at, (*count).into());
                 common.used.set(next);
-                ring.publish_used(common);
+                ring.publish_used(common, next);
             }
             Err(_) => {}
         }

@@ -436,7 +436,7 @@ impl<T> Order for InOrder<T> {
         match take(ring, common, accept)? {
             Ok(Taken(id, released, _, is_last)) => {
                 if is_last {
-                    ring.publish_used(common);
+                    ring.publish_used(common, common.used.get_own());
                 }
                 Some((id, Ok(released)))
             }
@@ -469,7 +469,7 @@ impl<T> Order for InOrder<T> {
             taken += 1;
         }
         if any_ended {
-            ring.publish_used(common);
+            ring.publish_used(common, common.used.get_own());
         }
         (taken, bad)
     }

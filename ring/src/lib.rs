@@ -603,9 +603,9 @@ pub trait Ring: Sized {
     /// caller stores it.
     fn advance(&mut self, common: &Common<Self::Memory>, at: u64, count: u32) -> u64;
 
-    /// Publishes the event for the used position, if the driver wants interrupts. A full
-    /// barrier follows.
-    fn publish_used(&self, common: &Common<Self::Memory>);
+    /// Publishes the event for the used position `at`, if the driver wants interrupts. A
+    /// full barrier follows.
+    fn publish_used(&self, common: &Common<Self::Memory>, at: u64);
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
     /// used entry first, and whether a buffer is in flight under its id; if it returns
@@ -693,7 +693,7 @@ pub trait Ring: Sized {
             taken += 1;
         }
         if taken > 0 {
-            self.publish_used(common);
+            self.publish_used(common, common.used.get_own());
         }
         (taken, bad)
     }

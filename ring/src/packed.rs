@@ -215,14 +215,14 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         Ok(self.publish(common, slot, flags, 1, num_free, batch))
     }
 
-    /// Makes a buffer available as a chain of descriptors, in `slots`, of which `head` is
-    /// the first.
+    /// Makes a buffer available as a chain of descriptors, in `slots`, of which `head`, at
+    /// the ring's index `first`, is the first.
     #[inline(always)]
     fn add_chain<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
-        head: &M::Slot,
+        (first, head): (usize, &M::Slot),
         slots: impl Slots<M::Slot>,
         batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
@@ -232,9 +232,8 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
         // The records come first, because that needs fewer registers.
-        let place = Self::next_avail(common) as Id;
         let free = self.states.free();
-        let id = free.claim_run(place, count, num_free, request.data);
+        let id = free.claim_run(first as Id, count, num_free, request.data);
         let id = id.ok_or(AddError::NoSpace)?;
         self.states.add_extra(id, request.ctx, None);
         if count > 1 {
@@ -381,9 +380,10 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     ) -> Result<Added, AddError> {
         self.states.make_run(request.entries);
         let slots = self.onward(common);
-        let head = common.memory.ring().get(Self::next_avail(common));
+        let first = Self::next_avail(common);
+        let head = common.memory.ring().get(first);
         let head = head.ok_or_else(AddError::bug)?;
-        self.add_chain(common, request, head, Onward(slots), None)
+        self.add_chain(common, request, (first, head), Onward(slots), None)
     }
 
     #[inline(always)]
@@ -398,7 +398,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
         let head = run.first().ok_or(AddError::NoSpace)?;
         let lap = self.avail_flags;
-        self.add_chain(common, request, head, Run(run, lap), batch)
+        self.add_chain(common, request, (first, head), Run(run, lap), batch)
     }
 
     fn unannounced_room(&self, _: &Common<M>) -> u32 {
@@ -522,10 +522,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     }
 
     #[inline(always)]
-    fn publish_used(&self, common: &Common<M>) {
+    fn publish_used(&self, common: &Common<M>, at: u64) {
         if !common.no_interrupt.get() && self.at_descriptor {
-            let at = common.used.get_own() as u16;
-            common.memory.publish_driver_off_wrap(at);
+            common.memory.publish_driver_off_wrap(at as u16);
         }
     }
 

@@ -347,8 +347,9 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
             taken += 1;
         }
         if taken > 0 {
-            common.used.set(first + u64::from(taken));
-            self.publish_used(common);
+            let next = first + u64::from(taken);
+            common.used.set(next);
+            self.publish_used(common, next);
         }
         (taken, bad)
     }
@@ -359,10 +360,9 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     }
 
     #[inline(always)]
-    fn publish_used(&self, common: &Common<M>) {
+    fn publish_used(&self, common: &Common<M>, at: u64) {
         if !common.no_interrupt.get() {
-            let at = common.used.get_own() as u16;
-            common.memory.rings().publish_used_event(at);
+            common.memory.rings().publish_used_event(at as u16);
         }
     }
 

@@ -18,9 +18,10 @@ use super::{AddError, BadId, Common, Data, Element, Elements, Id, Request, Ring,
 /// table and no context. Most free slots look the same, so that adding a simple buffer
 /// only has to write its data here.
 ///
-/// A chain that comes back may stay a run: its first slot goes on to say where it ends,
-/// so that the next chain of the same length can be taken without a walk. All other
-/// slots of the free list have `more` 0 and `last` as in a simple buffer.
+/// In a packed ring, a chain that comes back stays together in the free list as a run: its
+/// first slot still says where it ends, so that the next chain of the same length can be
+/// taken without a walk. All other slots of the free list have `more` 0 and `last` as in a
+/// simple buffer.
 struct Slot {
     /// Set while a buffer is in flight under this id.
     data: Option<Data>,
@@ -122,7 +123,7 @@ impl FreeIds for Walk<'_> {
     fn claim_run(self, _: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
         let head = *self.free_head;
         let slot = self.slots.get(head as usize)?;
-        // Both in one load.
+        // Both fields in one load.
         let link = u32::from(slot.next) | u32::from(slot.more) << 16;
         if link >> 16 != count - 1 {
             return None;

@@ -14,24 +14,26 @@ use super::{
 };
 
 /// Descriptor flags that tell which side owns the descriptor (2.8.1). It is available
-/// when they differ, and used when both equal the used wrap counter.
+/// if AVAIL equals the driver's wrap counter and USED does not, and used if both equal the
+/// device's.
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
 /// The driver's half of a packed ring.
 pub struct Packed<M: PackedMemory, O = DescStates<<M as Memory>::Table>> {
     states: O,
-    /// Where the lap of [`Common::available`] ends, and the flags that make a
-    /// descriptor available in that lap.
+    /// Where the lap of [`Common::available`] ends (see [`packed_lap_end`]).
     avail_lap_end: u64,
+    /// The flags that make a descriptor available in that lap: AVAIL if the driver's wrap
+    /// counter is 1, and USED if it is 0.
     avail_flags: u16,
     /// The index of the next available descriptor at the last `kick_prepare`, less
     /// the ring's size for each wrap-around since.
     announced: u16,
-    /// The flags that mark a descriptor as used in the lap of the used position:
-    /// either both or none.
+    /// The flags that mark a descriptor as used in the lap of the used position: both if
+    /// the used wrap counter is 1, and none if it is 0.
     used_flags: u16,
-    /// Where that lap ends (see [`packed_lap_end`]).
+    /// Where that lap ends.
     lap_end: u64,
     /// While interrupts are wanted: does the driver want one at the descriptor that
     /// get_buf publishes, rather than always? False at first, as in C.
@@ -39,7 +41,7 @@ pub struct Packed<M: PackedMemory, O = DescStates<<M as Memory>::Table>> {
     memory: PhantomData<fn() -> M>,
 }
 
-/// A batch.
+/// A batch of adds.
 pub struct Batch {
     /// The index and flags of its first descriptor. Once they are written, all of the
     /// batch is available.
@@ -63,7 +65,7 @@ trait Slots<S> {
     ) -> Result<(), AddError>;
 }
 
-/// Slots of a single lap, and the flags that make a slot available in that lap.
+/// Slots before the end of the ring, and the flags that make them available.
 struct Run<'a, S>(&'a [S], u16);
 
 impl<S> Slots<S> for Run<'_, S> {
@@ -78,7 +80,8 @@ impl<S> Slots<S> for Run<'_, S> {
     }
 }
 
-/// Slots that may wrap around, each with the flags that make it available.
+/// Slots that may go on at the start of the ring, each with the flags that make it
+/// available.
 struct Onward<I>(I);
 
 impl<'a, S: 'a, I: Iterator<Item = (&'a S, u16)>> Slots<S> for Onward<I> {
@@ -122,8 +125,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         common.available.set_relaxed(next);
     }
 
-    /// Makes the chain of `count` descriptors that starts at `head` available. The
-    /// first descriptor's flags are written last (2.8.19), in a batch at its end.
+    /// Makes the chain of `count` descriptors that starts at `head` available: writes the
+    /// head's flags, after everything else (2.8.17, 2.8.21.1.1). In a batch, only the first
+    /// chain's flags are left to its end.
     #[inline(always)]
     fn publish(
         &mut self,
@@ -231,7 +235,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         }
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
-        // The records come first, because that needs fewer registers.
+        // The records are written before the descriptors, because that needs fewer registers.
         let place = Self::next_avail(common) as Id;
         let free = self.states.free();
         let id = free.claim_run(place, count, num_free, request.data);
@@ -245,8 +249,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         }
         let mut written = 0;
         let writable = Writable::<O>::new();
-        // The head's flags are written last, because they make the whole chain
-        // available.
+        // The head's flags make the whole chain available. `publish` writes them.
         let mut head_flags = 0;
         let result = slots.zip(&request.elements, |slot, lap, element, more| {
             let flags = lap | element.flags() | if more { flag::NEXT } else { 0 };
@@ -300,7 +303,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     /// Slot 0 with the used wrap counter at 1.
     const START: u64 = 1 << 15;
     const FORCES_NOTIFY: bool = false;
-    /// The table's length in bytes, 16 for each entry, has 32 bits (2.8.7).
+    /// The table's length in bytes, 16 for each entry, has 32 bits (2.8.7, 2.8.13).
     const MAX_TABLE: u32 = (1 << 28) - 1;
     const RETRIES_UNMAPPED: bool = true;
     const KEEPS_RUNS: bool = true;
@@ -468,7 +471,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
-        // As in the split ring (2.8.21.3.1).
+        // As in the split ring: before the device's event is read (2.8.21.3.1).
         common.memory.full_barrier();
         let next_offset = common.next_offset();
         let new = next_offset & !notification::WRAP;
@@ -498,7 +501,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         if flags & (AVAIL | USED) != self.used_flags {
             return None;
         }
-        // Id and length may be read only after the flags that mark them as valid.
+        // Id and length may be read only after the flags that mark them as valid (2.8.22).
         common.memory.read_barrier();
         let (id, length) = slot.used_element();
         Some(UsedElement {

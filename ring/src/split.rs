@@ -27,8 +27,7 @@ pub struct Split<M: SplitMemory, O = DescStates<<M as Memory>::Table>> {
     memory: PhantomData<fn() -> M>,
 }
 
-/// Writes the available ring's flags, which the device ignores with event index
-/// (2.7.7.1).
+/// Writes the available ring's flags. With event index they stay 0 (2.7.7.1).
 fn write_flags<M: SplitMemory>(common: &Common<M>) {
     if !common.event_idx {
         let unwanted = common.no_interrupt.get();
@@ -39,7 +38,8 @@ fn write_flags<M: SplitMemory>(common: &Common<M>) {
     }
 }
 
-/// A batch, whose end is the available index.
+/// A batch of adds. It ends with a write of the available index, which makes all of its
+/// buffers available (2.7.13, step 3).
 pub struct Batch;
 
 /// The descriptors of a table. `next` names the following entry even in the last one, as
@@ -100,8 +100,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
         Ok(self.publish(common, head, num_free, in_batch))
     }
 
-    /// Makes the chain at `head` available (2.7.13), or leaves that to the end of a
-    /// batch.
+    /// Puts the chain at `head` into the available ring (2.7.13.2), and makes it available
+    /// with a new index (2.7.13.3), unless that is left to the end of a batch.
     #[inline(always)]
     fn publish(&mut self, common: &Common<M>, head: Id, num_free: u32, in_batch: bool) -> Added {
         let rings = common.memory.rings();
@@ -110,7 +110,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
         let available = available.wrapping_add(1);
         common.available.set_relaxed(available);
         if !in_batch {
-            // The device reads the entry and the descriptors once it sees the index.
+            // The device reads the entry and the descriptors once it sees the index
+            // (2.7.13.3.1).
             common.memory.write_barrier();
             rings.write_avail_idx(available as u16);
         }
@@ -128,7 +129,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
 
     const START: u64 = 0;
     const FORCES_NOTIFY: bool = true;
-    /// `next` has 16 bits (2.7.5).
+    /// `next` has 16 bits (2.7.5). As in C, a table may be longer than the queue, although
+    /// the specification forbids that (2.7.5.3.1).
     const MAX_TABLE: u32 = 1 << 16;
     const RETRIES_UNMAPPED: bool = false;
     const KEEPS_RUNS: bool = false;
@@ -302,7 +304,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         if announced == 0 {
             return None;
         }
-        // The entry may be read only after the index that covers it.
+        // The entry may be read only after the index that covers it (2.7.14).
         common.memory.read_barrier();
         let (id, length) = rings.used_element(at as u16);
         Some(UsedElement {
@@ -375,7 +377,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
             return;
         }
         if common.event_idx {
-            // As in C: for most of a lap, this event is far ahead.
+            // As in C: the index 0 is far ahead most of the time, so that most buffers come
+            // back without an interrupt.
             common.memory.rings().write_used_event(0);
         } else {
             write_flags(common);
@@ -384,6 +387,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
 
     fn enable_cb_prepare(&mut self, common: &Common<M>) {
         Self::want_interrupts(common);
+        // As in C, also without event index, where the device ignores it (2.7.7.2).
         common
             .memory
             .rings()
@@ -409,7 +413,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);
-        // As in C, the number of announced buffers stays the same.
+        // As in C, although an index must never go back (2.7.6.1): the device has stopped.
+        // How many buffers were added since the last `kick_prepare` stays the same.
         self.limit = self.limit.wrapping_sub(1);
         common.memory.rings().write_avail_idx(available as u16);
         Some(detached)

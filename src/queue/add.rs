@@ -111,7 +111,7 @@ macro_rules! add_functions {
                 if num == 1 {
                     return add_array::<R, false>(vq, sg, 1, data, ctx, call);
                 }
-                // This keeps the test for 1 the first.
+                // Keeps the compiler from testing `num` for 3 before it tests it for 1.
                 unlikely();
                 match (num, TABLE, call) {
                     (3, false, AddCall::Outbuf) => add_few_out::<R, 3>(vq, sg, num, data),
@@ -168,7 +168,8 @@ premapped_functions! {
 #[cold]
 fn unlikely() {}
 
-/// [`add_array`] for a chain of `NUM` that the device reads.
+/// [`add_array`] for a chain of `NUM` that the device reads. (`_num` keeps the other
+/// arguments in the registers in which the caller got them.)
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -184,8 +185,8 @@ unsafe fn add_few_out<R: RingKind, const NUM: c_uint>(
     unsafe { add_array::<R, false>(vq, sg, NUM, data, null_mut(), call) }
 }
 
-/// [`add_longer`] without a table, for what the device reads. (A function of its own,
-/// so that chains of three need not be told from those of two.)
+/// [`add_longer`] without a table, for what the device reads. (This is a separate
+/// function so that chains of three do not pay for the test for two.)
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -291,7 +292,7 @@ pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
         if !TABLE {
-            // The more frequent one first.
+            // Two lists are more frequent than three.
             match out_sgs.wrapping_add(in_sgs) {
                 2 => return add_singles::<R, 2>(vq, sgs, out_sgs, in_sgs, data),
                 3 => return add_singles::<R, 3>(vq, sgs, out_sgs, in_sgs, data),
@@ -302,8 +303,8 @@ pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
     }
 }
 
-/// [`add_sgs`] for `N` lists of one entry each, without a table. In the end, any other
-/// lists go to [`add_longer_sgs`].
+/// [`add_sgs`] for `N` lists of one entry each, without a table. If one of them is longer,
+/// or is no list, [`add_longer_sgs`] takes over.
 ///
 /// # Safety
 /// As for [`add_array`]; there are `N` lists.

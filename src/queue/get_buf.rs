@@ -56,8 +56,9 @@ pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     (states.num_free() > 0).then(|| states.first_free())
 }
 
-/// Takes a buffer whose length is not checked. There is separate code for a buffer within
-/// a batch, if there are batches.
+/// Takes a buffer whose length is not checked. On an in-order queue, most buffers are
+/// within a batch that is open already ([`ring::InOrder`]), and there is separate code for
+/// them.
 ///
 /// # Safety
 /// As for [`take`].
@@ -90,7 +91,8 @@ unsafe fn take_any<R: RingKind, const CTX: bool>(
     }
 }
 
-/// [`take`] for what is not within a batch.
+/// [`take`] on an in-order queue, for the first and the last buffer of a batch, for buffers
+/// with a context or a table, and if there is none.
 ///
 /// # Safety
 /// As for [`take`].
@@ -104,9 +106,9 @@ unsafe fn take_another<R: RingKind, const CTX: bool>(
     unsafe { take::<R, CTX>(vq, len, ctx, |_, _| true) }
 }
 
-/// The common part of all variants, with (`CTX`) or without the driver's second
-/// pointer. `look` is called before the buffer is taken. It breaks the queue if it
-/// returns false.
+/// The common part of all variants, with (`CTX`) or without the buffer's `ctx`. `look`
+/// sees the used entry before the buffer is taken, and whether a buffer is in flight under
+/// its id. If it returns false, it has broken the queue, and nothing is taken.
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, the call is serialised, `len` is the program's
@@ -148,8 +150,8 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     }
 }
 
-/// Returns a buffer's second pointer to the driver. On queues with indirect descriptors
-/// there are none, and the variable is not written, as in C.
+/// Returns a buffer's `ctx` to the driver. On queues with indirect descriptors there is
+/// none, and the variable is not written, as in C.
 ///
 /// # Safety
 /// `ctx` is the program's variable, or NULL.
@@ -193,8 +195,7 @@ unsafe fn take_extra<R: RingKind>(
     tail_call_barrier(data.as_ptr())
 }
 
-/// Reports an invalid used entry. From the queue's name on, the text is the same as in
-/// C.
+/// Reports an invalid used entry. The text after the queue's name is C's.
 ///
 /// # Safety
 /// `vq` is a live queue.

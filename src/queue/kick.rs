@@ -6,8 +6,7 @@ use core::ffi::c_int;
 use super::{Checks, Handle, RingKind};
 use crate::abi::virtqueue;
 
-/// Announces the buffers added so far, before the 16-bit index could wrap around
-/// unnoticed.
+/// Kicks at the end of an add, see [`ring::Added::unannounced_full`].
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, and the call is serialised.

@@ -19,7 +19,7 @@ pub struct OrderCheck {
     /// The number of the next buffer to come back.
     expected: AtomicU32,
     in_flight: AtomicU32,
-    /// Was it reported? Once is enough, because nothing is in order from then on.
+    /// Was a buffer reported? One is enough, because nothing is in order from then on.
     is_told: AtomicBool,
 }
 

@@ -2,7 +2,7 @@
 //! Memory for indirect tables (virtio 1.3, 2.7.5.3 and 2.8.7).
 //!
 //! Each id has a slot for a table in the queue's pool. Each chain in flight has a
-//! different id, so that the slot is free whenever a table for the id is written,
+//! different id, so that nobody uses the slot when a table for the id is written,
 //! and nothing has to be allocated or freed. The first table that is too long for its
 //! slot, and not longer than [`LONG_ENTRIES`], gives the id a larger slot from the
 //! heap, which the id keeps. Longer tables are allocated and freed with their

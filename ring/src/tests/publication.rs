@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! In which order the ring touches its memory: barriers stand where the
-//! specification wants them (virtio 1.3, 2.7.13, 2.7.14, 2.8.19, 2.8.21).
+//! specification wants them (virtio 1.3, 2.7.13, 2.7.14, 2.8.21, 2.8.22).
 
 use alloc::vec::Vec;
 

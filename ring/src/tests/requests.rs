@@ -24,7 +24,7 @@ pub fn element(k: u32) -> Element {
 }
 
 /// The flags that go with [`element`]: WRITE, and NEXT if it is not the last
-/// (virtio 1.3, 2.7.5 and 2.8.1).
+/// (virtio 1.3, 2.7.5; 2.8.3 and 2.8.6).
 pub fn flags(k: u32, entries: u32) -> u16 {
     let write = if k > 0 { 2 } else { 0 };
     let next = if k + 1 < entries { 1 } else { 0 };

@@ -18,7 +18,7 @@ use virtio_ring_protocol::memory::{Descriptor, PackedDescriptor, PackedMemory};
 use super::cells::{Barriers, Orders, Word, model_memory};
 use super::device::Device;
 
-/// Descriptor flags (2.8.1).
+/// The descriptor flags of available and used (2.8.1).
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 

@@ -241,13 +241,13 @@ impl<T> FreeIds for &mut InOrder<T> {
     }
 
     #[inline(always)]
-    fn claim_run(self, place: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
-        *self.records.get_mut(place as usize)? = Record {
+    fn claim_run(self, index: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
+        *self.records.get_mut(index as usize)? = Record {
             data: Some(data),
             extent: Extent::new(count, 0),
         };
-        (self.next, self.num_free) = (place + count, num_free);
-        Some(place)
+        (self.next, self.num_free) = (index + count, num_free);
+        Some(index)
     }
 
     #[inline(always)]
@@ -388,10 +388,10 @@ impl<T> Order for InOrder<T> {
         record.is_some_and(|record| record.data.is_some())
     }
 
-    const BATCHES: bool = true;
+    const USED_IN_BATCHES: bool = true;
 
     #[inline(always)]
-    fn get_buf_within<R: Ring<Order = Self>>(
+    fn get_buf_in_batch<R: Ring<Order = Self>>(
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
@@ -438,7 +438,7 @@ impl<T> Order for InOrder<T> {
         match take(ring, common, accept)? {
             Ok(Taken(id, released, _, is_last)) => {
                 if is_last {
-                    ring.publish_used(common);
+                    ring.publish_event(common);
                 }
                 Some((id, Ok(released)))
             }
@@ -471,7 +471,7 @@ impl<T> Order for InOrder<T> {
             taken += 1;
         }
         if any_ended {
-            ring.publish_used(common);
+            ring.publish_event(common);
         }
         (taken, bad)
     }

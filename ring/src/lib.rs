@@ -146,12 +146,12 @@ impl Element {
 
     /// The element's descriptor, with additional flags and the layout-specific field.
     #[inline(always)]
-    fn chained(self, flags: u16, tag: u16) -> Descriptor {
+    fn chained(self, flags: u16, next_or_id: u16) -> Descriptor {
         Descriptor {
             address: self.address,
             length: self.length,
             flags: self.flags() | flags,
-            tag,
+            next_or_id,
         }
     }
 }
@@ -181,7 +181,7 @@ pub trait Elements {
         })
     }
 
-    /// Memory for the table, if the caller brings it. [`Ring::add_to_slot`] does not ask.
+    /// Memory for the table, if the caller brings it. [`Ring::add_indirect_fast`] does not ask.
     #[inline(always)]
     fn own_table(&self) -> Option<shared::OwnTable> {
         None
@@ -227,7 +227,7 @@ impl<I: ExactSizeIterator<Item = Result<Element, AddError>> + Clone> Elements fo
 pub struct Request<E> {
     /// The elements, device-readable ones first (2.7.4.2, 2.8.17).
     pub elements: E,
-    /// The exact number of elements, at least one. [`Ring::add_to_slot`] counts them
+    /// The exact number of elements, at least one. [`Ring::add_indirect_fast`] counts them
     /// itself.
     pub entries: u32,
     /// Returned by [`Ring::get_buf`].
@@ -282,10 +282,10 @@ impl AddError {
 pub struct Added {
     /// Free descriptors.
     pub num_free: u32,
-    /// Split: have 2^16 - 1 buffers been added since the last `kick_prepare`? One
-    /// more would wrap the 16-bit index around, and the test whether it passed the
-    /// device's event would give a wrong answer.
-    pub unannounced_full: bool,
+    /// Must the caller kick now? In a split ring, if 2^16 - 1 buffers have been added since
+    /// the last `kick_prepare`: one more would wrap the 16-bit index around, and the test
+    /// whether it passed the device's event would give a wrong answer.
+    pub must_kick: bool,
 }
 
 /// A used entry, as the device wrote it.
@@ -535,7 +535,7 @@ pub trait Ring: Sized {
     /// does not fit into its slot or the next free id starts a run, and with
     /// [`AddError::Unsupported`] if there is only one element, which needs no table. With
     /// a batch, the buffer becomes available at the end of the batch.
-    fn add_to_slot<E: Elements>(
+    fn add_indirect_fast<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
@@ -553,7 +553,7 @@ pub trait Ring: Sized {
     /// [`Self::add_direct`] succeeds: a packed ring refuses a chain that wraps around
     /// the end of the ring, or whose ids did not come back as a chain of the same length.
     /// With a batch, the buffer becomes available at the end of the batch.
-    fn add_run<E: Elements>(
+    fn add_direct_fast<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
@@ -565,8 +565,8 @@ pub trait Ring: Sized {
     fn begin_batch(common: &Common<Self::Memory>) -> Self::Batch;
 
     /// How many buffers may be added before the next `kick_prepare`, see
-    /// [`Added::unannounced_full`].
-    fn unannounced_room(&self, common: &Common<Self::Memory>) -> u32;
+    /// [`Added::must_kick`].
+    fn room_before_kick(&self, common: &Common<Self::Memory>) -> u32;
 
     /// Adds up to `most` buffers of one element each to a batch, until `next` returns
     /// None or there is no room for another. Returns how many.
@@ -588,8 +588,8 @@ pub trait Ring: Sized {
 
     /// Was anything ever added to the queue?
     fn ever_added(&self, common: &Common<Self::Memory>) -> bool {
-        let slots = self.states();
-        common.ever_added.get() || common.used.has_moved() || slots.num_free() != slots.size()
+        let states = self.states();
+        common.ever_added.get() || common.used.has_moved() || states.num_free() != states.size()
     }
 
     /// Must the device be notified of the buffers added since the last call (2.7.10.1,
@@ -608,7 +608,7 @@ pub trait Ring: Sized {
     /// Asks for an interrupt at the used position: writes it where the device finds the
     /// driver's event (`used_event`, or the driver event suppression structure), followed
     /// by a full barrier. Does nothing if the driver wants no interrupts.
-    fn publish_used(&self, common: &Common<Self::Memory>);
+    fn publish_event(&self, common: &Common<Self::Memory>);
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
     /// used entry first, and whether a buffer is in flight under its id; if it returns
@@ -627,12 +627,12 @@ pub trait Ring: Sized {
     /// Returns its data and the number of free descriptors. None if the next buffer is not
     /// of that kind, is the last one of its batch, or has a context or a table.
     #[inline(always)]
-    fn get_buf_within(
+    fn get_buf_in_batch(
         &mut self,
         common: &Common<Self::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Data, u32)> {
-        Self::Order::get_buf_within(self, common, accept)
+        Self::Order::get_buf_in_batch(self, common, accept)
     }
 
     /// Takes up to `most` used buffers, and passes each one's data, the length that the
@@ -696,7 +696,7 @@ pub trait Ring: Sized {
             taken += 1;
         }
         if taken > 0 {
-            self.publish_used(common);
+            self.publish_event(common);
         }
         (taken, bad)
     }

@@ -15,14 +15,14 @@ use super::{
 
 /// How many buffers may be made available without a `kick_prepare`. After one more,
 /// the 16-bit index would be the same as if none had been.
-const MAX_UNANNOUNCED: u64 = u16::MAX as u64;
+const MAX_NUM_ADDED: u64 = u16::MAX as u64;
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory, O = DescStates<<M as Memory>::Table>> {
     states: O,
-    /// The value that [`Common::available`] must not reach without another
-    /// `kick_prepare`: 2^16 - 1 more than at the last one. (Corresponds to C's
-    /// `num_added`.)
+    /// The position of [`Common::available`] at which the driver must kick
+    /// ([`Added::must_kick`]): [`MAX_NUM_ADDED`] more than at the last `kick_prepare`. (It
+    /// stands for C's `num_added`, and an add need not write it.)
     limit: u64,
     memory: PhantomData<fn() -> M>,
 }
@@ -87,7 +87,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
             address: table.address,
             length: table.entries * 16,
             flags: flag::INDIRECT,
-            tag: after as u16,
+            next_or_id: after as u16,
         });
         let single = Single {
             id: head,
@@ -117,7 +117,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
         }
         Added {
             num_free,
-            unannounced_full: available == self.limit,
+            must_kick: available == self.limit,
         }
     }
 }
@@ -138,14 +138,14 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     fn new(states: O) -> Self {
         Self {
             states,
-            limit: MAX_UNANNOUNCED,
+            limit: MAX_NUM_ADDED,
             memory: PhantomData,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         common.available.set_relaxed(0);
-        self.limit = MAX_UNANNOUNCED;
+        self.limit = MAX_NUM_ADDED;
         common.no_interrupt.set(!callback);
         if !callback {
             write_flags(common);
@@ -174,7 +174,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     }
 
     #[inline(always)]
-    fn add_to_slot<E: Elements>(
+    fn add_indirect_fast<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -197,11 +197,11 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.add_run(common, request, None)
+        self.add_direct_fast(common, request, None)
     }
 
     #[inline(always)]
-    fn add_run<E: Elements>(
+    fn add_direct_fast<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -229,7 +229,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         Ok(self.publish(common, head, num_free, in_batch))
     }
 
-    fn unannounced_room(&self, common: &Common<M>) -> u32 {
+    fn room_before_kick(&self, common: &Common<M>) -> u32 {
         self.limit.wrapping_sub(common.available.get_own()) as u32
     }
 
@@ -252,7 +252,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         let mut available = common.available.get_own();
         let free = self.states.free();
         if descriptors.len() != free.ids() {
-            // As in `add_run`.
+            // As in `add_direct_fast`.
             return 0;
         }
         let count = free.claim_ones(most, |id, after| {
@@ -274,7 +274,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common.memory.rings().write_avail_idx(available as u16);
         Added {
             num_free: self.states.num_free(),
-            unannounced_full: available == self.limit,
+            must_kick: available == self.limit,
         }
     }
 
@@ -284,8 +284,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common.memory.full_barrier();
         let available = common.available.get_own();
         let new = available as u16;
-        let old = self.limit.wrapping_sub(MAX_UNANNOUNCED) as u16;
-        self.limit = available.wrapping_add(MAX_UNANNOUNCED);
+        let old = self.limit.wrapping_sub(MAX_NUM_ADDED) as u16;
+        self.limit = available.wrapping_add(MAX_NUM_ADDED);
         if common.event_idx {
             notification::passed(common.memory.rings().avail_event(), new, old)
         } else {
@@ -350,7 +350,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         }
         if taken > 0 {
             common.used.set(first + u64::from(taken));
-            self.publish_used(common);
+            self.publish_event(common);
         }
         (taken, bad)
     }
@@ -361,7 +361,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     }
 
     #[inline(always)]
-    fn publish_used(&self, common: &Common<M>) {
+    fn publish_event(&self, common: &Common<M>) {
         if !common.no_interrupt.get() {
             let at = common.used.get_own() as u16;
             common.memory.rings().publish_used_event(at);

@@ -46,7 +46,7 @@ impl virtqueue_buf {
     }
 
     /// Is the next part of the same buffer?
-    pub fn goes_on(&self) -> bool {
+    pub fn has_next(&self) -> bool {
         self.flags & NEXT != 0
     }
 

@@ -10,7 +10,7 @@ use ring::{BadId, Data, Id, Order, Released, UsedElement};
 
 pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { take_any::<R, false>(vq, len, core::ptr::null_mut()) }
+    unsafe { take_fast::<R, false>(vq, len, core::ptr::null_mut()) }
 }
 
 pub unsafe fn get_buf_ctx<R: RingKind>(
@@ -19,7 +19,7 @@ pub unsafe fn get_buf_ctx<R: RingKind>(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { take_any::<R, true>(vq, len, ctx) }
+    unsafe { take_fast::<R, true>(vq, len, ctx) }
 }
 
 /// [`get_buf_ctx`] on a queue whose used lengths or order are checked.
@@ -63,18 +63,18 @@ pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
 /// # Safety
 /// As for [`take`].
 #[inline(always)]
-unsafe fn take_any<R: RingKind, const CTX: bool>(
+unsafe fn take_fast<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
-        if !R::Order::BATCHES {
+        if !R::Order::USED_IN_BATCHES {
             return take::<R, CTX>(vq, len, ctx, |_, _| true);
         }
         let queue = Handle::<R>::new(vq);
-        let taken = queue.driver().get_buf_within(queue.common(), |used, _| {
+        let taken = queue.driver().get_buf_in_batch(queue.common(), |used, _| {
             len.write(used.length);
             true
         });
@@ -86,7 +86,7 @@ unsafe fn take_any<R: RingKind, const CTX: bool>(
                 }
                 data.as_ptr()
             }
-            None => take_another::<R, CTX>(vq, len, ctx),
+            None => take_slow::<R, CTX>(vq, len, ctx),
         }
     }
 }
@@ -97,7 +97,7 @@ unsafe fn take_any<R: RingKind, const CTX: bool>(
 /// # Safety
 /// As for [`take`].
 #[inline(never)]
-unsafe fn take_another<R: RingKind, const CTX: bool>(
+unsafe fn take_slow<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
@@ -106,7 +106,7 @@ unsafe fn take_another<R: RingKind, const CTX: bool>(
     unsafe { take::<R, CTX>(vq, len, ctx, |_, _| true) }
 }
 
-/// The common part of all variants, with (`CTX`) or without the buffer's `ctx`. `look`
+/// The common part of all variants, with (`CTX`) or without the buffer's `ctx`. `check`
 /// sees the used entry before the buffer is taken, and whether a buffer is in flight under
 /// its id. If it returns false, it has broken the queue, and nothing is taken.
 ///
@@ -118,7 +118,7 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
-    look: impl FnOnce(&UsedElement, bool) -> bool,
+    check: impl FnOnce(&UsedElement, bool) -> bool,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
@@ -128,7 +128,7 @@ unsafe fn take<R: RingKind, const CTX: bool>(
         // SAFETY: program's arguments: `len` is its variable. As in C, it is written
         // even if the entry turns out to be invalid.
         unsafe { len.write(used.length) };
-        look(used, in_flight)
+        check(used, in_flight)
     };
     match driver.get_buf(queue.common(), accept) {
         None => core::ptr::null_mut(),

@@ -6,7 +6,7 @@ use core::ffi::c_int;
 use super::{Checks, Handle, RingKind};
 use crate::abi::virtqueue;
 
-/// Kicks at the end of an add, see [`ring::Added::unannounced_full`].
+/// Kicks at the end of an add, see [`ring::Added::must_kick`].
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, and the call is serialised.
@@ -47,11 +47,11 @@ pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
     if queue.common().is_broken() {
         return false;
     }
-    let told = call_notify(&queue);
-    if !told {
+    let notified = call_notify(&queue);
+    if !notified {
         queue.common().set_broken(true);
     }
-    told
+    notified
 }
 
 pub unsafe fn kick<R: RingKind>(vq: *mut virtqueue) -> bool {

@@ -56,7 +56,7 @@ fn a_split_chain_is_written_before_it_is_available() {
     queue.add(0, 2).unwrap();
     let before = [Table, Descriptor(0), AvailEntry(0)];
     assert_ordered(&steps!(queue), &before, WriteBarrier, &[AvailIndex(1)]);
-    queue.add_run(1, 1).unwrap();
+    queue.add_direct_fast(1, 1).unwrap();
     let before = [Descriptor(1), AvailEntry(1)];
     assert_ordered(&steps!(queue), &before, WriteBarrier, &[AvailIndex(2)]);
 }
@@ -78,7 +78,7 @@ fn a_packed_chain_is_written_before_it_is_available() {
     queue.add(0, 2).unwrap();
     let before = [Table, Descriptor(0)];
     assert_ordered(&steps!(queue), &before, WriteBarrier, &[Flags(0)]);
-    queue.add_run(1, 1).unwrap();
+    queue.add_direct_fast(1, 1).unwrap();
     assert_ordered(&steps!(queue), &[Descriptor(1)], WriteBarrier, &[Flags(1)]);
 }
 

@@ -59,14 +59,16 @@ impl<R: Ring> Plain<R> {
     }
 
     /// Adds a buffer of `entries` elements in the faster way.
-    pub fn add_run(&mut self, n: usize, entries: u32) -> Result<(), AddError> {
+    pub fn add_direct_fast(&mut self, n: usize, entries: u32) -> Result<(), AddError> {
         let request = Request {
             elements: Listed((0..entries).map(|k| Ok(element(k)))),
             entries,
             data: data(n),
             ctx: null_mut(),
         };
-        self.ring.add_run(&self.common, &request, None).map(|_| ())
+        self.ring
+            .add_direct_fast(&self.common, &request, None)
+            .map(|_| ())
     }
 
     /// The next used buffer's data. Its table is given back.

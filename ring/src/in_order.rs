@@ -419,6 +419,7 @@ impl<T> Order for InOrder<T> {
             return None;
         }
         record.data = None;
+        // `HAS_EXTRA` is not set, so that this is the same as `Extent::count`.
         let count = (extent.0 >> 32) as u32 + 1;
         let num_free = states.num_free + count;
         states.num_free = num_free;

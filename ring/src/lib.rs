@@ -671,6 +671,7 @@ pub trait Ring: Sized {
                 break;
             };
             match self.states_mut().release(used.id, Self::KEEPS_RUNS) {
+                // A copy of the next arm, so that the most frequent buffers have a fast path.
                 Ok(Released::Single(data, _)) => {
                     let next = self.advance(common, used.at, 1);
                     common.used.set(next);

@@ -15,7 +15,7 @@ use core::sync::atomic::{
 };
 
 use super::add::MAX_COUNTED;
-use super::order::OrderCheck;
+use super::order_check::OrderCheck;
 use super::{Head, Ops, complain, complain_broken, try_box};
 use crate::abi::{
     AnyElements, Parts, SgLists, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf,

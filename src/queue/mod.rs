@@ -14,7 +14,7 @@ mod get_buf;
 mod kick;
 mod mapping;
 mod memory;
-mod order;
+mod order_check;
 mod poll;
 mod reset;
 

@@ -102,7 +102,7 @@ struct Slot<T> {
     /// The number of entries that fit.
     entries: u32,
     /// Owner of the memory, unless it is in the pool.
-    _owner: Option<T>,
+    owner: Option<T>,
 }
 
 /// A slot for each id. Only the thread that holds the driver's half accesses a slot.
@@ -180,7 +180,7 @@ impl<T: TableMemory> Tables<T> {
                 // SAFETY: table room: `id` is below `size`.
                 base: unsafe { base.add(offset) },
                 entries,
-                _owner: None,
+                owner: None,
             })
         })
     }
@@ -203,7 +203,7 @@ impl<T: TableMemory> Tables<T> {
         let elsewhere = |(base, table)| Slot {
             base,
             entries,
-            _owner: Some(table),
+            owner: Some(table),
         };
         if let Some(programs) = T::redirected() {
             return Some(elsewhere(programs));
@@ -223,13 +223,13 @@ impl<T: TableMemory> Tables<T> {
             *slot = Slot {
                 base,
                 entries: LONG_ENTRIES,
-                _owner: Some(table),
+                owner: Some(table),
             };
         }
         Some(Slot {
             base: slot.base,
             entries: slot.entries,
-            _owner: None,
+            owner: None,
         })
     }
 
@@ -258,7 +258,7 @@ impl<T: TableMemory> Tables<T> {
         Ok(Placed {
             address: (slot.base.as_ptr() as u64).wrapping_add(self.offset),
             entries,
-            owned: slot._owner,
+            owned: slot.owner,
         })
     }
 

@@ -213,8 +213,7 @@ static void fits_later(struct fixture *fixture)
 	for (call = OUTBUF; call <= SGS; call++)
 		CHECK_EQ(add(call, fixture, sg, 9, token(0), NULL), -ENOSPC);
 	CHECK_SILENT();
-	device_use_next(&fixture->dev, 0);
-	CHECK_GET(fixture, token(0), 0);
+	CHECK_USED(fixture, token(0), 0);
 	CHECK_EQ(add(OUTBUF, fixture, sg, 9, token(0), NULL), 0);
 }
 

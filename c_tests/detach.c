@@ -38,8 +38,7 @@ static void notification_data(struct fixture *fixture)
 		fixture->vq->index = 0xfedc;
 		CHECK_EQ(vring_notification_data(fixture->vq), next << 16 | 0xfedc);
 		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-		device_use_next(&fixture->dev, 0);
-		CHECK_GET(fixture, token(0), 0);
+		CHECK_USED(fixture, token(0), 0);
 	}
 	if (!fixture->plan.packed) {
 		carry(fixture, 65536 - 20 - 1);

@@ -196,11 +196,9 @@ static void premapped(struct fixture *fixture)
 	check_premapped(fixture, true);
 	CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
 	/* It stays so over a reset and a resize. */
-	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_reset(fixture);
 	check_premapped(fixture, true);
-	CHECK_EQ(virtqueue_resize(fixture->vq, 8, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_resize(fixture, 8);
 	check_premapped(fixture, true);
 }
 

@@ -83,7 +83,7 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 	fixture_init(fixture, plan);
 	vq = vring_create_virtqueue(0, plan.num ? plan.num : 16,
 				    plan.align ? plan.align : 4096, &fixture->vdev,
-				    !plan.strong, false, plan.context,
+				    true, false, plan.context,
 				    plan.notify ? plan.notify : fixture_notify,
 				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
@@ -131,6 +131,22 @@ void fixture_close(struct fixture *fixture)
 	vring_del_virtqueue(fixture->vq);
 	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vdev.vqs);
 	pthread_spin_destroy(&fixture->vdev.vqs_list_lock);
+}
+
+void fixture_reset(struct fixture *fixture)
+{
+	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+}
+
+void fixture_resize(struct fixture *fixture, unsigned int num)
+{
+#ifdef HAS_RECYCLE_DONE
+	CHECK_EQ(virtqueue_resize(fixture->vq, num, fixture_forget, NULL), 0);
+#else
+	CHECK_EQ(virtqueue_resize(fixture->vq, num, fixture_forget), 0);
+#endif
+	fixture_attach(fixture, fixture->vq);
 }
 
 struct scatterlist *list(struct scatterlist *sg, unsigned int first,

@@ -83,6 +83,14 @@ bool check_get(struct fixture *fixture, void *data, unsigned int len, const char
 	       int line);
 #define CHECK_GET(fixture, data, len) check_get(fixture, data, len, __FILE__, __LINE__)
 
+/* Has the device use the next buffer with this length, and takes and checks it. */
+#define CHECK_USED(fixture, data, len) \
+	(device_use_next(&(fixture)->dev, len), CHECK_GET(fixture, data, len))
+
+/* Both succeed; what was in flight is forgotten, and the device's side attached anew. */
+void fixture_reset(struct fixture *fixture);
+void fixture_resize(struct fixture *fixture, unsigned int num);
+
 /* Adds a one-part buffer, has it used and takes it back, so many times. */
 void carry(struct fixture *fixture, unsigned int times);
 

@@ -214,8 +214,7 @@ static void detach_in_order(struct fixture *fixture)
 	put(fixture, 0, 6);
 	check_detach(fixture, 0, 6);
 	/* In the middle of a batch. */
-	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_reset(fixture);
 	put(fixture, 0, 6);
 	use_batch(fixture, 4, 0);
 	CHECK_GET(fixture, token(0), LENGTH(0));

@@ -384,8 +384,7 @@ static void resized(struct plan plan)
 
 	open_in(&fixture, &range, 8192, 24, 64, plan);
 	carry(&fixture, 5);
-	CHECK_EQ(virtqueue_reset(fixture.vq, NULL, NULL), 0);
-	fixture_attach(&fixture, fixture.vq);
+	fixture_reset(&fixture);
 	check_within(&fixture, &range, plan);
 	traffic(&fixture, &range);
 	fixture.vq->num_max = 32768;

@@ -14,7 +14,6 @@
 #endif
 
 #define PLATFORM (1ull << VIRTIO_F_ACCESS_PLATFORM)
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void not_to_be_called(void)
 {

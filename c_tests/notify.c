@@ -42,8 +42,7 @@ static bool reentrant(struct virtqueue *vq)
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
 	fixture->notified++;
-	device_use_next(&fixture->dev, 4);
-	CHECK_GET(fixture, token(0), 4);
+	CHECK_USED(fixture, token(0), 4);
 	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
 	return true;
 }

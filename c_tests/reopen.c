@@ -110,12 +110,8 @@ static void reopen(void)
 	CHECK_EQ(strlen(child_stderr()), 0);
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = { TEST_ONCE(reopen) };
-	static const struct test child[] = { TEST_ALL(queue_outlives_dlclose) };
-
-	if (argc == 2 && strcmp(argv[1], child[0].name) == 0)
-		return RUN_TESTS(child, argc, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_ONCE(reopen),
+	CHILD("child"),
+	TEST_ALL(queue_outlives_dlclose)
+)

@@ -370,12 +370,10 @@ static void queue_in_enable(struct fixture *fixture)
 	fixture->ops.enable_vq_after_reset = enable_and_fill;
 	CHECK_EQ(resize(fixture->vq, 4, NULL), 0);
 	CHECK_EQ(fixture->vq->num_free, 3);
-	device_use_next(&fixture->dev, 1);
-	CHECK_GET(fixture, token(7), 1);
+	CHECK_USED(fixture, token(7), 1);
 	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), 0);
 	CHECK_EQ(fixture->vq->num_free, 3);
-	device_use_next(&fixture->dev, 2);
-	CHECK_GET(fixture, token(7), 2);
+	CHECK_USED(fixture, token(7), 2);
 }
 
 TEST_PROGRAM(

@@ -193,8 +193,7 @@ static void no_reset(struct fixture *fixture)
 	fixture->vdev.config = NULL;
 	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT,
 		    "virtqueue_reset", "");
-	device_use_next(&fixture->dev, 0);
-	CHECK_GET(fixture, token(0), 0);
+	CHECK_USED(fixture, token(0), 0);
 }
 
 TEST_PROGRAM(

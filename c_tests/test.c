@@ -79,15 +79,29 @@ void require_true(bool good, const char *what, const char *file, int line)
 	}
 }
 
-static bool wanted(const char *name, int argc, char **argv)
+static bool wanted(const char *child, const char *name, int argc, char **argv)
 {
 	int i;
 
 	for (i = 1; i < argc; i++)
-		if (strcmp(argv[i], name) == 0)
+		if (strcmp(argv[i], name) == 0 || strcmp(argv[i], child) == 0)
 			return true;
-	/* Children are what a test runs the program again for. */
-	return argc < 2 && strncmp(name, "child_", 6) != 0;
+	return argc < 2 && !*child;
+}
+
+static void check_setting(const char *variable)
+{
+	static const char *const values[] = { "1", "0", "", NULL };
+	size_t i;
+
+	for (i = 0; i < COUNT(values); i++) {
+		const char *value = values[i];
+
+		set_case("%s", value ? value : "unset");
+		CHECK_EQ(run_again(i ? "child_off" : "child_on",
+				   value ? variable : NULL, value), 0);
+		CHECK_EQ(strlen(child_stderr()), 0);
+	}
 }
 
 static void run_each(const struct test *test)
@@ -101,6 +115,8 @@ static void run_each(const struct test *test)
 		plan.event = bits & 2;
 		plan.indirect = bits & 1;
 		if (plan.packed ? test->kinds == SPLIT : test->kinds == PACKED)
+			continue;
+		if (test->plan.event > plan.event || test->plan.indirect > plan.indirect)
 			continue;
 		snprintf(kind_name, sizeof(kind_name), "%s%s%s",
 			 plan.packed ? "packed" : "split",
@@ -122,18 +138,24 @@ static void run_each(const struct test *test)
 
 int run_tests(const struct test *tests, size_t count, int argc, char **argv)
 {
+	const char *child = "";
 	size_t i;
 
 	program = argv[0];
 	/* Whole lines, also when a child is forked or the program aborts. */
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	for (i = 0; i < count; i++) {
-		if (!wanted(tests[i].name, argc, argv))
+		if (tests[i].kinds == CHILD)
+			child = tests[i].name;
+		if (tests[i].kinds == CHILD ||
+		    !wanted(child, tests[i].name, argc, argv))
 			continue;
 		test_name = tests[i].name;
 		case_name[0] = '\0';
 		if (tests[i].kinds == ONCE)
 			tests[i].once();
+		else if (tests[i].kinds == SETTING)
+			check_setting(tests[i].name);
 		else
 			run_each(&tests[i]);
 	}
@@ -286,19 +308,4 @@ int run_copy(const char *copy, const char *argument, const char *variable,
 	if (last)
 		*last = '\0';
 	return status;
-}
-
-void check_setting(const char *variable)
-{
-	static const char *const values[] = { "1", "0", "", NULL };
-	size_t i;
-
-	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-		const char *value = values[i];
-
-		set_case("%s %s", variable, value ? value : "unset");
-		CHECK_EQ(run_again(i ? "child_off" : "child_on",
-				   value ? variable : NULL, value), 0);
-		CHECK_EQ(strlen(child_stderr()), 0);
-	}
 }

@@ -14,11 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 struct virtqueue;
 
 /*
  * How a queue is made. Tests that are run for several kinds of rings get one
- * with the first three filled in.
+ * with the first three filled in; in a test's own plan, `event` and `indirect` say
+ * that it is for rings with them alone.
  */
 struct plan {
 	bool packed;
@@ -27,13 +30,12 @@ struct plan {
 	unsigned int num;	/* 0: 16 */
 	unsigned int align;	/* 0: 4096 */
 	uint64_t features;	/* more feature bits */
-	bool strong;		/* weak_barriers is false */
 	bool context;
 	bool no_callback;
 	bool (*notify)(struct virtqueue *vq);	/* NULL: fixture_notify */
 };
 
-enum kinds { ONCE, SPLIT, PACKED, ALL };
+enum kinds { ONCE, SPLIT, PACKED, ALL, SETTING, CHILD };
 
 struct fixture;
 
@@ -52,6 +54,14 @@ struct test {
 #define TEST_SPLIT(f) { .name = #f, .kinds = SPLIT, .each = f }
 #define TEST_PACKED(f) { .name = #f, .kinds = PACKED, .each = f }
 #define TEST_ALL(f) { .name = #f, .kinds = ALL, .each = f }
+/*
+ * Runs this program again as "child_on" with the variable set to 1, and as "child_off"
+ * with 0, with nothing, and without it: each says what is wrong on stdout and nothing
+ * on stderr.
+ */
+#define TEST_SETTING(variable) { .name = variable, .kinds = SETTING }
+/* Those behind it are run with this argument, or their own names, only. */
+#define CHILD(argument) { .name = argument, .kinds = CHILD }
 /* The same for tests of one queue, which the runner opens and closes. */
 #define QUEUE_SPLIT(f) { .name = #f, .kinds = SPLIT, .queue = f }
 #define QUEUE_PACKED(f) { .name = #f, .kinds = PACKED, .queue = f }
@@ -61,20 +71,18 @@ struct test {
 	{ .name = #f, .kinds = k, .queue = f, .plan = { __VA_ARGS__ } }
 
 /*
- * Runs all tests but those called child_..., or those whose names are arguments;
+ * Runs all tests before the first CHILD, or those whose names are arguments;
  * main() returns what this returns.
  */
 int run_tests(const struct test *tests, size_t count, int argc, char **argv);
-#define RUN_TESTS(tests, argc, argv) \
-	run_tests(tests, sizeof(tests) / sizeof((tests)[0]), argc, argv)
 
-/* The program of these tests, and nothing else. */
+/* The program of these tests. */
 #define TEST_PROGRAM(...) \
 	int main(int argc, char **argv) \
 	{ \
 		static const struct test tests[] = { __VA_ARGS__ }; \
 \
-		return RUN_TESTS(tests, argc, argv); \
+		return run_tests(tests, COUNT(tests), argc, argv); \
 	}
 
 /* All of these answer whether the check was good. */
@@ -153,12 +161,6 @@ int run_again(const char *argument, const char *variable, const char *value);
 /* The same with a copy of this program. */
 int run_copy(const char *copy, const char *argument, const char *variable,
 	     const char *value);
-/*
- * Runs this program again as "child_on" with the variable set to 1, and as
- * "child_off" with 0, with nothing, and without it: each says what is wrong on
- * stdout and nothing on stderr.
- */
-void check_setting(const char *variable);
 /* The file that this program is in: /proc/self/exe is valgrind's, under it. */
 const char *this_program(void);
 const char *child_stderr(void);

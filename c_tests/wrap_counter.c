@@ -57,15 +57,10 @@ static void child_off(struct fixture *fixture)
 	check_counts(fixture, false);
 }
 
-static void environment(void)
-{
-	check_setting("VIRTIO_RING_WRAP_COUNTERS");
-}
-
 TEST_PROGRAM(
 	QUEUE_TEST(not_too_late, ALL, .context = true),
-	TEST_ONCE(environment),
-	/* What the others run this program again for. */
+	TEST_SETTING("VIRTIO_RING_WRAP_COUNTERS"),
+	CHILD("child"),
 	QUEUE_TEST(child_on, ALL, .num = 4),
 	QUEUE_TEST(child_off, ALL, .num = 4)
 )

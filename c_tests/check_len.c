@@ -8,7 +8,6 @@
 #include "fixture.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Ways to add a buffer, and how much of it the device may write. */
@@ -96,26 +95,8 @@ static void fitting(struct fixture *fixture)
 static void check_broken(struct fixture *fixture, void *data, uint32_t id,
 			 uint32_t length, uint32_t writable, bool ctx)
 {
-	unsigned int num_free = fixture->vq->num_free;
-	char value[64];
-	unsigned int len;
-	void *c;
-
-	snprintf(value, sizeof(value),
-		 "test:id %u used with length %u, %u bytes are writable\n", id,
-		 length, writable);
-	catch_stderr();
-	if (ctx)
-		CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &c), NULL);
-	else
-		CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
-	CHECK(strncmp(caught(), "virtio_ring: virtqueue_get_buf: ", 32) == 0);
-	if (!CHECK(strcmp(caught() + 32, value) == 0))
-		printf("on stderr: %s", caught());
-	CHECK(virtqueue_is_broken(fixture->vq));
-	CHECK_EQ(fixture->vq->num_free, num_free);
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -EIO);
-	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	check_breaks(fixture, ctx, "id %u used with length %u, %u bytes are writable", id,
+		     length, writable);
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), data);
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
 	CHECK_EQ(fixture->vq->num_free, virtqueue_get_vring_size(fixture->vq));

@@ -18,6 +18,7 @@ struct fixture {
 	/* The first member: notify and callback find the fixture through it. */
 	struct virtio_device vdev;
 	struct virtio_config_ops ops;
+	struct device parent;
 	struct virtqueue *vq;
 	struct device_side dev;
 	unsigned int notified;
@@ -82,6 +83,13 @@ bool check_pop(struct fixture *fixture, struct chain *chain, unsigned int first,
 bool check_get(struct fixture *fixture, void *data, unsigned int len, const char *file,
 	       int line);
 #define CHECK_GET(fixture, data, len) check_get(fixture, data, len, __FILE__, __LINE__)
+
+/*
+ * The used entry is bad: nothing is taken, one line ends in these words, and the queue is
+ * broken, of which no more is said. Answers the length, which C has read by then.
+ */
+unsigned int check_breaks(struct fixture *fixture, bool with_ctx, const char *format, ...);
+#define CHECK_BREAKS(fixture, ...) check_breaks(fixture, false, __VA_ARGS__)
 
 /* Has the device use the next buffer with this length, and takes and checks it. */
 #define CHECK_USED(fixture, data, len) \

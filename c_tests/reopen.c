@@ -19,25 +19,19 @@
  */
 static void copy_library(int to)
 {
-	static char piece[1 << 16];
 	const char *folder = getenv("LD_LIBRARY_PATH");
 	char path[4096];
 	size_t length;
-	FILE *file = NULL;
 
 	/* The runner sets it; valgrind adds a folder of its own. */
 	REQUIRE(folder != NULL);
-	while (!file && *folder) {
+	do {
 		length = strcspn(folder, ":");
 		snprintf(path, sizeof(path), "%.*s/libvirtio_ring.so.1",
 			 (int)length, folder);
-		file = fopen(path, "rb");
 		folder += length + (folder[length] == ':');
-	}
-	REQUIRE(file != NULL);
-	while ((length = fread(piece, 1, sizeof(piece), file)))
-		REQUIRE(write(to, piece, length) == (ssize_t)length);
-	fclose(file);
+	} while (access(path, R_OK) && *folder);
+	copy_file(path, to);
 	close(to);
 }
 

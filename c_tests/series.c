@@ -6,7 +6,6 @@
 #include "fixture.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #ifndef VIRTIO_RING_ABI_SERIES
@@ -43,46 +42,6 @@ static const struct virtio_config_ops ops = {
 static void prepare(struct fixture *fixture)
 {
 	fixture->vdev.config = &ops;
-}
-
-/* Features, list and lock are found where the series has them. */
-static void layout(struct fixture *fixture)
-{
-	prepare(fixture);
-	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vq->list);
-	CHECK_PTR(fixture->vdev.vqs.prev, &fixture->vq->list);
-	CHECK_EQ(pthread_spin_trylock(&fixture->vdev.vqs_list_lock), 0);
-	pthread_spin_unlock(&fixture->vdev.vqs_list_lock);
-	virtio_break_device(&fixture->vdev);
-	CHECK(virtqueue_is_broken(fixture->vq));
-	__virtio_unbreak_device(&fixture->vdev);
-	CHECK(!virtqueue_is_broken(fixture->vq));
-	fixture->vdev.features = ~0ull;
-	vring_transport_features(&fixture->vdev);
-	CHECK_EQ(fixture->vdev.features, 0xfffffc573fffffff);
-	CHECK_PTR(fixture->vdev.config, &ops);
-	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
-	device_use_next(&fixture->dev, 2);
-	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
-	CHECK_EQ(fixture->called_back, 1);
-	CHECK_GET(fixture, token(0), 2);
-}
-
-/* Its parent is where it always was. */
-static void parent(struct plan plan)
-{
-	static struct device device;
-	struct fixture fixture;
-
-	plan.features = 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	fixture_init(&fixture, plan);
-	fixture.vdev.dev.parent = &device;
-	fixture.vdev.dev.driver = &fixture;
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
-					false, fixture_notify, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	CHECK_PTR(virtqueue_dma_dev(fixture.vq), &device);
-	fixture_close(&fixture);
 }
 
 /*
@@ -197,8 +156,6 @@ static void no_reset(struct fixture *fixture)
 }
 
 TEST_PROGRAM(
-	QUEUE_ALL(layout),
-	TEST_ALL(parent),
 	TEST_ALL(statuses),
 	QUEUE_ALL(no_status),
 	QUEUE_ALL(broken),

@@ -95,11 +95,8 @@ static void check_setting(const char *variable)
 	size_t i;
 
 	for (i = 0; i < COUNT(values); i++) {
-		const char *value = values[i];
-
-		set_case("%s", value ? value : "unset");
-		CHECK_EQ(run_again(i ? "child_off" : "child_on",
-				   value ? variable : NULL, value), 0);
+		set_case("%s", values[i] ? values[i] : "unset");
+		CHECK_EQ(run_again(i ? "child_off" : "child_on", variable, values[i]), 0);
 		CHECK_EQ(strlen(child_stderr()), 0);
 	}
 }
@@ -270,6 +267,18 @@ const char *this_program(void)
 	return program;
 }
 
+void copy_file(const char *from, int to)
+{
+	static char piece[1 << 16];
+	FILE *file = fopen(from, "rb");
+	size_t length;
+
+	REQUIRE(file != NULL);
+	while ((length = fread(piece, 1, sizeof(piece), file)))
+		REQUIRE(write(to, piece, length) == (ssize_t)length);
+	fclose(file);
+}
+
 int run_again(const char *argument, const char *variable, const char *value)
 {
 	return run_copy(program, argument, variable, value);
@@ -292,7 +301,7 @@ int run_copy(const char *copy, const char *argument, const char *variable,
 		unsetenv("VIRTIO_RING_CHECK_LEN");
 		unsetenv("VIRTIO_RING_CHECK_ORDER");
 		unsetenv("VIRTIO_RING_DEBUG");
-		if (variable)
+		if (value)
 			setenv(variable, value, 1);
 		dup2(fileno(file), STDERR_FILENO);
 		if (getenv("RUNNER"))

@@ -151,8 +151,8 @@ bool check_line(const char *function, const char *value, bool or_none,
 		const char *file, int line);
 
 /*
- * Runs this program again, as it was called, with one argument and, if
- * `variable` is not NULL, with it in the environment; else without any of the library's variables.
+ * Runs this program again, as it was called, with one argument and, of the library's
+ * variables, this one alone in the environment, or none if `value` is NULL.
  * Returns the status as waitpid() says it; the child's stderr goes to
  * child_stderr(). RUNNER in the environment is what a program of another processor
  * runs under.
@@ -161,6 +161,8 @@ int run_again(const char *argument, const char *variable, const char *value);
 /* The same with a copy of this program. */
 int run_copy(const char *copy, const char *argument, const char *variable,
 	     const char *value);
+/* Copies a file's bytes. */
+void copy_file(const char *from, int to);
 /* The file that this program is in: /proc/self/exe is valgrind's, under it. */
 const char *this_program(void);
 const char *child_stderr(void);

@@ -57,13 +57,13 @@ pub const ABIS: [Abi; 5] = [
         name: "6.12",
         package: "virtio_ring-6.12",
         chosen: true,
-        tests: &["abi", "header", "reset"],
+        tests: &["abi", "features", "header", "reset"],
     },
     Abi {
         name: "series",
         package: "virtio_ring-series",
         chosen: true,
-        tests: &["abi", "header", "series"],
+        tests: &["abi", "features", "header", "series"],
     },
     Abi {
         name: "mainline",

@@ -224,7 +224,7 @@ static void setuid_program(void)
 		return;
 	}
 	close(file);
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < COUNT(names); i++) {
 		int status = run_copy(copy, "child_secure", names[i], "unknown");
 
 		set_case("%s", names[i]);

@@ -91,7 +91,7 @@ static void one_fault(struct fixture *fixture)
 	size_t i;
 
 	for (call = OUTBUF; call <= INBUF_CTX; call++) {
-		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (i = 0; i < COUNT(rows); i++) {
 			struct state before = look(fixture);
 			unsigned int entries = rows[i].entries;
 
@@ -136,7 +136,7 @@ static void order_of_checks(struct fixture *fixture)
 	for (broken = 0; broken < 2; broken++) {
 		if (broken)
 			__virtqueue_break(fixture->vq);
-		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (i = 0; i < COUNT(rows); i++) {
 			set_case("row %zu%s", i, broken ? ", broken" : "");
 			CHECK_REFUSED(add(INBUF_CTX, fixture, sg, rows[i].announced,
 				      rows[i].no_data ? NULL : token(0), fixture),
@@ -349,7 +349,7 @@ static void links_to_itself(struct plan plan)
 	sg_set_buf(sg, buffer(0), 8);
 	sg_chain(sg, 2, sg);
 	for (call = OUTBUF; call < SGS; call++) {
-		for (i = 0; i < sizeof(announced) / sizeof(announced[0]); i++) {
+		for (i = 0; i < COUNT(announced); i++) {
 			unsigned int num = announced[i];
 			bool fits = plan.indirect || num <= 16;
 
@@ -461,9 +461,9 @@ static void names(struct plan plan)
 	size_t i;
 
 	memset(long_name, 'x', sizeof(long_name) - 1);
-	for (i = 0; i <= sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i <= COUNT(names); i++) {
 		const char *name =
-			i < sizeof(names) / sizeof(names[0]) ? names[i] : NULL;
+			i < COUNT(names) ? names[i] : NULL;
 
 		set_case("name %zu", i);
 		fixture_open(&fixture, plan);

@@ -39,7 +39,7 @@ static void bad_bufs(struct plan plan)
 	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < COUNT(bad); i++) {
 		struct virtqueue_buf bufs[3];
 		struct fixture fixture;
 		struct chain chain;

@@ -75,7 +75,7 @@ static const struct {
 	{ "out lists", add_out_lists, 0 },
 	{ "huge", add_huge, 0xffffffff },
 };
-#define WAYS (sizeof(ways) / sizeof(ways[0]))
+#define WAYS COUNT(ways)
 
 static void fitting(struct fixture *fixture)
 {

@@ -482,7 +482,7 @@ static void unknown_values(void)
 	char expected[128];
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < COUNT(names); i++) {
 		int status = run_again("child_off", names[i], "yes");
 
 		set_case("%s", names[i]);

@@ -70,7 +70,7 @@ static void coherent(void)
 	size_t i, at;
 	char *memory;
 
-	for (i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < 2 * COUNT(sizes); i++) {
 		size_t size = sizes[i / 2];
 
 		set_case("%zu bytes, ACCESS_PLATFORM %zu", size, i % 2);
@@ -121,7 +121,7 @@ static void dma_dev(struct plan plan)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < COUNT(rows); i++) {
 		set_case("row %zu", i);
 		plan.features = rows[i].platform ? PLATFORM : 0;
 		fixture_init(&fixture, plan);
@@ -271,8 +271,8 @@ static void add_premapped_anywhere(struct fixture *fixture)
 	for (premapped = 0; premapped < 2; premapped++) {
 		if (premapped)
 			CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
-		for (i = 0; i < sizeof(adders) / sizeof(adders[0]); i++)
-			for (j = 0; j < sizeof(lists) / sizeof(lists[0]); j++) {
+		for (i = 0; i < COUNT(adders); i++)
+			for (j = 0; j < COUNT(lists); j++) {
 				set_case("%s, premapped %d, %u entries",
 					 adders[i].name, premapped, lists[j].num);
 				check_adder(fixture, &adders[i], lists[j].num,
@@ -288,7 +288,7 @@ static void refused(struct fixture *fixture)
 	struct scatterlist sg[3];
 	size_t i;
 
-	for (i = 0; i < sizeof(adders) / sizeof(adders[0]); i++) {
+	for (i = 0; i < COUNT(adders); i++) {
 		const struct adder *adder = &adders[i];
 
 		set_case("%s", adder->name);

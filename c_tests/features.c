@@ -33,7 +33,7 @@ static void transport_features(void)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < COUNT(rows); i++) {
 		set_case("%llx", (unsigned long long)rows[i].before);
 		fixture_init(&fixture, plan);
 		fixture.vdev.features = rows[i].before;

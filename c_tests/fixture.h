@@ -40,6 +40,7 @@ void fixture_close(struct fixture *fixture);
  * the memory for those that are given theirs; nothing here clears it.
  */
 enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW, NEW_PARTS, CREATORS };
+#define CREATORS_OF(plan) ((plan).packed ? NEW : CREATORS)
 extern const char *const creators[CREATORS];
 struct virtqueue *create_with(enum creator creator, struct fixture *fixture,
 			      unsigned int num, void *pages, size_t length);

@@ -240,7 +240,7 @@ static void lies(struct plan plan)
 
 	plan.num = 16;
 	plan.features = IN_ORDER;
-	for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+	for (i = 0; i < COUNT(lies); i++) {
 		const struct lie *lie = &lies[i];
 		struct chain chain;
 

@@ -160,7 +160,7 @@ static void long_names(struct plan plan)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for (i = 0; i < COUNT(lengths); i++) {
 		const char *text;
 
 		set_case("%zu bytes", lengths[i]);

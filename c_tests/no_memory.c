@@ -118,9 +118,9 @@ static char pages[1 << 16] __attribute__((aligned(4096)));
 
 static void creation(struct plan plan)
 {
-	unsigned int i, end = plan.packed ? NEW : CREATORS;
+	unsigned int i;
 
-	for (i = 0; i < 2 * end; i++) {
+	for (i = 0; i < 2 * CREATORS_OF(plan); i++) {
 		const char *function = creators[i / 2];
 		int n, before = live;
 		struct fixture fixture;

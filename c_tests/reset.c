@@ -189,7 +189,7 @@ static void resized(struct fixture *fixture)
 
 	prepare(fixture);
 	in_flight(fixture);
-	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < COUNT(sizes); i++) {
 		set_case("to %u", sizes[i]);
 		CHECK_EQ(resize(fixture->vq, sizes[i], finished), 0);
 		check_log(calls[i > 0]);
@@ -268,7 +268,7 @@ static void refused(struct fixture *fixture)
 
 	prepare(fixture);
 	in_flight(fixture);
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < COUNT(rows); i++) {
 		set_case("row %zu", i);
 		fixture->vdev.config = rows[i].config ? &fixture->ops : NULL;
 		fixture->ops.disable_vq_and_reset = rows[i].disable ? disable : NULL;

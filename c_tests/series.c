@@ -70,7 +70,7 @@ static void statuses(struct plan plan)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < COUNT(rows); i++) {
 		unsigned int old, period;
 
 		set_case("status 0x%02x", rows[i].status);

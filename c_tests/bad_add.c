@@ -449,38 +449,6 @@ static void context(struct fixture *fixture)
 	}
 }
 
-/* A queue's name may be anything, or missing: still one line. */
-static void names(struct plan plan)
-{
-	static char long_name[1000];
-	static const char *const names[] = {
-		"", "a b", "%s%n", "\xff\xfe", "a\nb", long_name,
-	};
-	const char *text;
-	struct fixture fixture;
-	size_t i;
-
-	memset(long_name, 'x', sizeof(long_name) - 1);
-	for (i = 0; i <= COUNT(names); i++) {
-		const char *name =
-			i < COUNT(names) ? names[i] : NULL;
-
-		set_case("name %zu", i);
-		fixture_open(&fixture, plan);
-		/* C prints it when it has something to say, not before. */
-		fixture.vq->name = name;
-		catch_stderr();
-		CHECK_EQ(put_out(&fixture, 0, 1, NULL), -EINVAL);
-		text = caught();
-		CHECK(strncmp(text, "virtio_ring: ", 13) == 0);
-		/* A name that fills the line leaves no room for more. */
-		if (name != long_name)
-			CHECK(strstr(text, ": virtqueue_add_outbuf: ") != NULL);
-		CHECK(strchr(text, '\n') == text + strlen(text) - 1);
-		fixture_close(&fixture);
-	}
-}
-
 TEST_PROGRAM(
 	QUEUE_ALL(one_fault),
 	QUEUE_ALL(order_of_checks),
@@ -493,6 +461,5 @@ TEST_PROGRAM(
 	TEST_ALL(links_to_itself),
 	QUEUE_ALL(bad_lists),
 	QUEUE_ALL(empty_list),
-	QUEUE_ALL(context),
-	TEST_SPLIT(names)
+	QUEUE_ALL(context)
 )

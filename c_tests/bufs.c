@@ -76,7 +76,7 @@ static void broken(struct fixture *fixture)
 	CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 3, 0), 3);
 	device_use_next(&fixture->dev, 0);
 	CHECK(device_pop(&fixture->dev, &chain));
-	device_use_id(&fixture->dev, 16, 0);
+	device_use_id(&fixture->dev, 16, 1, 0);
 	catch_stderr();
 	CHECK_EQ(virtqueue_get_bufs(fixture->vq, used, 3), 1);
 	CHECK(strstr(caught(), "virtqueue_get_buf: test:id 16 out of range\n"));

@@ -398,7 +398,7 @@ static void uninitialised_device(struct plan plan)
 	pthread_spin_init(&vdev->vqs_list_lock, PTHREAD_PROCESS_PRIVATE);
 	vq = vring_create_virtqueue(0, 4, 64, vdev, true, false, false, NULL, NULL, "test");
 	fixture_attach(fixture, vq);
-	device_want_kicks(&fixture->dev, false);
+	device_want_no_kicks(&fixture->dev);
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 	virtqueue_kick_prepare(vq);
 	CHECK_EQ(vring_interrupt(0, vq), 0);

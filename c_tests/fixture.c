@@ -76,7 +76,7 @@ void fixture_attach(struct fixture *fixture, struct virtqueue *vq)
 {
 	REQUIRE(vq != NULL);
 	fixture->vq = vq;
-	device_attach(&fixture->dev, vq, fixture->plan.packed, fixture->plan.event);
+	device_attach(&fixture->dev, vq, fixture->plan.packed);
 }
 
 void fixture_open(struct fixture *fixture, struct plan plan)

@@ -51,7 +51,7 @@ static void bad_ids(struct plan plan)
 		fixture_open(&fixture, plan);
 		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
 		CHECK_EQ(put_in(&fixture, 1, 3, token(1)), 0);
-		device_use_id(&fixture.dev, rows[i].id, 55);
+		device_use_id(&fixture.dev, rows[i].id, 1, 55);
 		CHECK_EQ(CHECK_BREAKS(&fixture, "id %u %s", rows[i].id, rows[i].words),
 			 55);
 		fixture_close(&fixture);
@@ -68,7 +68,7 @@ static void used_twice(struct fixture *fixture)
 	CHECK_POP(fixture, &chain, 0, 0, 1);
 	device_use(&fixture->dev, &chain, 3);
 	CHECK_GET(fixture, token(0), 3);
-	device_use_id(&fixture->dev, chain.id, 55);
+	device_use_id(&fixture->dev, chain.id, 1, 55);
 	CHECK_EQ(CHECK_BREAKS(fixture, "id %u is not a head!", chain.id), 55);
 }
 

@@ -8,7 +8,7 @@
 #define IN_ORDER (1ull << VIRTIO_F_IN_ORDER)
 
 /* The device uses the next `count` buffers with one entry. */
-static bool use_batch(struct fixture *fixture, unsigned int count, uint32_t len)
+static void use_batch(struct fixture *fixture, unsigned int count, uint32_t len)
 {
 	struct chain chain;
 	unsigned int slots = 0, i;
@@ -17,7 +17,7 @@ static bool use_batch(struct fixture *fixture, unsigned int count, uint32_t len)
 		REQUIRE(device_pop(&fixture->dev, &chain));
 		slots += chain.slots;
 	}
-	return device_use_batch(&fixture->dev, &chain, count, slots, len);
+	device_use_batch(&fixture->dev, &chain, count, slots, len);
 }
 
 /* Adds `count` buffers, numbered from `first`, of one writable part each. */
@@ -152,13 +152,15 @@ static void event_at_the_end(struct fixture *fixture)
 	uint16_t first, garbage = 0x1234;
 	unsigned int i;
 
-	if (!fixture->plan.event)
-		return;
 	virtqueue_disable_cb(fixture->vq);
 	virtqueue_enable_cb(fixture->vq);
 	first = driver_event(&fixture->dev);
+	/* With the first of them. */
+	CHECK_EQ(first, fixture->dev.used);
+	if (fixture->plan.packed)
+		CHECK_EQ(driver_flags(&fixture->dev), VRING_PACKED_EVENT_FLAG_DESC);
 	put(fixture, 0, 4);
-	CHECK(use_batch(fixture, 4, 0));
+	use_batch(fixture, 4, 0);
 	set_driver_event(&fixture->dev, garbage);
 	for (i = 0; i < 4; i++) {
 		CHECK_EQ(driver_event(&fixture->dev), garbage);
@@ -260,7 +262,7 @@ static void lies(struct plan plan)
 		REQUIRE(put_in(&fixture, 5, 2, token(5)) == 0);
 		while (device_pop(&fixture.dev, &chain))
 			;
-		device_use_ids(&fixture.dev, lie->id, lie->announced, 0);
+		device_use_id(&fixture.dev, lie->id, lie->announced, 0);
 		CHECK_BREAKS(&fixture, "%s", lie->says);
 		check_detach(&fixture, 2, 4);
 		fixture_close(&fixture);
@@ -279,7 +281,7 @@ static void flags_in_the_table(struct fixture *fixture)
 		else
 			fixture->dev.split.desc[i].flags |= VRING_DESC_F_NEXT;
 	}
-	device_use_ids(&fixture->dev, 3, 4, 9);
+	device_use_id(&fixture->dev, 3, 4, 9);
 	for (i = 0; i < 4; i++)
 		CHECK_GET(fixture, token(i), i == 3 ? 9 : LENGTH(i));
 	CHECK_EQ(fixture->vq->num_free, 16);
@@ -337,7 +339,7 @@ TEST_PROGRAM(
 	QUEUE_TEST(batches, ALL, .num = 16, .features = IN_ORDER),
 	QUEUE_TEST(ids, ALL, .num = 16, .features = IN_ORDER),
 	QUEUE_TEST(poll, ALL, .num = 16, .features = IN_ORDER),
-	QUEUE_TEST(event_at_the_end, ALL, .num = 16, .features = IN_ORDER),
+	QUEUE_TEST(event_at_the_end, ALL, .num = 16, .features = IN_ORDER, .event = true),
 	QUEUE_TEST(reset_within_a_batch, ALL, .num = 16, .features = IN_ORDER),
 	QUEUE_TEST(detach_in_order, ALL, .num = 16, .features = IN_ORDER),
 	TEST_ALL(lies),

@@ -137,10 +137,7 @@ static void dma_dev(struct plan plan)
 				fixture_notify, fixture_callback, "test",
 				rows[i].name);
 		else
-			fixture.vq = vring_create_virtqueue(
-				0, 16, 64, &fixture.vdev, true, false, false,
-				fixture_notify, fixture_callback, "test");
-		REQUIRE(fixture.vq != NULL);
+			fixture.vq = create_with(CREATE, &fixture, 16, NULL, 0);
 		fixture_attach(&fixture, fixture.vq);
 		CHECK_PTR(virtqueue_dma_dev(fixture.vq), rows[i].expected);
 		carry(&fixture, 2);
@@ -149,32 +146,23 @@ static void dma_dev(struct plan plan)
 }
 
 /* Two entries with an address for the device that is nowhere here. */
-static void add_premapped(struct fixture *fixture)
+static void check_premapped(struct fixture *fixture, bool premapped)
 {
 	struct scatterlist sg[2];
+	struct chain chain;
+	unsigned int i;
 
 	list(sg, 0, 2);
 	sg[0].dma_address = 0x123456789abcdef0;
 	sg[1].dma_address = 0xfffffffffffff001;
 	CHECK_EQ(virtqueue_add_outbuf(fixture->vq, sg, 2, token(0), 0), 0);
-}
-
-static void check_premapped(struct fixture *fixture, bool premapped)
-{
-	struct chain chain;
-
-	add_premapped(fixture);
 	REQUIRE(device_pop(&fixture->dev, &chain));
 	CHECK_EQ(chain.parts, 2);
-	if (premapped) {
-		CHECK_EQ(chain.part[0].addr, 0x123456789abcdef0);
-		CHECK_EQ(chain.part[1].addr, 0xfffffffffffff001);
-	} else {
-		CHECK_EQ(chain.part[0].addr, (uintptr_t)buffer(0));
-		CHECK_EQ(chain.part[1].addr, (uintptr_t)buffer(1));
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(chain.part[i].addr,
+			 premapped ? sg[i].dma_address : (uintptr_t)buffer(i));
+		CHECK_EQ(chain.part[i].len, LENGTH(i));
 	}
-	CHECK_EQ(chain.part[0].len, LENGTH(0));
-	CHECK_EQ(chain.part[1].len, LENGTH(1));
 	device_use(&fixture->dev, &chain, 0);
 	CHECK_GET(fixture, token(0), 0);
 }
@@ -235,17 +223,11 @@ static void check_adder(struct fixture *fixture, const struct adder *adder,
 	unsigned int i;
 
 	list(sg, 0, num);
+	if (linked)
+		sg_chain(sg, 2, list(more, 1, num - 1));
 	for (i = 0; i < num; i++)
-		sg[i].dma_address = 0xfedcba9876543210 + i;
-	if (linked) {
-		list(more, 1, num - 1);
-		for (i = 1; i < num; i++)
-			more[i - 1].dma_address = 0xfedcba9876543210 + i;
-		sg_init_table(sg, 2);
-		sg_set_buf(&sg[0], buffer(0), LENGTH(0));
-		sg[0].dma_address = 0xfedcba9876543210;
-		sg_chain(sg, 2, more);
-	}
+		(linked && i ? &more[i - 1] : &sg[i])->dma_address =
+			0xfedcba9876543210 + i;
 	REQUIRE(adder->add(fixture, sg, num, token(3), NULL) == 0);
 	REQUIRE(device_pop(&fixture->dev, &chain));
 	CHECK_EQ(chain.parts, num);

@@ -201,8 +201,6 @@ static void table(struct fixture *fixture)
 {
 	struct chain chain;
 
-	if (!fixture->plan.indirect)
-		return;
 	left = 0;
 	CHECK_EQ(put_in(fixture, 0, 60, token(0)), 0);
 	left = -1;
@@ -383,7 +381,7 @@ static void one_after_another(struct plan plan)
 TEST_PROGRAM(
 	TEST_ALL(creation),
 	TEST_ALL(reduced),
-	QUEUE_TEST(table, ALL, .num = 64),
+	QUEUE_TEST(table, ALL, .num = 64, .indirect = true),
 	TEST_ALL(resize),
 	QUEUE_ALL(traffic),
 	TEST_ALL(one_after_another)

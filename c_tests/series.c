@@ -71,11 +71,10 @@ static void statuses(struct plan plan)
 	size_t i;
 
 	for (i = 0; i < COUNT(rows); i++) {
-		unsigned int old, period;
+		unsigned int old;
 
 		set_case("status 0x%02x", rows[i].status);
 		plan.num = 4;
-		period = plan.packed ? 2 * plan.num : 65536;
 		fixture_open(&fixture, plan);
 		prepare(&fixture);
 		status = rows[i].status;
@@ -87,14 +86,16 @@ static void statuses(struct plan plan)
 		else
 			CHECK_SILENT();
 		CHECK_PTR(asked, &fixture.vdev);
+		/* One may ask again. */
+		catch_stderr();
+		CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
+		caught();
 		/* Once for each layout is enough: it takes a while. */
-		if (plan.event || plan.indirect) {
-			fixture_close(&fixture);
-			continue;
+		if (!plan.event && !plan.indirect) {
+			old = virtqueue_enable_cb_prepare(fixture.vq);
+			carry(&fixture, plan.packed ? 2 * plan.num : 65536);
+			CHECK_EQ(virtqueue_poll(fixture.vq, old), rows[i].result == 0);
 		}
-		old = virtqueue_enable_cb_prepare(fixture.vq);
-		carry(&fixture, period);
-		CHECK_EQ(virtqueue_poll(fixture.vq, old), rows[i].result == 0);
 		fixture_close(&fixture);
 	}
 }
@@ -124,15 +125,6 @@ static void broken(struct fixture *fixture)
 	CHECK_PTR(asked, NULL);
 }
 
-/* During probe one may ask again. */
-static void twice(struct fixture *fixture)
-{
-	prepare(fixture);
-	status = 0x0b;
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
-}
-
 static void recycle(struct virtqueue *vq, void *buf)
 {
 	(void)vq;
@@ -159,6 +151,5 @@ TEST_PROGRAM(
 	TEST_ALL(statuses),
 	QUEUE_ALL(no_status),
 	QUEUE_ALL(broken),
-	QUEUE_ALL(twice),
 	QUEUE_ALL(no_reset)
 )

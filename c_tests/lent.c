@@ -125,7 +125,8 @@ static void traffic(struct fixture *fixture, const struct range *range)
 	/* Said for the first, without tables. */
 	snprintf(line, sizeof(line), "%u entries never fit into a ring of",
 		 virtqueue_get_vring_size(fixture->vq) + 1);
-	CHECK_LINE_IF_ANY("virtqueue_add_inbuf", line);
+	if (*caught())
+		CHECK_LINE("virtqueue_add_inbuf", line);
 }
 
 static void placed(struct plan plan)
@@ -328,9 +329,7 @@ static void lent_size(struct plan plan)
 		CHECK_EQ(put_in(&fixture, 0, entries, token(0)), fits ? 0 : -ENOSPC);
 		if (fits)
 			CHECK_SILENT();
-		else if (plan.indirect)
-			CHECK_LINE_IF_ANY("virtqueue_add_inbuf", "never fit");
-		else
+		else if (!plan.indirect || *caught())
 			CHECK_LINE("virtqueue_add_inbuf", "never fit");
 		if (fits) {
 			CHECK_POP(&fixture, &chain, 0, 0, entries);

@@ -55,21 +55,23 @@ static void find(const char *name, void *function, size_t size)
 	memcpy(function, &symbol, size);
 }
 
+/* The C library's. */
+#define NEXT(name) \
+	static __typeof__(&name) next; \
+	if (!next) \
+		find(#name, &next, sizeof(next))
+
 void *malloc(size_t size)
 {
-	static void *(*next)(size_t size);
+	NEXT(malloc);
 
-	if (!next)
-		find("malloc", &next, sizeof(next));
 	return fails(size) ? NULL : counted(next(size));
 }
 
 int posix_memalign(void **pointer, size_t align, size_t size)
 {
-	static int (*next)(void **pointer, size_t align, size_t size);
+	NEXT(posix_memalign);
 
-	if (!next)
-		find("posix_memalign", &next, sizeof(next));
 	if (fails(size))
 		return ENOMEM;
 	live++;
@@ -78,28 +80,22 @@ int posix_memalign(void **pointer, size_t align, size_t size)
 
 void *aligned_alloc(size_t align, size_t size)
 {
-	static void *(*next)(size_t align, size_t size);
+	NEXT(aligned_alloc);
 
-	if (!next)
-		find("aligned_alloc", &next, sizeof(next));
 	return fails(size) ? NULL : counted(next(align, size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-	static void *(*next)(size_t count, size_t size);
+	NEXT(calloc);
 
-	if (!next)
-		find("calloc", &next, sizeof(next));
 	return fails(count * size) ? NULL : counted(next(count, size));
 }
 
 void free(void *memory)
 {
-	static void (*next)(void *memory);
+	NEXT(free);
 
-	if (!next)
-		find("free", &next, sizeof(next));
 	if (memory)
 		live--;
 	next(memory);

@@ -233,16 +233,13 @@ bool check_silent(const char *file, int line)
 	return !*text;
 }
 
-bool check_line(const char *function, const char *value, bool or_none,
-		const char *file, int line)
+bool check_line(const char *function, const char *value, const char *file, int line)
 {
 	const char *text = caught();
 	const char *end = strchr(text, '\n');
 	char start[128];
 	bool good;
 
-	if (or_none && !*text)
-		return true;
 	snprintf(start, sizeof(start), "virtio_ring: test: %s: ", function);
 	good = end && end[1] == '\0' &&
 	       strncmp(text, start, strlen(start)) == 0 &&

@@ -127,10 +127,7 @@ const char *caught(void);
  * "test", as all are here), the function and the value.
  */
 #define CHECK_LINE(function, value) \
-	check_line(function, value, false, __FILE__, __LINE__)
-/* The same where a line is allowed but nobody promises one. */
-#define CHECK_LINE_IF_ANY(function, value) \
-	check_line(function, value, true, __FILE__, __LINE__)
+	check_line(function, value, __FILE__, __LINE__)
 /* The call answers so, and says why in one such line. */
 #define CHECK_REFUSED(call, answer, function, value) \
 	do { \
@@ -138,17 +135,9 @@ const char *caught(void);
 		CHECK_EQ(call, answer); \
 		CHECK_LINE(function, value); \
 	} while (0)
-/* The same where nobody promises the line. */
-#define CHECK_FAILS(call, answer, function, value) \
-	do { \
-		catch_stderr(); \
-		CHECK_EQ(call, answer); \
-		CHECK_LINE_IF_ANY(function, value); \
-	} while (0)
 
 bool check_silent(const char *file, int line);
-bool check_line(const char *function, const char *value, bool or_none,
-		const char *file, int line);
+bool check_line(const char *function, const char *value, const char *file, int line);
 
 /*
  * Runs this program again, as it was called, with one argument and, of the library's

@@ -54,14 +54,6 @@ struct test {
 #define TEST_SPLIT(f) { .name = #f, .kinds = SPLIT, .each = f }
 #define TEST_PACKED(f) { .name = #f, .kinds = PACKED, .each = f }
 #define TEST_ALL(f) { .name = #f, .kinds = ALL, .each = f }
-/*
- * Runs this program again as "child_on" with the variable set to 1, and as "child_off"
- * with 0, with nothing, and without it: each says what is wrong on stdout and nothing
- * on stderr.
- */
-#define TEST_SETTING(variable) { .name = variable, .kinds = SETTING }
-/* Those behind it are run with this argument, or their own names, only. */
-#define CHILD(argument) { .name = argument, .kinds = CHILD }
 /* The same for tests of one queue, which the runner opens and closes. */
 #define QUEUE_SPLIT(f) { .name = #f, .kinds = SPLIT, .queue = f }
 #define QUEUE_PACKED(f) { .name = #f, .kinds = PACKED, .queue = f }
@@ -69,6 +61,14 @@ struct test {
 /* With more of the plan: QUEUE_TEST(full, ALL, .num = 4). */
 #define QUEUE_TEST(f, k, ...) \
 	{ .name = #f, .kinds = k, .queue = f, .plan = { __VA_ARGS__ } }
+/*
+ * Runs this program again as "child_on" with the variable set to 1, and as "child_off"
+ * with 0, with nothing, and without it: each says what is wrong on stdout and nothing
+ * on stderr.
+ */
+#define TEST_SETTING(variable) { .name = variable, .kinds = SETTING }
+/* The tests behind it are run only where this argument, or their name, is given. */
+#define CHILD(argument) { .name = argument, .kinds = CHILD }
 
 /*
  * Runs all tests before the first CHILD, or those whose names are arguments;

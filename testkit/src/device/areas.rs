@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! What is where in a ring of either layout (virtio 1.3, 2.7 and 2.8). Nothing here
+//! panics over what is there: a device that lies uses it, too.
+
+use super::{AVAIL, Area, DESCRIPTOR, INDIRECT, USED, used_flags};
+
+/// The three areas of a ring.
+#[derive(Clone, Copy)]
+pub struct Areas {
+    pub packed: bool,
+    /// Descriptors.
+    pub size: u64,
+    pub desc: Area,
+    /// Available ring, or driver event suppression structure.
+    pub driver: Area,
+    /// Used ring, or device event suppression structure.
+    pub device: Area,
+}
+
+impl Areas {
+    /// # Safety
+    /// The addresses are those of a ring of `size` descriptors, which lives as long as the
+    /// value is used.
+    pub unsafe fn new(addresses: [u64; 3], packed: bool, size: u16) -> Self {
+        let entries = usize::from(size);
+        let [avail, used] = match packed {
+            true => [4, 4],
+            false => [6 + 2 * entries, 6 + 8 * entries],
+        };
+        // SAFETY: the caller.
+        let area = |i: usize, length| unsafe { Area::new(addresses[i], length) };
+        Self {
+            packed,
+            size: size.into(),
+            desc: area(0, DESCRIPTOR * entries),
+            driver: area(1, avail),
+            device: area(2, used),
+        }
+    }
+
+    pub fn all(&self) -> [Area; 3] {
+        [self.desc, self.driver, self.device]
+    }
+
+    /// Where a packed ring's descriptor at a position is.
+    pub fn at(&self, position: u64) -> usize {
+        (position % self.size) as usize * DESCRIPTOR
+    }
+
+    /// The descriptor that the driver's chain at a position begins with.
+    pub fn head(&self, position: u64) -> u16 {
+        let slot = position % self.size;
+        match self.packed {
+            true => slot as u16,
+            false => self.driver.get16(4 + 2 * slot as usize),
+        }
+    }
+
+    /// A descriptor's id (packed) or `next` (split).
+    pub fn tag(&self, slot: u16) -> u16 {
+        let tag = if self.packed { 12 } else { 14 };
+        self.desc.get16(self.at(slot.into()) + tag)
+    }
+
+    pub fn flags(&self, slot: u16) -> u16 {
+        let flags = if self.packed { 14 } else { 12 };
+        self.desc.get16(self.at(slot.into()) + flags)
+    }
+
+    /// Address and length of the indirect table that a descriptor names, if it does.
+    pub fn table(&self, slot: u16) -> Option<(u64, u32)> {
+        let at = self.at(slot.into());
+        let table = || (self.desc.get64(at), self.desc.get32(at + 8));
+        (self.flags(slot) & INDIRECT != 0).then(table)
+    }
+
+    /// How many chains a split ring's used index announces at a position.
+    pub fn announced(&self, position: u64) -> u16 {
+        self.device.get16(2).wrapping_sub(position as u16)
+    }
+
+    /// Id and length of what the device has used at a position.
+    pub fn used(&self, position: u64) -> Option<(u32, u32)> {
+        let at = self.at(position);
+        if self.packed {
+            let whose = self.desc.get16(at + 14) & (AVAIL | USED);
+            let used = || (self.desc.get16(at + 12).into(), self.desc.get32(at + 8));
+            (whose == used_flags(position, self.size)).then(used)
+        } else {
+            let entry = 4 + at / 2;
+            let used = || (self.device.get32(entry), self.device.get32(entry + 4));
+            (self.announced(position) != 0).then(used)
+        }
+    }
+
+    /// Says that `chains` are used, at a position: those that end with `id`. A packed ring's
+    /// descriptor gets these flags, too.
+    pub fn set_used(&self, position: u64, id: u32, length: u32, flags: u16, chains: u16) {
+        let at = self.at(position);
+        if self.packed {
+            self.desc.set16(at + 12, id as u16);
+            self.desc.set32(at + 8, length);
+            let flags = flags | used_flags(position, self.size);
+            self.desc.set16(at + 14, flags);
+        } else {
+            let entry = 4 + at / 2;
+            self.device.set32(entry, id);
+            self.device.set32(entry + 4, length);
+            self.device.set16(2, (position as u16).wrapping_add(chains));
+        }
+    }
+
+    /// Says when the device wants to be notified: in a packed ring in one go, as the driver
+    /// must not see half of it.
+    pub fn set_event(&self, event: u16, flags: u16) {
+        if self.packed {
+            let both = u32::from(flags) << 16 | u32::from(event);
+            self.device.set32(0, both);
+        } else {
+            self.device.set16(0, flags);
+            self.device.set16(4 + 8 * self.size as usize, event);
+        }
+    }
+}

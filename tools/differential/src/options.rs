@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long)]
     pub no_build: bool,
     /// Leave RULE out of the table of differences
-    #[arg(long, value_name = "RULE", value_parser = rule)]
+    #[arg(long, value_name = "RULE", hide_possible_values = true)]
     pub without: Option<rules::Id>,
     /// Print the table of differences (docs/differences.md)
     #[arg(long)]
@@ -53,7 +53,3 @@ const ENDS: &str = "\
 Exit status: 0 if every difference is in the table of differences; 1 if one is not, whose
 case, made as small as possible, is printed and kept in target/differential; 2 if nothing
 could be run. A ring that crashes ends the program.";
-
-fn rule(name: &str) -> Result<rules::Id, &'static str> {
-    rules::find(name).ok_or("no rule of that name is applied")
-}

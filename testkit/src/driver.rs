@@ -60,8 +60,8 @@ pub struct Queue {
 // SAFETY: no call is bound to a thread.
 unsafe impl Send for Queue {}
 
-/// The queue as another thread may use it: `vring_interrupt`, `virtqueue_poll`
-/// and breaking it need no lock.
+/// The queue as another thread may use it: `vring_interrupt`, `virtqueue_poll`,
+/// `virtqueue_disable_cb` and breaking it need no lock.
 #[derive(Clone, Copy)]
 pub struct Handle {
     functions: Functions,
@@ -406,6 +406,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: a live queue, given up.
         unsafe { (self.functions.vring_del_virtqueue)(self.vq) }
+        assert!(self.device.is_unused(), "a deleted queue is in the list");
     }
 }
 
@@ -414,6 +415,11 @@ impl Handle {
     pub fn interrupt(self) -> bool {
         // SAFETY: a live queue.
         unsafe { (self.functions.vring_interrupt)(0, self.vq.cast()) == 1 }
+    }
+
+    pub fn disable_cb(self) {
+        // SAFETY: a live queue.
+        unsafe { (self.functions.virtqueue_disable_cb)(self.vq) }
     }
 
     pub fn poll(self, token: u32) -> bool {

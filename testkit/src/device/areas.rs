@@ -4,6 +4,13 @@
 
 use super::{AVAIL, Area, DESCRIPTOR, INDIRECT, USED, used_flags};
 
+/// What the driver is told that was used.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    pub id: u32,
+    pub length: u32,
+}
+
 /// The three areas of a ring.
 #[derive(Clone, Copy)]
 pub struct Areas {
@@ -79,17 +86,21 @@ impl Areas {
         self.device.get16(2).wrapping_sub(position as u16)
     }
 
-    /// Id and length of what the device has used at a position.
-    pub fn used(&self, position: u64) -> Option<(u32, u32)> {
+    /// What the device has used at a position.
+    pub fn used(&self, position: u64) -> Option<Used> {
         let at = self.at(position);
         if self.packed {
             let whose = self.desc.get16(at + 14) & (AVAIL | USED);
-            let used = || (self.desc.get16(at + 12).into(), self.desc.get32(at + 8));
-            (whose == used_flags(position, self.size)).then(used)
+            (whose == used_flags(position, self.size)).then(|| Used {
+                id: self.desc.get16(at + 12).into(),
+                length: self.desc.get32(at + 8),
+            })
         } else {
             let entry = 4 + at / 2;
-            let used = || (self.device.get32(entry), self.device.get32(entry + 4));
-            (self.announced(position) != 0).then(used)
+            (self.announced(position) != 0).then(|| Used {
+                id: self.device.get32(entry),
+                length: self.device.get32(entry + 4),
+            })
         }
     }
 

@@ -15,7 +15,7 @@ mod packed;
 mod split;
 
 pub use area::Area;
-pub use areas::Areas;
+pub use areas::{Areas, Used};
 pub use options::Options;
 pub use packed::{AVAIL, Packed, USED, off_wrap, used_flags, wrap};
 pub use split::Split;

@@ -71,7 +71,7 @@ impl Device {
     pub fn behind(&self, id: u16, away: u8) -> u32 {
         let next = match self.ring.packed {
             true => id.wrapping_add(1),
-            false => self.ring.tag(id),
+            false => self.ring.descriptor(id).tag(),
         };
         u32::from(next) + u32::from(away % 4)
     }

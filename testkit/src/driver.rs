@@ -3,7 +3,7 @@
 //! of whichever ring in safe methods.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::{self, null_mut};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
@@ -370,9 +370,7 @@ impl Queue {
 
     /// Resets the queue, forgetting what is in flight.
     pub fn reset(&mut self) {
-        let function = self.functions.virtqueue_reset.expect("not in 6.1");
-        // SAFETY: a live queue whose device does nothing meanwhile.
-        assert_eq!(unsafe { function(self.vq, None, None) }, 0);
+        assert_eq!(self.try_reset().expect("not in 6.1"), 0);
     }
 
     /// Resets the queue, if the ring can: buffers go to `recycled`.
@@ -391,13 +389,9 @@ impl Queue {
 
     /// Gives the queue another size.
     pub fn resize(&mut self, size: u16) {
-        // SAFETY: a live queue whose device does nothing meanwhile; the public
-        // head's limit is the program's to raise.
-        let error = unsafe {
-            (*self.vq).num_max = 1 << 15;
-            (self.functions.virtqueue_resize)(self.vq, size.into(), None, null_mut())
-        };
-        assert_eq!(error, 0);
+        // SAFETY: a live queue; the public head's limit is the program's to raise.
+        unsafe { (*self.vq).num_max = 1 << 15 };
+        assert_eq!(self.try_resize(size.into()), 0);
         self.options.size = size;
     }
 }

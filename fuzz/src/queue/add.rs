@@ -122,15 +122,13 @@ impl Queue {
             "{entries} entries take {descriptors} descriptors"
         );
         let ring = &self.device.ring;
-        let slot = ring.head(self.added);
-        let id = if ring.packed { ring.tag(slot) } else { slot };
-        let table = ring
-            .table(slot)
-            .filter(|_| self.exact())
-            .map(|(base, length)| {
-                // SAFETY: nobody else has written there since the driver has.
-                unsafe { Area::new(base, length as usize) }
-            });
+        let head = ring.head(self.added);
+        let id = ring.id(head);
+        let table = ring.descriptor(head).table().filter(|_| self.exact());
+        let table = table.map(|(base, length)| {
+            // SAFETY: nobody else has written there since the driver has.
+            unsafe { Area::new(base, length as usize) }
+        });
         if self.exact() {
             assert!(u32::from(id) < self.size, "id {id}");
             assert!(

@@ -63,22 +63,20 @@ impl Areas {
         }
     }
 
-    /// A descriptor's id (packed) or `next` (split).
-    pub fn tag(&self, slot: u16) -> u16 {
-        let tag = if self.packed { 12 } else { 14 };
-        self.desc.get16(self.at(slot.into()) + tag)
+    pub fn descriptor(&self, slot: u16) -> Raw {
+        Raw {
+            area: self.desc,
+            offset: self.at(slot.into()),
+            packed: self.packed,
+        }
     }
 
-    pub fn flags(&self, slot: u16) -> u16 {
-        let flags = if self.packed { 14 } else { 12 };
-        self.desc.get16(self.at(slot.into()) + flags)
-    }
-
-    /// Address and length of the indirect table that a descriptor names, if it does.
-    pub fn table(&self, slot: u16) -> Option<(u64, u32)> {
-        let at = self.at(slot.into());
-        let table = || (self.desc.get64(at), self.desc.get32(at + 8));
-        (self.flags(slot) & INDIRECT != 0).then(table)
+    /// The id of the chain that a descriptor is the head of.
+    pub fn id(&self, head: u16) -> u16 {
+        match self.packed {
+            true => self.descriptor(head).tag(),
+            false => head,
+        }
     }
 
     /// How many chains a split ring's used index announces at a position.
@@ -131,5 +129,61 @@ impl Areas {
             self.device.set16(0, flags);
             self.device.set16(4 + 8 * self.size as usize, event);
         }
+    }
+}
+
+/// One descriptor's memory, in the order in which the layout has its fields.
+pub struct Raw {
+    pub area: Area,
+    pub offset: usize,
+    packed: bool,
+}
+
+impl Raw {
+    pub fn set_address(&self, address: u64) {
+        self.area.set64(self.offset, address);
+    }
+
+    pub fn set_length(&self, length: u32) {
+        self.area.set32(self.offset + 8, length);
+    }
+
+    /// Where flags, and `next` (split) or the buffer id (packed), are.
+    fn flags_and_tag(&self) -> [usize; 2] {
+        let [flags, tag] = if self.packed { [14, 12] } else { [12, 14] };
+        [self.offset + flags, self.offset + tag]
+    }
+
+    /// Sets all flags; in a packed ring, all but those that say whose it is.
+    pub fn set_flags(&self, flags: u16) {
+        let whose = if self.packed { AVAIL | USED } else { 0 };
+        let kept = self.flags() & whose;
+        self.area
+            .set16(self.flags_and_tag()[0], flags & !whose | kept);
+    }
+
+    pub fn set_tag(&self, tag: u16) {
+        self.area.set16(self.flags_and_tag()[1], tag);
+    }
+
+    pub fn flags(&self) -> u16 {
+        self.area.get16(self.flags_and_tag()[0])
+    }
+
+    pub fn tag(&self) -> u16 {
+        self.area.get16(self.flags_and_tag()[1])
+    }
+
+    pub fn address(&self) -> u64 {
+        self.area.get64(self.offset)
+    }
+
+    pub fn length(&self) -> u32 {
+        self.area.get32(self.offset + 8)
+    }
+
+    /// Address and length, if they are those of an indirect table.
+    pub fn table(&self) -> Option<(u64, u32)> {
+        (self.flags() & INDIRECT != 0).then(|| (self.address(), self.length()))
     }
 }

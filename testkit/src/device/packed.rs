@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::{Areas, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
+use super::{Areas, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, WRITE};
 use super::{check_order, passed, table};
 
 /// Whose a descriptor is (2.8.1).
@@ -207,11 +207,7 @@ impl Device for Packed {
         self.given
     }
 
-    fn descriptor(&self, i: u16) -> Raw {
-        Raw {
-            area: self.ring.desc,
-            offset: usize::from(i) * DESCRIPTOR,
-            packed: true,
-        }
+    fn ring(&self) -> &Areas {
+        &self.ring
     }
 }

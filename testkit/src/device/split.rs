@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::{Area, Areas, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
+use super::{Area, Areas, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, WRITE};
 use super::{check_order, passed, table};
 
 /// Available and used ring: flags, index, entries, event (2.7.6 and 2.7.8).
@@ -202,11 +202,7 @@ impl Device for Split {
         self.given
     }
 
-    fn descriptor(&self, i: u16) -> Raw {
-        Raw {
-            area: self.ring.desc,
-            offset: usize::from(i) * DESCRIPTOR,
-            packed: false,
-        }
+    fn ring(&self) -> &Areas {
+        &self.ring
     }
 }

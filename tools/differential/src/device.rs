@@ -52,7 +52,7 @@ impl Device {
     }
 
     fn next(&mut self, c: &Areas) -> Option<Chain> {
-        let (from, flags) = (self.taken, |at| c.flags((at % c.size) as u16));
+        let (from, flags) = (self.taken, |at| c.descriptor((at % c.size) as u16).flags());
         let available = match c.packed {
             true => flags(from) & (AVAIL | USED) == used_flags(from, c.size) ^ USED,
             false => c.driver.get16(2) != from as u16,
@@ -68,7 +68,7 @@ impl Device {
         self.taken += 1;
         let id = match c.packed {
             // The last descriptor has it (2.8.6).
-            true => c.tag(((self.taken - 1) % c.size) as u16),
+            true => c.id(((self.taken - 1) % c.size) as u16),
             false => c.head(from),
         };
         let descriptors = (self.taken - from) as u16;

@@ -20,9 +20,6 @@ pub struct Options {
     /// Seed of the random cases
     #[arg(long, value_name = "S", default_value = "1")]
     pub seed: u64,
-    /// Run about N operations in each case
-    #[arg(long, value_name = "N", default_value = "500")]
-    pub steps: usize,
     /// Run N cases at a time
     #[arg(long, value_name = "N", default_value = "1")]
     pub threads: usize,

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::sync::atomic::Ordering::Relaxed;
 
 use testkit::abi::{virtqueue_buf, virtqueue_used_buf};
-use testkit::device::{Element, INDIRECT, NEXT};
+use testkit::device::{Element, NEXT};
 use testkit::driver::{Queue, callback};
 use testkit::lists;
 use testkit::pattern::{self, Shape};
@@ -307,7 +307,7 @@ impl Bench<'_> {
         let (c, ours) = (&self.c.areas, &self.ours.areas);
         let last = c.driver.get16(2).wrapping_sub(1);
         let slot = c.head(if c.packed { self.added } else { last.into() });
-        let descriptors = if c.flags(slot) & INDIRECT != 0 {
+        let descriptors = if c.descriptor(slot).table().is_some() {
             self.memory.set_table([c, ours], slot, entries);
             1
         } else {
@@ -316,7 +316,7 @@ impl Bench<'_> {
                 self.memory.set_plain(at);
                 at = match c.packed {
                     true => (at + 1) % c.size as u16,
-                    false if c.flags(at) & NEXT != 0 => c.tag(at),
+                    false if c.descriptor(at).flags() & NEXT != 0 => c.descriptor(at).tag(),
                     false => break,
                 };
             }

@@ -190,7 +190,7 @@ fn compare_tables(
     for (entry, (c, ours)) in theirs.iter().zip(mine).enumerate() {
         let mut expected = *c;
         if packed {
-            rules.allow(Id::TableId)?;
+            rules.allow(Id::TableEntry)?;
             expected[1] &= !ID;
         }
         if !same(expected, *ours) {

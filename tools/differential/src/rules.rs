@@ -16,7 +16,8 @@ use crate::memory::Mismatch;
 /// Rules that the comparison applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Id {
-    TableId,
+    #[value(name = "table-id")]
+    TableEntry,
     PollBeyondRing,
     TooLarge,
     PackedVring,
@@ -60,7 +61,7 @@ const BOTH: &[Rule] = &[
         c: "not written: what was in the memory before",
         here: "0",
         why: "a device can see it; the specification reserves it (2.8.7)",
-        test: By(Id::TableId),
+        test: By(Id::TableEntry),
     },
     Rule {
         what: "poll with a position beyond a packed ring",

@@ -237,8 +237,8 @@ impl Queue {
         self.vq
     }
 
-    pub fn functions(&self) -> Functions {
-        self.functions
+    pub fn functions(&self) -> &Functions {
+        &self.functions
     }
 
     /// The device structure.

@@ -186,7 +186,15 @@ impl Ring {
 
     /// Makes an answer of what a function returned, and starts to count anew.
     pub fn answer(&self, returned: Returned) -> Answer {
-        let (f, signals) = (self.queue.functions(), self.queue.signals());
+        let (f, vq) = (self.queue.functions(), self.queue.raw());
+        let signals = self.queue.signals();
+        // SAFETY: a live queue.
+        let (broken, size) = unsafe {
+            (
+                (f.virtqueue_is_broken)(vq),
+                (f.virtqueue_get_vring_size)(vq),
+            )
+        };
         Answer {
             returned,
             num_free: self.queue.num_free(),
@@ -194,9 +202,8 @@ impl Ring {
             calls: signals.calls.take(),
             recycled: mem::take(&mut signals.recycled.lock().expect("no panic")),
             recycles_done: signals.recycles_done.swap(0, Relaxed),
-            broken: self.queue.handle().is_broken(),
-            // SAFETY: a live queue.
-            size: unsafe { (f.virtqueue_get_vring_size)(self.queue.raw()) },
+            broken,
+            size,
         }
     }
 

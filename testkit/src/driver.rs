@@ -408,7 +408,11 @@ impl Handle {
     /// Interrupts the driver. Was it for this queue?
     pub fn interrupt(self) -> bool {
         // SAFETY: a live queue.
-        unsafe { (self.functions.vring_interrupt)(0, self.vq.cast()) == 1 }
+        match unsafe { (self.functions.vring_interrupt)(0, self.vq.cast()) } {
+            0 => false,
+            1 => true,
+            other => panic!("vring_interrupt: {other}"),
+        }
     }
 
     pub fn disable_cb(self) {

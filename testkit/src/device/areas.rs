@@ -134,8 +134,8 @@ impl Areas {
 
 /// One descriptor's memory, in the order in which the layout has its fields.
 pub struct Raw {
-    pub area: Area,
-    pub offset: usize,
+    area: Area,
+    offset: usize,
     packed: bool,
 }
 

@@ -84,7 +84,7 @@ fn forgery(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
         assert_eq!(free, 32 - descriptors, "{what}, round {round}");
         let chains: Vec<_> = (0..buffers).map(|_| pair.take()).collect();
         for i in 0..options.size {
-            forge(&pair.device.descriptor(i), i, options.size);
+            forge(&pair.device.ring().descriptor(i), i, options.size);
         }
         // The last one first.
         for i in (0..buffers).rev() {
@@ -148,7 +148,7 @@ fn place_of(pair: &Pair, at: u64) -> Area {
         // SAFETY: the available ring (virtio 1.3, 2.7.6), alive.
         unsafe { Area::new(pair.queue.areas()[1], 6 + 2 * usize::from(options.size)) }.get16(entry)
     };
-    let raw = pair.device.descriptor(i);
+    let raw = pair.device.ring().descriptor(i);
     // SAFETY: the descriptor describes a table, which is there as long as the
     // chain is in flight.
     unsafe { Area::new(raw.address(), raw.length() as usize) }

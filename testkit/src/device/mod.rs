@@ -9,11 +9,13 @@
 //! division. The library counts in another way.
 
 mod area;
+mod areas;
 mod options;
 mod packed;
 mod split;
 
 pub use area::Area;
+pub use areas::{Areas, Raw, Used};
 pub use options::Options;
 pub use packed::{AVAIL, Packed, USED, off_wrap, used_flags, wrap};
 pub use split::Split;
@@ -25,34 +27,6 @@ pub const INDIRECT: u16 = 4;
 
 /// A descriptor of either layout.
 pub const DESCRIPTOR: usize = 16;
-
-/// How long the three areas are (2.7 and 2.8).
-pub fn area_lengths(packed: bool, size: usize) -> [usize; 3] {
-    if packed {
-        [DESCRIPTOR * size, 4, 4]
-    } else {
-        [DESCRIPTOR * size, 6 + 2 * size, 6 + 8 * size]
-    }
-}
-
-/// The three areas at these addresses.
-///
-/// # Safety
-/// They are a ring's of `size` descriptors, and live as long as the values are used.
-pub unsafe fn areas(addresses: [u64; 3], packed: bool, size: usize) -> [Area; 3] {
-    let lengths = area_lengths(packed, size);
-    // SAFETY: the caller; 2.7 and 2.8 say how large they are.
-    [0, 1, 2].map(|i| unsafe { Area::new(addresses[i], lengths[i]) })
-}
-
-/// Has the device used what is at a position?
-pub fn is_used_at([desc, _, device]: [Area; 3], packed: bool, size: u64, position: u64) -> bool {
-    if !packed {
-        return device.get16(2) != position as u16;
-    }
-    let flags = desc.get16((position % size) as usize * DESCRIPTOR + 14);
-    flags & (AVAIL | USED) == used_flags(position, size)
-}
 
 /// One part of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,51 +102,8 @@ pub trait Device {
     /// Where the next used chain will be.
     fn next_used(&self) -> u64;
 
-    /// Descriptor `i` of the ring, for a device that writes what it should
-    /// not.
-    fn descriptor(&self, i: u16) -> Raw;
-}
-
-/// One descriptor's memory, in the order in which the layout has its fields.
-pub struct Raw {
-    pub area: Area,
-    pub offset: usize,
-    packed: bool,
-}
-
-impl Raw {
-    pub fn set_address(&self, address: u64) {
-        self.area.set64(self.offset, address);
-    }
-
-    pub fn set_length(&self, length: u32) {
-        self.area.set32(self.offset + 8, length);
-    }
-
-    /// Sets all flags; in a packed ring, all but those that say whose it is.
-    pub fn set_flags(&self, flags: u16) {
-        if self.packed {
-            let whose = AVAIL | USED;
-            let kept = self.area.get16(self.offset + 14) & whose;
-            self.area.set16(self.offset + 14, flags & !whose | kept);
-        } else {
-            self.area.set16(self.offset + 12, flags);
-        }
-    }
-
-    /// Sets `next` (split) or the buffer id (packed).
-    pub fn set_tag(&self, tag: u16) {
-        let tag_offset = if self.packed { 12 } else { 14 };
-        self.area.set16(self.offset + tag_offset, tag);
-    }
-
-    pub fn address(&self) -> u64 {
-        self.area.get64(self.offset)
-    }
-
-    pub fn length(&self) -> u32 {
-        self.area.get32(self.offset + 8)
-    }
+    /// The ring, for a device that writes what it should not.
+    fn ring(&self) -> &Areas;
 }
 
 /// Parts that the device reads come before those that it writes (2.7.4.2 and

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
+use super::{Areas, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, WRITE};
 use super::{check_order, passed, table};
 
 /// Whose a descriptor is (2.8.1).
@@ -36,9 +36,7 @@ const AT_DESCRIPTOR: u16 = 2;
 const WRAP: u16 = 1 << 15;
 
 pub struct Packed {
-    desc: Area,
-    driver: Area,
-    device: Area,
+    ring: Areas,
     options: Options,
     /// Descriptors taken, descriptors given, and how many were given when the
     /// driver's wish was last looked at.
@@ -52,14 +50,9 @@ impl Packed {
         self.options.size.into()
     }
 
-    /// Byte offset of the descriptor at a position.
-    fn offset(&self, at: u64) -> usize {
-        (at % self.size()) as usize * DESCRIPTOR
-    }
-
     /// Its flags, if the descriptor at a position is available in that lap.
     fn available(&self, at: u64) -> Option<u16> {
-        let flags = self.desc.get16(self.offset(at) + 14);
+        let flags = self.ring.desc.get16(self.ring.at(at) + 14);
         let expected = used_flags(at, self.size()) ^ USED;
         (flags & (AVAIL | USED) == expected).then_some(flags)
     }
@@ -72,15 +65,15 @@ impl Packed {
             count += 1;
             assert!(count <= self.options.size, "a chain that does not end");
             assert_eq!(flags & !(NEXT | WRITE | AVAIL | USED), 0, "flags at {at}");
-            let offset = self.offset(at);
+            let offset = self.ring.at(at);
             elements.push(Element {
-                address: self.desc.get64(offset),
-                length: self.desc.get32(offset + 8),
+                address: self.ring.desc.get64(offset),
+                length: self.ring.desc.get32(offset + 8),
                 writable: flags & WRITE != 0,
             });
             if flags & NEXT == 0 {
                 // The last descriptor has the id (2.8.6).
-                return (count, self.desc.get16(offset + 12));
+                return (count, self.ring.desc.get16(offset + 12));
             }
             flags = self
                 .available(at + 1)
@@ -95,8 +88,11 @@ impl Packed {
             0,
             "flags beside INDIRECT"
         );
-        let offset = self.offset(at);
-        let (address, length) = (self.desc.get64(offset), self.desc.get32(offset + 8));
+        let offset = self.ring.at(at);
+        let (address, length) = (
+            self.ring.desc.get64(offset),
+            self.ring.desc.get32(offset + 8),
+        );
         let table = table(address, length, flags, self.options.indirect);
         for entry in (0..table.length()).step_by(DESCRIPTOR) {
             let flags = table.get16(entry + 14);
@@ -107,13 +103,7 @@ impl Packed {
                 writable: flags & WRITE != 0,
             });
         }
-        self.desc.get16(offset + 12)
-    }
-
-    fn tell_driver(&self, off_wrap: u16, flags: u16) {
-        // In one go: the driver must not see half of it.
-        self.device
-            .set32(0, u32::from(flags) << 16 | u32::from(off_wrap));
+        self.ring.desc.get16(offset + 12)
     }
 }
 
@@ -121,12 +111,9 @@ impl Device for Packed {
     unsafe fn new(areas: [u64; 3], options: Options) -> Self {
         let [desc, driver, device] = areas;
         assert!(desc.is_multiple_of(16) && driver.is_multiple_of(4) && device.is_multiple_of(4));
-        // SAFETY: the caller.
-        let [desc, driver, device] = unsafe { super::areas(areas, true, options.size.into()) };
         Self {
-            desc,
-            driver,
-            device,
+            // SAFETY: the caller.
+            ring: unsafe { Areas::new(areas, true, options.size) },
             options,
             taken: 0,
             given: 0,
@@ -153,13 +140,9 @@ impl Device for Packed {
     }
 
     fn give_as(&mut self, id: u32, length: u32, chain: Chain) {
-        let offset = self.offset(self.given);
-        self.desc.set16(offset + 12, id as u16);
-        self.desc.set32(offset + 8, length);
         // WRITE says that the length means something (2.8.3).
         let flags = if chain.writable { WRITE } else { 0 };
-        let whose = used_flags(self.given, self.size());
-        self.desc.set16(offset + 14, flags | whose);
+        self.ring.set_used(self.given, id, length, flags, 1);
         self.given += u64::from(chain.descriptors);
     }
 
@@ -181,12 +164,12 @@ impl Device for Packed {
         // What was given, before the driver's wish is looked at (2.8.22).
         fence(SeqCst);
         let from = std::mem::replace(&mut self.told, self.given);
-        match self.driver.get16(EVENT_FLAGS) {
+        match self.ring.driver.get16(EVENT_FLAGS) {
             ENABLE => self.given > from,
             DISABLE => false,
             AT_DESCRIPTOR => {
                 assert!(self.options.event_idx, "an event that was not negotiated");
-                let off_wrap = self.driver.get16(OFF_WRAP);
+                let off_wrap = self.ring.driver.get16(OFF_WRAP);
                 let slot = u64::from(off_wrap & !WRAP);
                 assert!(slot < self.size(), "event at descriptor {slot}");
                 let lap = if off_wrap & WRAP != 0 { 0 } else { self.size() };
@@ -200,19 +183,20 @@ impl Device for Packed {
         if self.options.event_idx {
             self.wake_at(self.taken);
         } else {
-            self.tell_driver(0, ENABLE);
+            self.ring.set_event(0, ENABLE);
         }
         fence(SeqCst);
         self.available(self.taken).is_none()
     }
 
     fn stay_awake(&mut self) {
-        self.tell_driver(0, DISABLE);
+        self.ring.set_event(0, DISABLE);
     }
 
     fn wake_at(&mut self, at: u64) {
         assert!(self.options.event_idx);
-        self.tell_driver(off_wrap(at, self.size()), AT_DESCRIPTOR);
+        self.ring
+            .set_event(off_wrap(at, self.size()), AT_DESCRIPTOR);
     }
 
     fn next_available(&self) -> u64 {
@@ -223,11 +207,7 @@ impl Device for Packed {
         self.given
     }
 
-    fn descriptor(&self, i: u16) -> Raw {
-        Raw {
-            area: self.desc,
-            offset: usize::from(i) * DESCRIPTOR,
-            packed: true,
-        }
+    fn ring(&self) -> &Areas {
+        &self.ring
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
-use super::{Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, Raw, WRITE};
+use super::{Area, Areas, Chain, DESCRIPTOR, Device, Element, INDIRECT, NEXT, Options, WRITE};
 use super::{check_order, passed, table};
 
 /// Available and used ring: flags, index, entries, event (2.7.6 and 2.7.8).
@@ -20,9 +20,7 @@ const NO_NOTIFY: u16 = 1;
 const PERIOD: u64 = 1 << 16;
 
 pub struct Split {
-    desc: Area,
-    avail: Area,
-    used: Area,
+    ring: Areas,
     options: Options,
     /// Chains taken, chains given, and how many were given when the driver's
     /// wish was last looked at.
@@ -40,7 +38,7 @@ impl Split {
 
     /// Is there a chain that was not taken?
     fn more(&self) -> bool {
-        self.avail.get16(INDEX) != self.taken as u16
+        self.ring.driver.get16(INDEX) != self.taken as u16
     }
 
     /// Walks a chain from `first` on, in the ring or in a table.
@@ -74,12 +72,12 @@ impl Split {
     /// What the driver has made of `head`: how many descriptors it takes.
     fn read(&self, head: u16, elements: &mut Vec<Element>) -> u16 {
         let at = usize::from(head) * DESCRIPTOR;
-        let flags = self.desc.get16(at + 12);
+        let flags = self.ring.desc.get16(at + 12);
         if flags & INDIRECT == 0 {
-            return self.walk(self.desc, head, elements);
+            return self.walk(self.ring.desc, head, elements);
         }
         assert_eq!(flags & WRITE, 0, "WRITE beside INDIRECT");
-        let (address, length) = (self.desc.get64(at), self.desc.get32(at + 8));
+        let (address, length) = (self.ring.desc.get64(at), self.ring.desc.get32(at + 8));
         let table = table(address, length, flags, self.options.indirect);
         let count = self.walk(table, 0, elements);
         assert_eq!(
@@ -99,12 +97,9 @@ impl Device for Split {
     unsafe fn new(areas: [u64; 3], options: Options) -> Self {
         let [desc, avail, used] = areas;
         assert!(desc.is_multiple_of(16) && avail.is_multiple_of(2) && used.is_multiple_of(4));
-        // SAFETY: the caller.
-        let [desc, avail, used] = unsafe { super::areas(areas, false, options.size.into()) };
         Self {
-            desc,
-            avail,
-            used,
+            // SAFETY: the caller.
+            ring: unsafe { Areas::new(areas, false, options.size) },
             options,
             taken: 0,
             given: 0,
@@ -117,13 +112,16 @@ impl Device for Split {
         if !self.more() {
             return None;
         }
-        let ahead = self.avail.get16(INDEX).wrapping_sub(self.taken as u16);
+        let ahead = self
+            .ring
+            .driver
+            .get16(INDEX)
+            .wrapping_sub(self.taken as u16);
         assert!(
             usize::from(ahead) <= self.size(),
             "{ahead} chains available"
         );
-        let entry = self.taken as usize % self.size();
-        let head = self.avail.get16(ENTRIES + 2 * entry);
+        let head = self.ring.head(self.taken);
         elements.clear();
         let descriptors = self.read(head, elements);
         if self.options.in_order {
@@ -142,22 +140,17 @@ impl Device for Split {
     }
 
     fn give_as(&mut self, id: u32, length: u32, _: Chain) {
-        let entry = ENTRIES + USED_ENTRY * (self.given as usize % self.size());
-        self.used.set32(entry, id);
-        self.used.set32(entry + 4, length);
+        self.ring.set_used(self.given, id, length, 0, 1);
         self.given += 1;
-        self.used.set16(INDEX, self.given as u16);
     }
 
     fn give_batch(&mut self, chains: &[Chain], length: u32) {
-        let Some((last, before)) = chains.split_last() else {
+        let Some(last) = chains.last() else {
             return;
         };
-        let entry = ENTRIES + USED_ENTRY * (self.given as usize % self.size());
-        self.used.set32(entry, last.id.into());
-        self.used.set32(entry + 4, length);
-        self.given += before.len() as u64 + 1;
-        self.used.set16(INDEX, self.given as u16);
+        let (id, count) = (last.id.into(), chains.len() as u16);
+        self.ring.set_used(self.given, id, length, 0, count);
+        self.given += u64::from(count);
     }
 
     fn resume_at(&mut self, at: u64) {
@@ -168,10 +161,10 @@ impl Device for Split {
         // What was given, before the driver's wish is looked at (2.7.14).
         fence(SeqCst);
         let from = std::mem::replace(&mut self.told, self.given);
-        let flags = self.avail.get16(FLAGS);
+        let flags = self.ring.driver.get16(FLAGS);
         if self.options.event_idx {
             assert_eq!(flags, 0, "flags beside event index (2.7.7.1)");
-            let event = self.avail.get16(ENTRIES + 2 * self.size());
+            let event = self.ring.driver.get16(ENTRIES + 2 * self.size());
             passed(event.into(), from, self.given, PERIOD)
         } else {
             assert_eq!(flags & !NO_INTERRUPT, 0);
@@ -183,7 +176,7 @@ impl Device for Split {
         if self.options.event_idx {
             self.wake_at(self.taken);
         } else {
-            self.used.set16(FLAGS, 0);
+            self.ring.device.set16(FLAGS, 0);
         }
         fence(SeqCst);
         !self.more()
@@ -192,13 +185,13 @@ impl Device for Split {
     fn stay_awake(&mut self) {
         // With event index there is no way to say so: the event stays behind.
         if !self.options.event_idx {
-            self.used.set16(FLAGS, NO_NOTIFY);
+            self.ring.device.set16(FLAGS, NO_NOTIFY);
         }
     }
 
     fn wake_at(&mut self, at: u64) {
         assert!(self.options.event_idx);
-        self.used.set16(self.avail_event(), at as u16);
+        self.ring.device.set16(self.avail_event(), at as u16);
     }
 
     fn next_available(&self) -> u64 {
@@ -209,11 +202,7 @@ impl Device for Split {
         self.given
     }
 
-    fn descriptor(&self, i: u16) -> Raw {
-        Raw {
-            area: self.desc,
-            offset: usize::from(i) * DESCRIPTOR,
-            packed: false,
-        }
+    fn ring(&self) -> &Areas {
+        &self.ring
     }
 }

@@ -54,14 +54,10 @@ fn ends_at_the_end(packed: bool) {
     {
         for first in 1..size {
             let mut pair = Pair::new(Options::plain(packed, size));
-            for lap in 0..4 {
+            for _ in 0..4 {
                 pair.add(first.into());
                 pair.add((size - first).into());
-                let chains = [pair.take(), pair.take()];
-                for (i, chain) in (0..).zip(chains) {
-                    pair.device.give(chain, 1);
-                    pair.get(2 * lap + i, 1);
-                }
+                pair.finish(1);
                 pair.assert_idle();
             }
             for _ in 0..4 {
@@ -109,21 +105,15 @@ fn without_a_table(packed: bool) {
         };
         let mut memory = Block::new(length, 64, 0xa5);
         let mut pair = Pair::over(Queue::new_in(options, &mut memory));
-        for lap in 0..6 {
+        for _ in 0..6 {
             pair.add(3);
             assert_eq!(pair.queue.num_free(), 4 - of_three);
             pair.add(1);
             assert_eq!(pair.queue.num_free(), 3 - of_three);
-            let chains = [pair.take(), pair.take()];
-            for (i, chain) in (0..).zip(chains) {
-                pair.device.give(chain, 4);
-                pair.get(3 * lap + i, 4);
-            }
+            pair.finish(4);
             pair.add(2);
             assert_eq!(pair.queue.num_free(), 4 - of_two);
-            let chain = pair.take();
-            pair.device.give(chain, 4);
-            pair.get(3 * lap + 2, 4);
+            pair.finish(4);
         }
         pair.assert_idle();
     }

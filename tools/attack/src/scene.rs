@@ -5,7 +5,7 @@
 
 use testkit::Functions;
 use testkit::device::{
-    self, AnyDevice, Area, Chain, DESCRIPTOR, Element, INDIRECT, Options, is_used_at,
+    self, Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, Options, is_used_at,
 };
 use testkit::pattern;
 
@@ -34,7 +34,7 @@ pub struct Scene {
     pub queue: Queue,
     pub options: Options,
     pub driver: Driver,
-    pub device: AnyDevice,
+    pub device: Device,
     /// Descriptors, driver area, device area.
     pub areas: [Area; 3],
     /// What was in them a lap ago, by 16 bits.

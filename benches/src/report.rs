@@ -163,7 +163,6 @@ fn short_table(text: &mut String, rows: &[&Measured], rings: &[&str]) {
     if counted {
         head.extend(["instructions: C 6.1", "this ring"]);
     }
-    let head = head.into_iter().map(String::from).collect();
     let cells = |row: &&Measured| {
         let fastest = |ring| row.fastest(ring);
         let (ours, c) = (fastest(OURS), fastest(REFERENCE));
@@ -176,14 +175,13 @@ fn short_table(text: &mut String, rows: &[&Measured], rings: &[&str]) {
         if counted {
             cells.extend([c, ours].map(|m| m.map(instructions)));
         }
-        cells.into_iter().map(Option::unwrap_or_default).collect()
+        cells.into_iter().map(Option::unwrap_or_default)
     };
-    let table: String = table::<Vec<String>>(head, rows.iter().map(cells), 1);
-    let _ = writeln!(text, "{table}");
+    let _ = writeln!(text, "{}", table(head, rows.iter().map(cells), 1));
 }
 
 fn full(text: &mut String, rows: &[&Measured]) {
-    let head = ["work", "ring", "ns", "least", "instructions", "/ C 6.1"].map(String::from);
+    let head = ["work", "ring", "ns", "least", "instructions", "/ C 6.1"];
     let results = rows
         .iter()
         .flat_map(|m| m.results.iter().map(|result| (&m.row, result)));

@@ -5,10 +5,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use crate::command::output;
 use crate::mainline::{self, is_mainline};
 use crate::{Change, root, target};
 
@@ -53,8 +54,8 @@ pub fn build_at(
     let mut series = Command::new(root().join("scripts/series"));
     match change {
         Change::None => drop(fs::copy(&original, &source)?),
-        Change::Series => run(series.arg(&tree).arg(&source))?,
-        Change::Always => run(series.arg("--always").arg(&tree).arg(&source))?,
+        Change::Series => drop(output(series.arg(&tree).arg(&source))?),
+        Change::Always => drop(output(series.arg("--always").arg(&tree).arg(&source))?),
     }
     let text = edited(&fs::read_to_string(&source)?)
         .with_context(|| format!("{}: where is the ring's memory from?", tree.display()))?;
@@ -78,7 +79,7 @@ pub fn build_at(
         .args(arguments)
         .arg("-o")
         .arg(&new);
-    run(&mut compiler)?;
+    output(&mut compiler)?;
     fs::rename(&new, object)?;
     Ok(())
 }
@@ -119,26 +120,11 @@ pub fn kernel_tree(kernel: &str) -> Result<PathBuf> {
     if kernel == mainline::NAME {
         return mainline.context("KERNEL_SRC names no tree of 6.19 or later");
     }
-    let script = root().join("scripts/kernel-tree");
-    let mut command = Command::new(&script);
+    let mut command = Command::new(root().join("scripts/kernel-tree"));
     if mainline.is_some() {
         // Its ring is not that kernel's.
         command.env_remove("KERNEL_SRC");
     }
-    let output = command
-        .arg(kernel)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .with_context(|| script.display().to_string())?;
-    ensure!(output.status.success(), "{} failed", script.display());
-    Ok(String::from_utf8(output.stdout)?.trim_end().into())
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = Path::new(command.get_program()).to_owned();
-    let status = command
-        .status()
-        .with_context(|| name.display().to_string())?;
-    ensure!(status.success(), "{} failed", name.display());
-    Ok(())
+    let tree = output(command.arg(kernel).stderr(Stdio::inherit()))?;
+    Ok(tree.trim_end().into())
 }

@@ -40,9 +40,13 @@ impl Report {
             let _ = writeln!(text, "- {fact}");
         }
         for (kernel, columns) in &self.kernels {
-            let runs = plural(self.runs, "run");
+            let plural = if self.runs == 1 { "" } else { "s" };
             let table = kernel_table(columns);
-            let _ = writeln!(text, "\n## Linux {kernel}, {runs} of each\n\n{table}");
+            let _ = writeln!(
+                text,
+                "\n## Linux {kernel}, {} run{plural} of each\n\n{table}",
+                self.runs
+            );
         }
         let _ = write!(text, "\n{READING}");
         if !any_hardware(&self.kernels) {
@@ -173,7 +177,7 @@ impl Metric {
 fn kernel_table(columns: &[Column]) -> String {
     let titles = columns.iter().map(|column| title(&column.runs));
     let head: Vec<String> = iter::once(String::new()).chain(titles).collect();
-    let mut rows = Vec::new();
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let mut add_row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         rows.push(iter::once(name.to_owned()).chain(cells).collect());
     };
@@ -213,7 +217,7 @@ fn against_first(values: Vec<f64>) -> impl Iterator<Item = String> {
 
 /// With the level of C's.
 pub fn title(runs: &Runs) -> String {
-    let name = runs.variant.title();
+    let name = runs.variant.title;
     match runs.shown().ring {
         Ring::Changed(_, level) => format!("{name} {level}"),
         _ => name.into(),
@@ -224,13 +228,6 @@ fn any_hardware(kernels: &[(Kernel, Vec<Column>)]) -> bool {
     let columns = kernels.iter().flat_map(|(_, columns)| columns);
     let mut runs = columns.flat_map(|column| &column.runs.shown().runs);
     runs.any(|usage| usage.counted.hardware.iter().any(Option::is_some))
-}
-
-fn plural(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
 }
 
 #[cfg(test)]

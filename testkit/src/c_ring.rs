@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::command::output;
+use crate::command::{cc, output};
 use crate::mainline::{self, is_mainline};
 use crate::{Change, root, target};
 
@@ -62,7 +62,8 @@ pub fn build_at(
     fs::write(&source, text)?;
 
     let new = object.with_extension("so.tmp");
-    let mut compiler = compiler(level, folder)?;
+    let mut compiler = cc();
+    compiler.arg(level).args(FLAGS.split_whitespace());
     if is_mainline(&tree) {
         compiler.arg("-I").arg(mainline::headers());
         compiler.args(mainline::MACROS);
@@ -96,22 +97,6 @@ fn edited(source: &str) -> Option<String> {
         );
     }
     text.contains("ring_pages(").then_some(text)
-}
-
-/// The C compiler with [`FLAGS`], and none that the cc crate chooses.
-fn compiler(level: &str, folder: &Path) -> Result<Command> {
-    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let tool = cc::Build::new()
-        .no_default_flags(true)
-        .cargo_metadata(false)
-        .host(&host)
-        .target(&host)
-        .opt_level_str(level.trim_start_matches("-O"))
-        .out_dir(folder)
-        .try_get_compiler()?;
-    let mut command = tool.to_command();
-    command.arg(level).args(FLAGS.split_whitespace());
-    Ok(command)
 }
 
 /// The folder of a kernel tree, which the script fetches if it is not there.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 
-//! Commands that are expected to succeed.
+//! The C compiler, and commands that are expected to succeed.
 
 use std::process::Command;
 
@@ -24,4 +24,13 @@ pub fn output(command: &mut Command) -> Result<String> {
         );
     }
     Ok(stdout.into_owned())
+}
+
+/// The C compiler, chosen as make does.
+pub fn cc() -> Command {
+    let name = std::env::var("CC").unwrap_or_default();
+    let mut words = name.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or("cc"));
+    command.args(words);
+    command
 }

@@ -10,6 +10,8 @@ use std::thread::available_parallelism;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::command::{cc, output};
+
 /// A table in Markdown, whose columns hold numbers from this one on.
 pub fn table(
     head: impl IntoIterator<Item: ToString>,
@@ -56,15 +58,6 @@ pub fn compilers() -> String {
     format!("compilers: {cc}; {rustc}")
 }
 
-/// The C compiler, chosen as make does.
-pub fn cc() -> Command {
-    let name = env::var("CC").unwrap_or_default();
-    let mut words = name.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or("cc"));
-    command.args(words);
-    command
-}
-
 /// How [`c_ring`](crate::c_ring) and cargo compile.
 pub fn flags(c_levels: &[&str]) -> [String; 2] {
     let manifest = fs::read_to_string(crate::root().join("Cargo.toml")).unwrap_or_default();
@@ -109,7 +102,7 @@ fn shown(target: &str, args: impl Iterator<Item = String>) -> String {
 
 /// The first line that a program prints, or "unknown".
 fn first_line(command: &mut Command) -> String {
-    let text = crate::command::output(command).unwrap_or_default();
+    let text = output(command).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").trim().to_owned()
 }
 

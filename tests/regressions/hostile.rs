@@ -144,9 +144,9 @@ fn place_of(pair: &Pair, at: u64) -> Area {
     let i = if options.packed {
         (at % u64::from(options.size)) as u16
     } else {
+        // The available ring (virtio 1.3, 2.7.6).
         let entry = 4 + 2 * (at % u64::from(options.size)) as usize;
-        // SAFETY: the available ring (virtio 1.3, 2.7.6), alive.
-        unsafe { Area::new(pair.queue.areas()[1], 6 + 2 * usize::from(options.size)) }.get16(entry)
+        pair.areas()[1].get16(entry)
     };
     let raw = pair.device.descriptor(i);
     // SAFETY: the descriptor describes a table, which is there as long as the

@@ -174,7 +174,7 @@ fn linked() -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("libstatic.so");
     let object = testkit::target().join("release/virtio_ring.o");
-    let mut link = testkit::report::cc();
+    let mut link = testkit::command::cc();
     link.args(["-shared", "-Wl,-Bsymbolic", "-pthread", "-o"]);
     testkit::command::output(link.args([&file, &object]))?;
     Ok(file)

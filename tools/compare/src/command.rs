@@ -26,7 +26,7 @@ pub fn new(program: &str) -> Command {
 
 /// The C compiler.
 pub fn cc() -> Command {
-    clean(testkit::report::cc())
+    clean(testkit::command::cc())
 }
 
 fn clean(mut command: Command) -> Command {

@@ -111,9 +111,7 @@ pub fn columns(
         }
     }
     eprintln!("compare: report, {kernel}: counting instructions");
-    all.into_iter()
-        .map(|runs| counted(runs, programs))
-        .collect()
+    all.into_iter().map(counted).collect()
 }
 
 /// Everybody's turn, to and fro: nobody always runs behind the same one.
@@ -128,8 +126,11 @@ fn turns(all: &mut [Runs], round: usize) -> Vec<(&Row, &mut Side)> {
     turns
 }
 
-fn counted(runs: Runs, programs: &Programs) -> Result<Column> {
-    let library = programs.library(runs.shown().ring)?;
+fn counted(runs: Runs) -> Result<Column> {
+    let library = match runs.shown().ring {
+        Ring::Changed(change, level) => testkit::file(runs.row.kernel.version(), change, level),
+        _ => testkit::ours()?,
+    };
     let count = |packed| {
         let work = Work {
             wraps: runs.variant.asks,

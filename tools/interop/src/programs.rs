@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use testkit::command::output;
-use testkit::{Change, c_ring, report, root};
+use testkit::command::{cc, output};
+use testkit::{Change, c_ring, root};
 
 const SOURCES: [&str; 7] = [
     "examples/disk.c",
@@ -68,7 +68,7 @@ impl Programs {
     }
 
     fn compile(&self, source: &str, name: &str, layout: &str) -> Result<()> {
-        let mut compile = report::cc();
+        let mut compile = cc();
         compile
             .current_dir(root())
             .args("-O2 -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude -Iexamples".split(' '))

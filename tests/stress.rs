@@ -289,10 +289,7 @@ fn stress(packed: bool, sizes: &[u16]) {
             [(false, false), (true, false), (false, true), (true, true)]
         {
             let plan = Plan {
-                options: Options {
-                    event_idx,
-                    ..Options::plain(packed, size)
-                },
+                options: Options::plain(packed, size).event_idx(event_idx),
                 quiet_drainer,
                 buffers: match (long, size) {
                     (false, 1) => 10_000,

@@ -52,7 +52,7 @@ fn seen_more(signal: &Signal, seen: u64) -> impl FnMut() -> bool {
 }
 
 fn new_queue(packed: bool) -> (Queue, Device) {
-    let queue = Queue::ours(Options::with_events(packed, 2));
+    let queue = Queue::ours(Options::plain(packed, 2).event_idx(true));
     // SAFETY: the queue, which lives as long.
     let device = unsafe { queue.device() };
     (queue, device)

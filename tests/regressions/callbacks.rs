@@ -14,7 +14,7 @@ use testkit::signal::{PATIENCE, SetOnDrop};
 /// A queue of 8 with `count` chains of `length` taken by its device, after
 /// `moved` buffers.
 fn in_flight(packed: bool, moved: u64, length: u32, count: u64) -> (Pair, Vec<Chain>) {
-    let mut pair = Pair::new(Options::with_events(packed, 8));
+    let mut pair = Pair::new(Options::plain(packed, 8).event_idx(true));
     (0..moved).for_each(|_| pair.pass(1));
     (0..count).for_each(|_| pair.add(length));
     let chains = (0..count).map(|_| pair.take()).collect();
@@ -93,7 +93,7 @@ fn published(pair: &Pair) -> [u16; 2] {
 /// published and will not do so again, so disable_cb has nothing to write; but
 /// get_buf must not publish another then.
 fn triggered(packed: bool) {
-    let mut pair = Pair::new(Options::with_events(packed, 8));
+    let mut pair = Pair::new(Options::plain(packed, 8).event_idx(true));
     (0..4).for_each(|_| pair.add(1));
     let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
     pair.queue.disable_cb();

@@ -20,11 +20,7 @@ fn sizes(packed: bool) -> Vec<u16> {
 fn chain_of_num(packed: bool) {
     for size in sizes(packed) {
         for event_idx in [false, true] {
-            let options = Options {
-                event_idx,
-                ..Options::plain(packed, size)
-            };
-            let mut pair = Pair::new(options);
+            let mut pair = Pair::new(Options::plain(packed, size).event_idx(event_idx));
             for n in 0..5 {
                 assert!(pair.device.sleep());
                 pair.add(size.into());
@@ -99,10 +95,7 @@ const ROOM: [(usize, u32, u32); 2] = [(192, 2, 3), (320, 1, 3)];
 /// queue in a state that the next add tripped over.
 fn without_a_table(packed: bool) {
     for (length, of_two, of_three) in ROOM {
-        let options = Options {
-            indirect: true,
-            ..Options::plain(packed, 4)
-        };
+        let options = Options::plain(packed, 4).indirect(true);
         let mut memory = Block::new(length, 64, 0xa5);
         let mut pair = Pair::over(Queue::new_in(options, &mut memory));
         for _ in 0..6 {

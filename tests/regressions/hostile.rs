@@ -57,14 +57,8 @@ const ENTRIES: [u32; 4] = [1, 3, 20, 200];
 fn forgeries(packed: bool) {
     for (what, forge) in FORGERIES {
         for indirect in [false, true] {
-            forgery(
-                Options {
-                    indirect,
-                    ..Options::plain(packed, 32)
-                },
-                what,
-                forge,
-            );
+            let options = Options::plain(packed, 32).indirect(indirect);
+            forgery(options, what, forge);
         }
     }
 }
@@ -106,10 +100,7 @@ fn forgery(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
 /// were used to unmap and to free.
 fn forged_tables(packed: bool) {
     for fill in [0, 0x5555_5555_5555_5555, u64::MAX] {
-        let mut pair = Pair::new(Options {
-            indirect: true,
-            ..Options::plain(packed, 8)
-        });
+        let mut pair = Pair::new(Options::plain(packed, 8).indirect(true));
         for _ in 0..3 {
             let first = pair.added;
             // One in the pool, one in a slot that the id keeps, one that is freed.
@@ -158,10 +149,7 @@ fn place_of(pair: &Pair, at: u64) -> Area {
 /// delivered, as drivers rely on devices that write nonsense there.
 fn too_long(packed: bool) {
     for indirect in [false, true] {
-        let mut pair = Pair::new(Options {
-            indirect,
-            ..Options::plain(packed, 8)
-        });
+        let mut pair = Pair::new(Options::plain(packed, 8).indirect(indirect));
         for length in [1 << 31, u32::MAX] {
             for entries in [1, 3] {
                 pair.add(entries);

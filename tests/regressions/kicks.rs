@@ -32,7 +32,7 @@ fn windows(packed: bool) {
 }
 
 fn windows_of(packed: bool, size: u16, length: u32, chains: u64) {
-    let mut pair = Pair::new(Options::with_events(packed, size));
+    let mut pair = Pair::new(Options::plain(packed, size).event_idx(true));
     let gone = steps(packed, chains, length);
     // Each round moves on by `gone`: all starts, all events.
     for round in 0..2 * u64::from(size) * (gone + 2) {
@@ -58,7 +58,7 @@ on_both!(event_windows_with_chains, windows);
 /// 16-bit index, to a device that sleeps before each.
 fn across_the_wrap(packed: bool) {
     const WAY: u64 = 70_000;
-    let options = Options::with_events(packed, 8);
+    let options = Options::plain(packed, 8).event_idx(true);
     for batch in 1..=8 {
         let mut pair = Pair::new(options);
         while pair.added < WAY {

@@ -5,7 +5,7 @@
 mod ceilings;
 
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use counts::{DRIVERS, IN_ORDER, LISTS, Work, count};
 use rayon::prelude::*;
 use testkit::command::output;
 
-use crate::ceilings::{Ceilings, FILE, Judgement, judge};
+use crate::ceilings::{FILE, Judgement, judge};
 
 /// Counts the instructions that a ring takes to add, kick and take back one
 /// buffer, and fails if this project's takes more than tools/counts/ceilings.toml
@@ -35,8 +35,11 @@ fn main() -> ExitCode {
     })
 }
 
-fn ceilings(file: &Path) -> Result<Ceilings> {
-    Ceilings::parse(&fs::read_to_string(file).context(FILE)?).context(FILE)
+/// The file, and what it holds.
+fn read() -> Result<(PathBuf, String)> {
+    let file = testkit::root().join(FILE);
+    let text = fs::read_to_string(&file).context(FILE)?;
+    Ok((file, text))
 }
 
 /// What is counted: a driver's name, if it is one's profile, and the work.
@@ -101,34 +104,24 @@ fn count_all() -> Result<Vec<Counted>> {
 /// Whether no count is above its ceiling, or above C's.
 fn check() -> Result<bool> {
     let compiler = compiler()?;
-    let ceilings = ceilings(&testkit::root().join(FILE))?.rows(&compiler);
+    let ceilings = ceilings::parse(&read()?.1).context(FILE)?.remove(&compiler);
     if ceilings.is_none() {
         println!("counts: {FILE} has nothing for {compiler} (make counts ARGS=--set)");
     }
     let ceilings = ceilings.unwrap_or_default();
     let (mut good, mut below) = (true, false);
     for row in count_all()? {
-        let Counted {
-            driver,
-            work,
-            ours,
-            c,
-        } = row;
-        let mut line = format!(
-            "counts: {driver:18}{work:44} {ours:8.1}",
-            work = work.to_string()
-        );
-        if let Some(c) = c {
+        let (name, ours) = (row.work.to_string(), row.ours);
+        let mut line = format!("counts: {:18}{name:44} {ours:8.1}", row.driver);
+        if let Some(c) = row.c {
             line += &format!(", C {c:8.1}, ratio {:.2}", ours / c);
             if ours > c {
                 line += ", MORE THAN C";
                 good = false;
             }
         }
-        match ceilings
-            .get(&work.to_string())
-            .map(|written| (judge(ours, *written), written))
-        {
+        let written = ceilings.get(&name);
+        match written.map(|written| (judge(ours, *written), written)) {
             Some((Judgement::Fewer, written)) => {
                 line += &format!(", where {FILE} has {written:.2}");
                 below = true;
@@ -150,12 +143,11 @@ fn check() -> Result<bool> {
 }
 
 fn set() -> Result<()> {
-    let file = testkit::root().join(FILE);
-    let mut ceilings = ceilings(&file)?;
-    let counted = count_all()?;
-    let counted = counted.iter().map(|row| (row.work.to_string(), row.ours));
-    ceilings.set(compiler()?, counted.collect());
-    fs::write(&file, ceilings.text()?).context(FILE)
+    let (file, text) = read()?;
+    let rows = count_all()?;
+    let rows = rows.iter().map(|row| (row.work.to_string(), row.ours));
+    let text = ceilings::with(&text, compiler()?, rows.collect()).context(FILE)?;
+    fs::write(file, text).context(FILE)
 }
 
 /// Version and machine of the compiler that cargo uses.

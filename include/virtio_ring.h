@@ -19,7 +19,7 @@
  *
  * Threads: Each function says in which context it may run.
  *
- * * Any thread - It may run beside every other call on the queue that is not
+ * * Any thread - It may run during every other call on the queue that is not
  *   "alone".
  * * Serialised by the caller - One of these calls on a queue at a time, under
  *   the caller's lock or on one thread.
@@ -1083,7 +1083,7 @@ unsigned int virtqueue_enable_cb_prepare(struct virtqueue *vq);
  * @vq: the queue
  * @last_used_idx: a token of virtqueue_enable_cb_prepare() on this queue
  *
- * Takes no lock, and may run beside virtqueue_get_buf() on another thread.
+ * Takes no lock, and may run while another thread is in virtqueue_get_buf().
  *
  * Context: Any thread.
  * Return: true if there is a used buffer that the holder of the token has not
@@ -1748,7 +1748,7 @@ uint64_t virtqueue_enable_cb_prepare64(struct virtqueue *vq);
  * @vq: the queue
  * @token: a token of virtqueue_enable_cb_prepare64() on this queue
  *
- * Takes no lock, and may run beside virtqueue_get_buf() on another thread.
+ * Takes no lock, and may run while another thread is in virtqueue_get_buf().
  *
  * Context: Any thread.
  * Return: see virtqueue_poll().

@@ -421,7 +421,7 @@ pub unsafe extern "C" fn ring_add(
     let elements = Listed(elements, table);
     let request = Request::new(count, elements, data, ctx);
     match halves!(ring, |driver, common| driver.get().add(common, &request)) {
-        Ok(added) => added.unannounced_full.into(),
+        Ok(added) => added.must_kick.into(),
         Err(AddError::NoSpace) => -ENOSPC,
         Err(AddError::NoMemory) => -ENOMEM,
         Err(_) => -EIO,

@@ -159,7 +159,8 @@ static void memory_free(const struct queue *queue, struct memory *memory)
 /* All but the ring itself. */
 static bool memory_rest(const struct queue *queue, struct memory *memory, u32 num)
 {
-	u32 entries = clamp_t(u32, TABLE_BYTES / DESCRIPTOR / num, 16, TABLE_MOST);
+	size_t entry_bytes = roundup_pow_of_two(num) * DESCRIPTOR;
+	u32 entries = min_t(u32, TABLE_BYTES / entry_bytes, TABLE_MOST);
 
 	memory->num = num;
 	memory->elements = kvmalloc_array(num, sizeof(*memory->elements), GFP_KERNEL);
@@ -168,8 +169,7 @@ static bool memory_rest(const struct queue *queue, struct memory *memory, u32 nu
 		return false;
 	/* Without tables a buffer is a chain in the ring. */
 	for (; queue->indirect && entries >= TABLE_LEAST; entries /= 2) {
-		if (area_alloc(queue, &memory->tables,
-			       (size_t)roundup_pow_of_two(num) * entries * DESCRIPTOR)) {
+		if (area_alloc(queue, &memory->tables, entries * entry_bytes)) {
 			memory->table_entries = entries;
 			break;
 		}
@@ -226,14 +226,15 @@ static void areas_of(const struct memory *memory, struct ring_areas *areas)
 	};
 }
 
-static void unmap(struct queue *queue, struct mapped *mapped)
+static void unmap(struct queue *queue, struct mapped *mapped, unsigned long attrs)
 {
 	struct mapping *mapping = mapped->several ?: &mapped->one;
 	struct device *dev = queue->dma_dev;
 	u32 i;
 
 	for (i = 0; i < mapped->count; i++)
-		dma_unmap_page(dev, mapping[i].address, mapping[i].length, mapping[i].direction);
+		dma_unmap_page_attrs(dev, mapping[i].address, mapping[i].length,
+				     mapping[i].direction, attrs);
 	kfree(mapped->several);
 	mapped->several = NULL;
 	mapped->count = 0;
@@ -247,13 +248,14 @@ static void unmap(struct queue *queue, struct mapped *mapped)
 }
 
 /*
- * Memory for a table, mapped before it is written, so that nothing of it is copied yet.
+ * Memory for a table, mapped before it is written.  (Bounce buffers copy it then, whatever
+ * is asked for, and it is zeroed, so that nothing of the kernel's gets out by them.)
  * None: the buffer becomes a chain.
  */
 static int table_alloc(const struct queue *queue, struct ring_table *table, u32 total, gfp_t gfp)
 {
 	struct device *dev = queue->dma_dev;
-	void *base = kmalloc_array(total, DESCRIPTOR, gfp & ~__GFP_HIGHMEM);
+	void *base = kcalloc(total, DESCRIPTOR, gfp);
 	dma_addr_t address;
 
 	if (!base)
@@ -334,6 +336,7 @@ static int add(struct virtqueue *vq, struct scatterlist *sgs[], u32 total,
 	int error = 0;
 	u32 id;
 
+	gfp &= ~__GFP_HIGHMEM;
 	if (WARN_ON_ONCE(!data || !total || (ctx && queue->indirect)))
 		return -EINVAL;
 	if (ring_is_broken(queue->ring))
@@ -370,7 +373,7 @@ static int add(struct virtqueue *vq, struct scatterlist *sgs[], u32 total,
 	if (elements != queue->memory.elements)
 		kfree(elements);
 	if (error < 0) {
-		unmap(queue, &mapped);
+		unmap(queue, &mapped, 0);
 		if (error == -ENOSPC && !queue->packed && out_sgs)
 			queue->notify(vq);
 		return error;
@@ -452,7 +455,7 @@ EXPORT_SYMBOL_GPL(virtqueue_kick);
 /* The ring has checked that the id was in flight. */
 static void *release(struct queue *queue, const struct ring_used *used)
 {
-	unmap(queue, &queue->memory.mapped[used->id]);
+	unmap(queue, &queue->memory.mapped[used->id], 0);
 	queue->vq.num_free = ring_num_free(queue->ring);
 	return used->data;
 }
@@ -542,8 +545,6 @@ EXPORT_SYMBOL_GPL(virtqueue_enable_cb);
 
 bool virtqueue_enable_cb_delayed(struct virtqueue *vq)
 {
-	if (SINCE_6_12 && ring_is_broken(to_queue(vq)->ring))
-		return true;
 	return ring_enable_cb_delayed(to_queue(vq)->ring);
 }
 EXPORT_SYMBOL_GPL(virtqueue_enable_cb_delayed);
@@ -818,9 +819,12 @@ void vring_del_virtqueue(struct virtqueue *vq)
 	spin_lock(&vq->vdev->vqs_list_lock);
 	list_del(&vq->list);
 	spin_unlock(&vq->vdev->vqs_list_lock);
-	/* What is still in flight is not given back, but nothing stays mapped. */
+	/*
+	 * What is still in flight is not given back, but nothing stays mapped.  The driver
+	 * may have freed the buffers, so that no bounce buffer is copied there.
+	 */
 	for (i = 0; i < queue->memory.num; i++)
-		unmap(queue, &queue->memory.mapped[i]);
+		unmap(queue, &queue->memory.mapped[i], DMA_ATTR_SKIP_CPU_SYNC);
 	ring_free(queue->ring);
 	memory_free(queue, &queue->memory);
 	kfree(queue);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What a ring does with a buffer's elements: long lists, elements that cannot be mapped,
- * and, where the kernel has them, buffers that the driver has mapped.  On a virtio
- * entropy device, which fills a buffer with bytes that are not all zero.
+ * buffers in a queue that is deleted, and, where the kernel has them, buffers that the
+ * driver has mapped.  On a virtio entropy device, which fills a buffer with bytes that are
+ * not all zero.
  *
  * Probing is the whole run.  Parameters say what came of it: the number of checks that
  * passed, and the line of the first one that failed.  C's ring passes all of them.
@@ -19,8 +20,8 @@
 #include <linux/virtio_ring.h>
 #include <linux/version.h>
 
-/* More than the ring has, and more than a slot of a queue's own tables. */
-#define LONG		300
+/* More than the ring has, than a slot of a queue's own tables, and than a slab's memory. */
+#define LONG		600
 #define PART		8
 /* More than software bounce buffers map in one piece, so that this always fails there. */
 #define TOO_LARGE	(512 * 1024)
@@ -112,7 +113,9 @@ static void lists(struct test *test)
 		if (lengths[i] > size && !tables)
 			break;
 		list(test, lengths[i]);
-		error = virtqueue_add_inbuf(test->vq, test->sg, lengths[i], test, GFP_ATOMIC);
+		/* (What a ring allocates is never of high memory, whatever is allowed.) */
+		error = virtqueue_add_inbuf(test->vq, test->sg, lengths[i], test,
+					    GFP_ATOMIC | __GFP_HIGHMEM);
 		if (!IS(error, 0))
 			return;
 		IS(num_free - test->vq->num_free, tables ? 1 : lengths[i]);
@@ -203,11 +206,37 @@ static void not_mapped(struct test *test)
 	lists(test);
 }
 
+static bool notify(struct virtqueue *vq)
+{
+	return true;
+}
+
+/* What is in flight when a queue is deleted is the driver's: nothing is written there. */
+static void deleted(struct test *test)
+{
+	struct virtqueue *vq = vring_create_virtqueue(1, 4, SMP_CACHE_BYTES, test->vdev, true,
+						      false, false, notify, used, "deleted");
+	/* Not freed: C's ring leaves it mapped. */
+	u8 *bytes = (u8 *)get_zeroed_page(GFP_KERNEL);
+
+	if (!IS(vq && bytes, 1))
+		return;
+	__virtqueue_unbreak(vq);
+	sg_init_table(test->sg, 2);
+	sg_set_buf(&test->sg[0], bytes, PAGE_SIZE / 2);
+	sg_set_buf(&test->sg[1], bytes + PAGE_SIZE / 2, PAGE_SIZE / 2);
+	IS(virtqueue_add_inbuf(vq, test->sg, 2, test, GFP_ATOMIC), 0);
+	memset(bytes, 1, PAGE_SIZE);
+	vring_del_virtqueue(vq);
+	IS(!memchr_inv(bytes, 1, PAGE_SIZE), 1);
+}
+
 static void run(struct test *test)
 {
 	passed = failed_at = answer = 0;
 	lists(test);
 	not_mapped(test);
+	deleted(test);
 	/* A queue stays as it is then. */
 	mapped_by_driver(test);
 	IS(virtqueue_is_broken(test->vq), 0);

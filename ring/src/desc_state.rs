@@ -15,13 +15,13 @@ use super::order::{FreeIds, Order, Single, Table};
 use super::{AddError, BadId, Common, Data, Element, Elements, Id, Request, Ring, UsedElement};
 
 /// The record of one id. Most buffers are simple: they have one id, no allocated
-/// table and no context. Most free slots look the same, so that adding a simple buffer
-/// only has to write its data here.
+/// table and no context. The record of a free id looks the same, but for `data`, so that
+/// adding a simple buffer only has to write that.
 ///
-/// A chain that comes back may stay a run: its first slot goes on to say where it ends,
-/// so that the next chain of the same length can be taken without a walk. All other
-/// slots of the free list have `more` 0 and `last` as in a simple buffer.
-struct Slot {
+/// In a packed ring, a chain that comes back stays together in the free list as a run. The
+/// record of its first id still says where it ends, so that the next chain of the same
+/// length can be taken without a walk. The other free ids are as said above.
+struct DescState {
     /// Set while a buffer is in flight under this id.
     data: Option<Data>,
     /// The next free id, or the next of the chain.
@@ -59,37 +59,37 @@ impl<T> Default for Extra<T> {
 pub enum Released {
     /// One id, no context and no allocated table.
     Single(Data, u32),
-    /// Several ids.
+    /// Several ids, no context and no allocated table.
     Chain(Data, u32, u16),
-    /// Also a context or a table, which [`DescStates::take_extra`] returns.
+    /// A context or an allocated table, which [`DescStates::take_extra`] returns.
     WithExtra(Data, u32, u16),
 }
 
-/// A walk along the free list, to take a chain off its top.
-pub struct Walk<'a> {
-    slots: &'a mut [Slot],
+/// The free list, to take a chain off its top.
+pub struct FreeList<'a> {
+    states: &'a mut [DescState],
     free_head: &'a mut Id,
     num_free: &'a mut u32,
 }
 
-impl Walk<'_> {
+impl FreeList<'_> {
     /// The id after `id` in the list.
     #[inline(always)]
     pub(crate) fn next_of(&self, id: Id) -> Option<Id> {
-        self.slots.get(id as usize).map(|slot| slot.next.into())
+        self.states.get(id as usize).map(|state| state.next.into())
     }
 
     /// Are the first `count` ids a run?
     fn is_run(&self, count: u32) -> bool {
-        let slot = self.slots.get(*self.free_head as usize);
-        slot.is_some_and(|slot| u32::from(slot.more) + 1 == count)
+        let state = self.states.get(*self.free_head as usize);
+        state.is_some_and(|state| u32::from(state.more) + 1 == count)
     }
 }
 
-impl FreeIds for Walk<'_> {
+impl FreeIds for FreeList<'_> {
     #[inline(always)]
     fn ids(&self) -> usize {
-        self.slots.len()
+        self.states.len()
     }
 
     #[inline(always)]
@@ -106,11 +106,11 @@ impl FreeIds for Walk<'_> {
             after = self.next_of(last).ok_or_else(AddError::bug)?;
             write(last, after, element, more)
         })?;
-        if let Some(slot) = self.slots.get_mut(head as usize) {
-            slot.data = Some(request.data);
+        if let Some(state) = self.states.get_mut(head as usize) {
+            state.data = Some(request.data);
             if request.entries > 1 {
-                slot.last = last;
-                slot.more = (request.entries - 1) as u16;
+                state.last = last;
+                state.more = (request.entries - 1) as u16;
             }
         }
         *self.free_head = after;
@@ -121,26 +121,26 @@ impl FreeIds for Walk<'_> {
     #[inline(always)]
     fn claim_run(self, _: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
         let head = *self.free_head;
-        let slot = self.slots.get(head as usize)?;
-        // Both in one load.
-        let link = u32::from(slot.next) | u32::from(slot.more) << 16;
+        let state = self.states.get(head as usize)?;
+        // Both fields in one load.
+        let link = u32::from(state.next) | u32::from(state.more) << 16;
         if link >> 16 != count - 1 {
             return None;
         }
         *self.free_head = if count == 1 {
             link & 0xffff
         } else {
-            self.next_of(slot.last)?
+            self.next_of(state.last)?
         };
         *self.num_free = num_free;
-        self.slots.get_mut(head as usize)?.data = Some(data);
+        self.states.get_mut(head as usize)?.data = Some(data);
         Some(head)
     }
 
     #[inline(always)]
     fn after_single(&self) -> Option<Id> {
-        let slot = self.slots.get(*self.free_head as usize)?;
-        (slot.more == 0).then(|| slot.next.into())
+        let state = self.states.get(*self.free_head as usize)?;
+        (state.more == 0).then(|| state.next.into())
     }
 
     #[inline(always)]
@@ -149,17 +149,17 @@ impl FreeIds for Walk<'_> {
         let most = most.min(*self.num_free);
         let mut count = 0;
         while count < most {
-            let Some(slot) = self.slots.get_mut(head as usize) else {
+            let Some(state) = self.states.get_mut(head as usize) else {
                 break;
             };
-            let Some((data, _)) = take(head, slot.next.into()) else {
+            let Some((data, _)) = take(head, state.next.into()) else {
                 break;
             };
-            slot.data = Some(data);
-            if slot.more != 0 {
-                (slot.more, slot.last) = (0, head);
+            state.data = Some(data);
+            if state.more != 0 {
+                (state.more, state.last) = (0, head);
             }
-            head = slot.next.into();
+            head = state.next.into();
             count += 1;
         }
         *self.free_head = head;
@@ -169,8 +169,8 @@ impl FreeIds for Walk<'_> {
 
     #[inline(always)]
     fn claim_single(self, single: Single, data: Data) {
-        if let Some(slot) = self.slots.get_mut(single.id as usize) {
-            slot.data = Some(data);
+        if let Some(state) = self.states.get_mut(single.id as usize) {
+            state.data = Some(data);
         }
         *self.free_head = single.after;
         *self.num_free = single.num_free;
@@ -179,7 +179,7 @@ impl FreeIds for Walk<'_> {
 
 /// The descriptors of one ring.
 pub struct DescStates<T> {
-    slots: Box<[Slot]>,
+    states: Box<[DescState]>,
     num_free: u32,
     /// Top of the free list; meaningless while nothing is free.
     free_head: Id,
@@ -202,20 +202,20 @@ impl<T> DescStates<T> {
         let (head, mut last, mut after) = (self.free_head, 0, self.free_head);
         for _ in 0..count {
             last = after;
-            let Some(slot) = self.slots.get_mut(last as usize) else {
+            let Some(state) = self.states.get_mut(last as usize) else {
                 return;
             };
-            (slot.more, slot.last) = (0, last);
-            after = slot.next.into();
+            (state.more, state.last) = (0, last);
+            after = state.next.into();
         }
-        if let Some(slot) = self.slots.get_mut(head as usize) {
-            (slot.more, slot.last) = ((count - 1) as u16, last);
+        if let Some(state) = self.states.get_mut(head as usize) {
+            (state.more, state.last) = ((count - 1) as u16, last);
         }
     }
 
     /// The lowest id in flight.
     pub(crate) fn first_in_flight(&self) -> Option<Id> {
-        let id = self.slots.iter().position(|slot| slot.data.is_some())?;
+        let id = self.states.iter().position(|state| state.data.is_some())?;
         Some(id as Id)
     }
 }
@@ -223,14 +223,14 @@ impl<T> DescStates<T> {
 impl<T> Order for DescStates<T> {
     type Table = T;
     type FreeIds<'a>
-        = Walk<'a>
+        = FreeList<'a>
     where
         T: 'a;
 
     const COUNTS_WRITABLE: bool = false;
 
     fn new(size: u16) -> Option<Self> {
-        let slot = |id: u16| Slot {
+        let state = |id: u16| DescState {
             data: None,
             // The last descriptor's `next` is never followed. C leaves 0 there,
             // which is visible in a split descriptor.
@@ -239,7 +239,7 @@ impl<T> Order for DescStates<T> {
             last: id.into(),
         };
         Some(Self {
-            slots: try_boxed(size, slot)?,
+            states: try_boxed(size, state)?,
             num_free: size.into(),
             free_head: 0,
             extras: try_boxed(size, |_| Extra::default())?,
@@ -247,7 +247,7 @@ impl<T> Order for DescStates<T> {
     }
 
     fn size(&self) -> u32 {
-        self.slots.len() as u32
+        self.states.len() as u32
     }
 
     #[inline(always)]
@@ -261,9 +261,9 @@ impl<T> Order for DescStates<T> {
     }
 
     #[inline(always)]
-    fn free(&mut self) -> Walk<'_> {
-        Walk {
-            slots: &mut self.slots,
+    fn free(&mut self) -> FreeList<'_> {
+        FreeList {
+            states: &mut self.states,
             free_head: &mut self.free_head,
             num_free: &mut self.num_free,
         }
@@ -281,8 +281,8 @@ impl<T> Order for DescStates<T> {
             return;
         }
         let i = id as usize;
-        if let (Some(slot), Some(extra)) = (self.slots.get_mut(i), self.extras.get_mut(i)) {
-            slot.last |= HAS_EXTRA;
+        if let (Some(state), Some(extra)) = (self.states.get_mut(i), self.extras.get_mut(i)) {
+            state.last |= HAS_EXTRA;
             extra.ctx = ctx;
             // An earlier buffer's table was taken out when that buffer was returned.
             if table.is_some() {
@@ -296,23 +296,23 @@ impl<T> Order for DescStates<T> {
 
     #[inline(always)]
     fn release(&mut self, id: Id, runs: bool) -> Result<Released, BadId> {
-        let slot = self.slots.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
-        let data = slot.data.take().ok_or(BadId::NotAHead)?;
-        let last = slot.last;
+        let state = self.states.get_mut(id as usize).ok_or(BadId::OutOfRange)?;
+        let data = state.data.take().ok_or(BadId::NotAHead)?;
+        let last = state.last;
         if last == id {
-            slot.next = self.free_head as u16;
+            state.next = self.free_head as u16;
             self.free_head = id;
             let num_free = self.num_free + 1;
             self.num_free = num_free;
             return Ok(Released::Single(data, num_free));
         }
-        let count = u32::from(slot.more) + 1;
+        let count = u32::from(state.more) + 1;
         if !runs {
-            (slot.more, slot.last) = (0, id);
+            (state.more, state.last) = (0, id);
         } else if last & HAS_EXTRA != 0 {
-            slot.last = last & !HAS_EXTRA;
+            state.last = last & !HAS_EXTRA;
         }
-        if let Some(end) = self.slots.get_mut((last & !HAS_EXTRA) as usize) {
+        if let Some(end) = self.states.get_mut((last & !HAS_EXTRA) as usize) {
             end.next = self.free_head as u16;
         }
         self.free_head = id;
@@ -340,14 +340,14 @@ impl<T> Order for DescStates<T> {
     }
 
     fn is_in_flight(&self, id: Id) -> bool {
-        let slot = self.slots.get(id as usize);
-        slot.is_some_and(|slot| slot.data.is_some())
+        let state = self.states.get(id as usize);
+        state.is_some_and(|state| state.data.is_some())
     }
 
-    const BATCHES: bool = false;
+    const USED_IN_BATCHES: bool = false;
 
     #[inline(always)]
-    fn get_buf_within<R: Ring<Order = Self>>(
+    fn get_buf_in_batch<R: Ring<Order = Self>>(
         _: &mut R,
         _: &Common<R::Memory>,
         _: impl FnOnce(&UsedElement, bool) -> bool,
@@ -368,15 +368,16 @@ impl<T> Order for DescStates<T> {
         let result = ring.states_mut().release(used.id, R::KEEPS_RUNS);
         let result = result.map_err(|cause| common.broken_by(cause));
         match &result {
+            // A copy of the next arm, so that the most frequent buffers have a fast path.
             Ok(Released::Single(..)) => {
                 let next = ring.advance(common, used.at, 1);
                 common.used.set(next);
-                ring.publish_used(common);
+                ring.publish_event(common, next);
             }
             Ok(Released::Chain(_, _, count) | Released::WithExtra(_, _, count)) => {
                 let next = ring.advance(common, used.at, (*count).into());
                 common.used.set(next);
-                ring.publish_used(common);
+                ring.publish_event(common, next);
             }
             Err(_) => {}
         }

@@ -2,11 +2,12 @@
 //! The records of a ring whose device uses buffers in the order in which they were made
 //! available (VIRTIO_F_IN_ORDER; virtio 1.3, 2.7.5, 2.7.9, 2.8.2 and 2.8.8).
 //!
-//! Ids are taken round the ring, so that there is no free list: an id is the place of the
+//! Ids are taken in ring order, so that there is no free list: an id is the index of the
 //! buffer's first descriptor. The device may write one used entry for a batch of
 //! buffers, with the id of the last one. The ring checks this id when the batch opens: a
 //! buffer must be in flight under it. From then on, these records alone decide which
-//! buffers are handed out and where the batch ends. The device is not asked again.
+//! buffers are handed out and where the batch ends. Nothing is read from the ring until
+//! then.
 //!
 //! While a batch is open, [`OPEN`] is set in the used position that [`Common`] stores. It
 //! tells pollers that the rest of the batch is used, which nothing in a packed ring shows.
@@ -79,7 +80,8 @@ pub struct InOrder<T> {
     /// The id of the oldest buffer in flight, to which the size may have been added, see
     /// [`Self::oldest`].
     oldest: Id,
-    /// Is a batch open? ([`OPEN`] stays set until a reset if its buffers were detached.)
+    /// Is a batch open? (If its buffers are detached, no batch is, but [`OPEN`] stays set
+    /// until a reset.)
     open: bool,
     /// The last buffer of the open batch, as the device reported it.
     last: UsedElement,
@@ -113,13 +115,13 @@ impl<T> InOrder<T> {
     #[inline(always)]
     fn open(&mut self, used: &UsedElement) -> Result<(), BadId> {
         let last = self.records.get(used.id as usize);
-        // What is in flight is a row without gaps from the oldest buffer on.
+        // If a buffer is in flight under the id, so are all between it and the oldest one.
         last.ok_or(BadId::OutOfRange)?.data.ok_or(BadId::NotAHead)?;
         let oldest = self.oldest();
         let ahead = used.id.wrapping_sub(oldest);
         let ahead = ahead.min(ahead.wrapping_add(self.records.len() as u32));
-        // There are at most as many buffers as descriptors, so that the walk is needed for
-        // chains only.
+        // A buffer has at least one descriptor. The buffers are counted only if there are
+        // more descriptors up to the last one than announced buffers.
         if ahead >= used.announced.into() && self.is_unannounced(oldest, used) {
             return Err(BadId::Unannounced);
         }
@@ -239,13 +241,13 @@ impl<T> FreeIds for &mut InOrder<T> {
     }
 
     #[inline(always)]
-    fn claim_run(self, place: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
-        *self.records.get_mut(place as usize)? = Record {
+    fn claim_run(self, index: Id, count: u32, num_free: u32, data: Data) -> Option<Id> {
+        *self.records.get_mut(index as usize)? = Record {
             data: Some(data),
             extent: Extent::new(count, 0),
         };
-        (self.next, self.num_free) = (place + count, num_free);
-        Some(place)
+        (self.next, self.num_free) = (index + count, num_free);
+        Some(index)
     }
 
     #[inline(always)]
@@ -386,10 +388,10 @@ impl<T> Order for InOrder<T> {
         record.is_some_and(|record| record.data.is_some())
     }
 
-    const BATCHES: bool = true;
+    const USED_IN_BATCHES: bool = true;
 
     #[inline(always)]
-    fn get_buf_within<R: Ring<Order = Self>>(
+    fn get_buf_in_batch<R: Ring<Order = Self>>(
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
@@ -417,11 +419,12 @@ impl<T> Order for InOrder<T> {
             return None;
         }
         record.data = None;
+        // `HAS_EXTRA` is not set, so that this is the same as `Extent::count`.
         let count = (extent.0 >> 32) as u32 + 1;
         let num_free = states.num_free + count;
         states.num_free = num_free;
         states.oldest = id + count;
-        // The batch stays open: what is added is the same with the mark and without.
+        // The batch stays open: adding the step leaves the mark set.
         let step = ring.advance(common, at, count) - at;
         common.used.set(stored + step);
         Some((data, num_free))
@@ -436,7 +439,7 @@ impl<T> Order for InOrder<T> {
         match take(ring, common, accept)? {
             Ok(Taken(id, released, _, is_last)) => {
                 if is_last {
-                    ring.publish_used(common);
+                    ring.publish_event(common, common.used.get_own());
                 }
                 Some((id, Ok(released)))
             }
@@ -469,7 +472,7 @@ impl<T> Order for InOrder<T> {
             taken += 1;
         }
         if any_ended {
-            ring.publish_used(common);
+            ring.publish_event(common, common.used.get_own());
         }
         (taken, bad)
     }

@@ -103,10 +103,10 @@ use core::ptr::NonNull;
 
 use memory::{Descriptor, Flag, Memory, Number};
 
-/// Largest queue size (virtio 1.3, 2.7 and 2.8.10.1).
+/// Largest queue size (virtio 1.3, 2.7 and 2.8).
 pub const MAX_SIZE: u32 = 1 << 15;
 
-/// Descriptor flags (virtio 1.3, 2.7.5 and 2.8.1).
+/// Descriptor flags (virtio 1.3, 2.7.5; 2.8.3, 2.8.6 and 2.8.7).
 mod flag {
     /// The chain goes on.
     pub const NEXT: u16 = 1;
@@ -146,12 +146,12 @@ impl Element {
 
     /// The element's descriptor, with additional flags and the layout-specific field.
     #[inline(always)]
-    fn chained(self, flags: u16, tag: u16) -> Descriptor {
+    fn chained(self, flags: u16, next_or_id: u16) -> Descriptor {
         Descriptor {
             address: self.address,
             length: self.length,
             flags: self.flags() | flags,
-            tag,
+            next_or_id,
         }
     }
 }
@@ -181,7 +181,7 @@ pub trait Elements {
         })
     }
 
-    /// Memory for the table, if the caller brings it. [`Ring::add_to_slot`] does not ask.
+    /// Memory for the table, if the caller brings it. [`Ring::add_indirect_fast`] does not ask.
     #[inline(always)]
     fn own_table(&self) -> Option<shared::OwnTable> {
         None
@@ -225,9 +225,9 @@ impl<I: ExactSizeIterator<Item = Result<Element, AddError>> + Clone> Elements fo
 
 /// What one add call puts into the ring.
 pub struct Request<E> {
-    /// The elements, device-readable ones first.
+    /// The elements, device-readable ones first (2.7.4.2, 2.8.17).
     pub elements: E,
-    /// The exact number of elements, at least one. [`Ring::add_to_slot`] counts them
+    /// The exact number of elements, at least one. [`Ring::add_indirect_fast`] counts them
     /// itself.
     pub entries: u32,
     /// Returned by [`Ring::get_buf`].
@@ -282,10 +282,10 @@ impl AddError {
 pub struct Added {
     /// Free descriptors.
     pub num_free: u32,
-    /// Split: have 2^16 - 1 buffers been added since the last `kick_prepare`? One
-    /// more would wrap the 16-bit index around, and the test whether it passed the
-    /// device's event would give a wrong answer.
-    pub unannounced_full: bool,
+    /// Must the caller kick now? In a split ring, if 2^16 - 1 buffers have been added since
+    /// the last `kick_prepare`: one more would wrap the 16-bit index around, and the test
+    /// whether it passed the device's event would give a wrong answer.
+    pub must_kick: bool,
 }
 
 /// A used entry, as the device wrote it.
@@ -305,7 +305,7 @@ pub struct UsedElement {
 }
 
 impl UsedElement {
-    /// Is the length reserved, and must be ignored (2.8.5)? It is in a packed
+    /// Is the length reserved, and must be ignored (2.8.4)? It is in a packed
     /// descriptor without the WRITE flag.
     pub fn length_is_reserved(&self) -> bool {
         self.flags & flag::WRITE == 0
@@ -326,6 +326,7 @@ pub enum BadId {
 /// The half of a queue that all threads share.
 pub struct Common<M: Memory> {
     memory: M,
+    /// The used position: how far get_buf has taken buffers (C's `last_used_idx`).
     used: Position<M::Number>,
     /// The position of the next buffer to be made available: a running number
     /// like the used position, whose low 16 bits a notification carries. Only the
@@ -335,11 +336,12 @@ pub struct Common<M: Memory> {
     /// With event index: the interrupt for the published event has arrived, so
     /// the device sends no other until a new event is published.
     event_triggered: M::Flag,
+    /// Are wraps counted in the 32-bit poll token?
     wrap_counters: M::Flag,
-    /// Are interrupts unwanted?
+    /// Has the driver asked for no interrupts?
     no_interrupt: M::Flag,
-    /// Set when the evidence that a buffer was ever added is removed from the used
-    /// position and the descriptor states, by a reset or a detached buffer.
+    /// Set by what makes the queue look as if nothing was ever added: a reset, or a
+    /// detached buffer. See [`Ring::ever_added`].
     ever_added: M::Flag,
     event_idx: bool,
     indirect: bool,
@@ -437,7 +439,7 @@ pub trait Ring: Sized {
     /// use them.
     type Order: Order<Table = <Self::Memory as Memory>::Table>;
 
-    /// What the buffers of a batch leave to its end, see [`Self::begin_batch`].
+    /// A batch of adds: what is left to its end, see [`Self::begin_batch`].
     type Batch;
 
     /// The used position of a new queue.
@@ -529,12 +531,11 @@ pub trait Ring: Sized {
         request: &Request<E>,
     ) -> Result<Added, AddError>;
 
-    /// A faster [`Self::add_indirect`], which fails with [`AddError::NoMemory`] if the
-    /// table does not fit into its slot or the next free id starts a run, and with
-    /// [`AddError::Unsupported`] if there is
-    /// only one element, which needs no table.
-    /// With a batch, the buffer is added to that.
-    fn add_to_slot<E: Elements>(
+    /// A faster [`Self::add_indirect`]. It fails with [`AddError::NoMemory`] if the table
+    /// does not fit into its slot or the next free id starts a run, and with
+    /// [`AddError::Unsupported`] if there is only one element, which needs no table. With
+    /// a batch, the buffer becomes available at the end of the batch.
+    fn add_indirect_fast<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
@@ -551,8 +552,8 @@ pub trait Ring: Sized {
     /// A faster [`Self::add_direct`]. It may fail with [`AddError::NoSpace`] where
     /// [`Self::add_direct`] succeeds: a packed ring refuses a chain that wraps around
     /// the end of the ring, or whose ids did not come back as a chain of the same length.
-    /// With a batch, the buffer is added to that.
-    fn add_run<E: Elements>(
+    /// With a batch, the buffer becomes available at the end of the batch.
+    fn add_direct_fast<E: Elements>(
         &mut self,
         common: &Common<Self::Memory>,
         request: &Request<E>,
@@ -564,8 +565,8 @@ pub trait Ring: Sized {
     fn begin_batch(common: &Common<Self::Memory>) -> Self::Batch;
 
     /// How many buffers may be added before the next `kick_prepare`, see
-    /// [`Added::unannounced_full`].
-    fn unannounced_room(&self, common: &Common<Self::Memory>) -> u32;
+    /// [`Added::must_kick`].
+    fn room_before_kick(&self, common: &Common<Self::Memory>) -> u32;
 
     /// Adds up to `most` buffers of one element each to a batch, until `next` returns
     /// None or there is no room for another. Returns how many.
@@ -587,11 +588,12 @@ pub trait Ring: Sized {
 
     /// Was anything ever added to the queue?
     fn ever_added(&self, common: &Common<Self::Memory>) -> bool {
-        let slots = self.states();
-        common.ever_added.get() || common.used.has_moved() || slots.num_free() != slots.size()
+        let states = self.states();
+        common.ever_added.get() || common.used.has_moved() || states.num_free() != states.size()
     }
 
-    /// Must the device be notified of the buffers added since the last call?
+    /// Must the device be notified of the buffers added since the last call (2.7.10.1,
+    /// 2.8.10)?
     fn kick_prepare(&mut self, common: &Common<Self::Memory>) -> bool;
 
     /// The next used entry, as the device wrote it; None if there is none or the
@@ -603,9 +605,10 @@ pub trait Ring: Sized {
     /// caller stores it.
     fn advance(&mut self, common: &Common<Self::Memory>, at: u64, count: u32) -> u64;
 
-    /// Publishes the event for the used position, if the driver wants interrupts. A full
-    /// barrier follows.
-    fn publish_used(&self, common: &Common<Self::Memory>);
+    /// Asks for an interrupt at the used position, which is `at`: writes it where the device finds the
+    /// driver's event (`used_event`, or the driver event suppression structure), followed
+    /// by a full barrier. Does nothing if the driver wants no interrupts.
+    fn publish_event(&self, common: &Common<Self::Memory>, at: u64);
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the
     /// used entry first, and whether a buffer is in flight under its id; if it returns
@@ -620,16 +623,16 @@ pub trait Ring: Sized {
         Self::Order::get_buf(self, common, accept)
     }
 
-    /// A faster [`Self::get_buf`] for a buffer within a batch that was opened before, without
-    /// context or table. None if the next one is none. Returns its data and the number of
-    /// free descriptors.
+    /// A faster [`Self::get_buf`] for a buffer of an in-order batch that is open already.
+    /// Returns its data and the number of free descriptors. None if the next buffer is not
+    /// of that kind, is the last one of its batch, or has a context or a table.
     #[inline(always)]
-    fn get_buf_within(
+    fn get_buf_in_batch(
         &mut self,
         common: &Common<Self::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,
     ) -> Option<(Data, u32)> {
-        Self::Order::get_buf_within(self, common, accept)
+        Self::Order::get_buf_in_batch(self, common, accept)
     }
 
     /// Takes up to `most` used buffers, and passes each one's data, the length that the
@@ -646,8 +649,8 @@ pub trait Ring: Sized {
         loop {
             let (count, bad) = Self::Order::get_bufs(self, common, most - taken, &mut each);
             taken += count;
-            // The device does not interrupt for what it uses after the last look and before
-            // the event is published. So there is another look after that.
+            // The device sends no interrupt for a buffer that it used after this loop read
+            // the ring and before the loop published the event. So the ring is read again.
             if count == 0 || taken == most || bad.is_some() || common.no_interrupt.get() {
                 return (taken, bad);
             }
@@ -668,6 +671,7 @@ pub trait Ring: Sized {
                 break;
             };
             match self.states_mut().release(used.id, Self::KEEPS_RUNS) {
+                // A copy of the next arm, so that the most frequent buffers have a fast path.
                 Ok(Released::Single(data, _)) => {
                     let next = self.advance(common, used.at, 1);
                     common.used.set(next);
@@ -693,7 +697,7 @@ pub trait Ring: Sized {
             taken += 1;
         }
         if taken > 0 {
-            self.publish_used(common);
+            self.publish_event(common, common.used.get_own());
         }
         (taken, bad)
     }
@@ -765,7 +769,7 @@ pub trait Ring: Sized {
     /// Why the answer false can be trusted, whatever runs concurrently. Let p be
     /// the token's position. The poll first passes a full barrier P. Suppose that
     /// the device used p before P, that is: it passed the full barrier D, which it
-    /// needs before it reads the event (2.7.7, 2.8.10), and D came before P. Then
+    /// needs before it reads the event (2.7.7.2, 2.8.10), and D came before P. Then
     /// the ring as read shows that use, or a later write to the same location.
     /// A write that hides the use can only happen after p was taken: it writes the
     /// flags of the next buffers' descriptors, including those of a chain, or the

@@ -34,7 +34,7 @@ pub trait Flag {
     fn set(&self, value: bool);
 }
 
-/// One descriptor, in native byte order. `tag` is the field in which the layouts
+/// One descriptor, in native byte order. `next_or_id` is the field in which the layouts
 /// differ: `next` in a split ring, the buffer id in a packed one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Descriptor {
@@ -45,7 +45,7 @@ pub struct Descriptor {
     /// Flags.
     pub flags: u16,
     /// `next` or `id`.
-    pub tag: u16,
+    pub next_or_id: u16,
 }
 
 /// An indirect table that has been written.
@@ -160,10 +160,10 @@ pub trait PackedDescriptor {
 /// Memory of a packed ring (virtio 1.3, 2.8).
 pub trait PackedMemory: Memory {
     /// One descriptor.
-    type Slot: PackedDescriptor;
+    type Descriptor: PackedDescriptor;
 
     /// The descriptor ring: [`Memory::size`] descriptors.
-    fn ring(&self) -> &[Self::Slot];
+    fn ring(&self) -> &[Self::Descriptor];
     /// Writes the driver event suppression structure's offset and wrap bit.
     fn write_driver_off_wrap(&self, off_wrap: u16);
     /// Like [`Self::write_driver_off_wrap`], followed by a full barrier.

@@ -14,10 +14,10 @@ pub const DISABLE: u16 = 1;
 /// Notify at a specific descriptor.
 pub const DESC: u16 = 2;
 
-/// The wrap counter's bit in an event suppression structure's offset (2.8.10).
+/// The wrap counter's bit beside an event suppression structure's offset (2.8.14).
 pub const WRAP: u16 = 1 << 15;
 
-/// Did an index that went from `old` to `new` pass `event` (2.7.7.2)?
+/// Did an index that went from `old` to `new` pass `event` (2.7.10.1)?
 ///
 /// All three are modulo 2^16. The event was passed if the distance from it to `new`
 /// is less than the distance from `old` to `new`.

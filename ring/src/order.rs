@@ -30,9 +30,10 @@ pub trait FreeIds {
         write: impl FnMut(Id, Id, Element, bool) -> Result<(), AddError>,
     ) -> Result<Id, AddError>;
 
-    /// Takes the first `count` ids for a buffer at `place` in a packed ring, after which
-    /// `num_free` are free, and returns the first one. None if that needs a walk.
-    fn claim_run(self, place: Id, count: u32, num_free: u32, data: Data) -> Option<Id>;
+    /// Takes the first `count` ids for a chain at `index` of a packed ring, after
+    /// which `num_free` are free, and returns the first one. None if they are no run:
+    /// [`Order::make_run`] makes them one.
+    fn claim_run(self, index: Id, count: u32, num_free: u32, data: Data) -> Option<Id>;
 
     /// The id after the first one. None if the first one cannot be taken alone.
     fn after_single(&self) -> Option<Id>;
@@ -121,11 +122,12 @@ pub trait Order: Sized {
     /// Is a buffer in flight under `id`?
     fn is_in_flight(&self, id: Id) -> bool;
 
-    /// Do used buffers come in batches, of which [`Ring::get_buf_within`] takes one?
-    const BATCHES: bool;
+    /// Do used buffers come in batches (2.7.9, 2.8.8), of which [`Ring::get_buf_in_batch`]
+    /// takes one buffer?
+    const USED_IN_BATCHES: bool;
 
-    /// See [`Ring::get_buf_within`].
-    fn get_buf_within<R: Ring<Order = Self>>(
+    /// See [`Ring::get_buf_in_batch`].
+    fn get_buf_in_batch<R: Ring<Order = Self>>(
         ring: &mut R,
         common: &Common<R::Memory>,
         accept: impl FnOnce(&UsedElement, bool) -> bool,

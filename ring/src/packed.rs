@@ -8,38 +8,40 @@ use super::desc_state::{DescStates, Released};
 use super::memory::{Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed};
 use super::notification::{self, DESC, DISABLE, ENABLE};
 use super::order::{FreeIds, Order, Single, Writable};
-use super::position::{LAP, packed_advance, packed_lap_end, packed_slot, packed_token, unlikely};
+use super::position::{LAP, packed_advance, packed_index, packed_lap_end, packed_token, unlikely};
 use super::{
     AddError, Added, Common, Data, Element, Elements, Id, Request, Ring, UsedElement, flag,
 };
 
 /// Descriptor flags that tell which side owns the descriptor (2.8.1). It is available
-/// when they differ, and used when both equal the used wrap counter.
+/// if AVAIL equals the driver's wrap counter and USED does not, and used if both equal the
+/// device's.
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
 /// The driver's half of a packed ring.
 pub struct Packed<M: PackedMemory, O = DescStates<<M as Memory>::Table>> {
     states: O,
-    /// Where the lap of [`Common::available`] ends, and the flags that make a
-    /// descriptor available in that lap.
+    /// Where the lap of [`Common::available`] ends (see [`packed_lap_end`]).
     avail_lap_end: u64,
+    /// The flags that make a descriptor available in that lap: AVAIL if the driver's wrap
+    /// counter is 1, and USED if it is 0.
     avail_flags: u16,
     /// The index of the next available descriptor at the last `kick_prepare`, less
     /// the ring's size for each wrap-around since.
-    announced: u16,
-    /// The flags that mark a descriptor as used in the lap of the used position:
-    /// either both or none.
+    avail_at_kick: u16,
+    /// The flags that mark a descriptor as used in the lap of the used position: both if
+    /// the used wrap counter is 1, and none if it is 0.
     used_flags: u16,
-    /// Where that lap ends (see [`packed_lap_end`]).
-    lap_end: u64,
-    /// While interrupts are wanted: does the driver want one at the descriptor that
-    /// get_buf publishes, rather than always? False at first, as in C.
+    /// Where that lap ends.
+    used_lap_end: u64,
+    /// The driver's event flags while it wants interrupts: DESC, for one at the descriptor
+    /// that get_buf publishes? Or ENABLE, for one at each? ENABLE at first, as in C.
     at_descriptor: bool,
     memory: PhantomData<fn() -> M>,
 }
 
-/// A batch.
+/// A batch of adds.
 pub struct Batch {
     /// The index and flags of its first descriptor. Once they are written, all of the
     /// batch is available.
@@ -52,45 +54,48 @@ fn table_descriptor<O: Order>(writable: &Writable<O>) -> impl Fn(Element, u32, b
     |element, _, _| writable.count(element).chained(0, 0)
 }
 
-/// Slots for a chain, in ring order.
-trait Slots<S> {
-    /// Passes each element to `write`, with its slot, the flags that make that slot
-    /// available, and whether more follow.
+/// The descriptors of the ring that a chain takes, in ring order.
+trait RingOrder<D> {
+    /// Passes each element to `write`, with its descriptor, the flags that make that
+    /// descriptor available, and whether more follow.
     fn zip(
         self,
         elements: &impl Elements,
-        write: impl FnMut(&S, u16, Element, bool) -> Result<(), AddError>,
+        write: impl FnMut(&D, u16, Element, bool) -> Result<(), AddError>,
     ) -> Result<(), AddError>;
 }
 
-/// Slots of a single lap, and the flags that make a slot available in that lap.
-struct Run<'a, S>(&'a [S], u16);
+/// Descriptors before the end of the ring, and the flags that make them available.
+struct Contiguous<'a, D>(&'a [D], u16);
 
-impl<S> Slots<S> for Run<'_, S> {
+impl<D> RingOrder<D> for Contiguous<'_, D> {
     #[inline(always)]
     fn zip(
         self,
         elements: &impl Elements,
-        mut write: impl FnMut(&S, u16, Element, bool) -> Result<(), AddError>,
+        mut write: impl FnMut(&D, u16, Element, bool) -> Result<(), AddError>,
     ) -> Result<(), AddError> {
-        let Self(run, lap) = self;
-        elements.zip(run, |slot, element, more| write(slot, lap, element, more))
+        let Self(run, avail_flags) = self;
+        elements.zip(run, |descriptor, element, more| {
+            write(descriptor, avail_flags, element, more)
+        })
     }
 }
 
-/// Slots that may wrap around, each with the flags that make it available.
-struct Onward<I>(I);
+/// Descriptors that may go on at the start of the ring, each with the flags that make it
+/// available.
+struct Wrapping<I>(I);
 
-impl<'a, S: 'a, I: Iterator<Item = (&'a S, u16)>> Slots<S> for Onward<I> {
+impl<'a, D: 'a, I: Iterator<Item = (&'a D, u16)>> RingOrder<D> for Wrapping<I> {
     #[inline(always)]
     fn zip(
         mut self,
         elements: &impl Elements,
-        mut write: impl FnMut(&S, u16, Element, bool) -> Result<(), AddError>,
+        mut write: impl FnMut(&D, u16, Element, bool) -> Result<(), AddError>,
     ) -> Result<(), AddError> {
         elements.each(|element, more| {
-            let (slot, lap) = self.0.next().ok_or_else(AddError::bug)?;
-            write(slot, lap, element, more)
+            let (descriptor, avail_flags) = self.0.next().ok_or_else(AddError::bug)?;
+            write(descriptor, avail_flags, element, more)
         })
     }
 }
@@ -117,18 +122,19 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
             next = next + LAP - u64::from(size);
             self.avail_lap_end = packed_lap_end(next, size);
             self.avail_flags ^= AVAIL | USED;
-            self.announced = self.announced.wrapping_sub(size as u16);
+            self.avail_at_kick = self.avail_at_kick.wrapping_sub(size as u16);
         }
         common.available.set_relaxed(next);
     }
 
-    /// Makes the chain of `count` descriptors that starts at `head` available. The
-    /// first descriptor's flags are written last (2.8.19), in a batch at its end.
+    /// Makes the chain of `count` descriptors that starts at `head` available: writes the
+    /// head's flags, after everything else (2.8.17, 2.8.21.1.1). In a batch, only the first
+    /// chain's flags are left to its end.
     #[inline(always)]
     fn publish(
         &mut self,
         common: &Common<M>,
-        head: &M::Slot,
+        head: &M::Descriptor,
         flags: u16,
         count: u32,
         num_free: u32,
@@ -148,7 +154,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         }
         Added {
             num_free,
-            unannounced_full: false,
+            must_kick: false,
         }
     }
 
@@ -160,20 +166,20 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
 
     /// All descriptors in ring order, starting with the next available one, each with
     /// the flags that make it available.
-    fn onward<'a>(
+    fn in_ring_order<'a>(
         &self,
         common: &'a Common<M>,
-    ) -> impl Iterator<Item = (&'a M::Slot, u16)> + use<'a, M, O> {
+    ) -> impl Iterator<Item = (&'a M::Descriptor, u16)> + use<'a, M, O> {
         let flags = self.avail_flags;
         let (next_lap, this_lap) = common
             .memory
             .ring()
             .split_at_checked(Self::next_avail(common))
             .unwrap_or_default();
-        let this_lap = this_lap.iter().map(move |slot| (slot, flags));
+        let this_lap = this_lap.iter().map(move |descriptor| (descriptor, flags));
         let next_lap = next_lap
             .iter()
-            .map(move |slot| (slot, flags ^ (AVAIL | USED)));
+            .map(move |descriptor| (descriptor, flags ^ (AVAIL | USED)));
         this_lap.chain(next_lap)
     }
 
@@ -193,15 +199,15 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         let id = self.states.first_free();
         let free = self.states.free();
         let after = free.after_single().ok_or(AddError::NoMemory)?;
-        let slot = common.memory.ring().get(Self::next_avail(common));
-        let slot = slot.ok_or_else(AddError::bug)?;
+        let descriptor = common.memory.ring().get(Self::next_avail(common));
+        let descriptor = descriptor.ok_or_else(AddError::bug)?;
         let writable = Writable::new();
         let table = place(id, &writable)?;
-        slot.write(Descriptor {
+        descriptor.write(Descriptor {
             address: table.address,
             length: table.entries * 16,
             flags: 0,
-            tag: id as u16,
+            next_or_id: id as u16,
         });
         let single = Single {
             id,
@@ -212,18 +218,18 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         free.claim_single(single, request.data);
         self.states.add_extra(id, request.ctx, table.owned);
         let flags = flag::INDIRECT | self.avail_flags;
-        Ok(self.publish(common, slot, flags, 1, num_free, batch))
+        Ok(self.publish(common, descriptor, flags, 1, num_free, batch))
     }
 
-    /// Makes a buffer available as a chain of descriptors, in `slots`, of which `head` is
-    /// the first.
+    /// Makes a buffer available as a chain in `descriptors`, of which `head`, at the ring's
+    /// index `first`, is the first.
     #[inline(always)]
     fn add_chain<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
-        head: &M::Slot,
-        slots: impl Slots<M::Slot>,
+        (first, head): (usize, &M::Descriptor),
+        descriptors: impl RingOrder<M::Descriptor>,
         batch: Option<&mut Batch>,
     ) -> Result<Added, AddError> {
         if common.is_broken() {
@@ -231,10 +237,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         }
         let count = request.entries;
         let num_free = self.states.free_without(count).ok_or(AddError::NoSpace)?;
-        // The records come first, because that needs fewer registers.
-        let place = Self::next_avail(common) as Id;
+        // The records are written before the descriptors, because that needs fewer registers.
         let free = self.states.free();
-        let id = free.claim_run(place, count, num_free, request.data);
+        let id = free.claim_run(first as Id, count, num_free, request.data);
         let id = id.ok_or(AddError::NoSpace)?;
         self.states.add_extra(id, request.ctx, None);
         if count > 1 {
@@ -245,17 +250,16 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
         }
         let mut written = 0;
         let writable = Writable::<O>::new();
-        // The head's flags are written last, because they make the whole chain
-        // available.
+        // The head's flags make the whole chain available. `publish` writes them.
         let mut head_flags = 0;
-        let result = slots.zip(&request.elements, |slot, lap, element, more| {
-            let flags = lap | element.flags() | if more { flag::NEXT } else { 0 };
-            if core::ptr::eq(slot, head) {
+        let result = descriptors.zip(&request.elements, |descriptor, avail, element, more| {
+            let flags = avail | element.flags() | if more { flag::NEXT } else { 0 };
+            if core::ptr::eq(descriptor, head) {
                 head_flags = flags;
             } else {
-                slot.write_flags(flags);
+                descriptor.write_flags(flags);
             }
-            slot.write(element.chained(0, id as u16));
+            descriptor.write(element.chained(0, id as u16));
             written += 1;
             writable.count(element);
             Ok(())
@@ -275,9 +279,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
     #[cold]
     fn take_back(&mut self, common: &Common<M>, id: Id, count: u32) {
         self.states.take_back(id);
-        let chain = self.onward(common).take(count as usize);
-        for (slot, flags) in chain.skip(1) {
-            slot.write_flags(flags ^ (AVAIL | USED));
+        let chain = self.in_ring_order(common).take(count as usize);
+        for (descriptor, flags) in chain.skip(1) {
+            descriptor.write_flags(flags ^ (AVAIL | USED));
         }
     }
 }
@@ -286,8 +290,8 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Packed<M, O> {
 /// bit 15 of `position` (2.8.1)? If so, both flags equal that bit. USED is bit 15
 /// itself, and AVAIL is shifted there.
 #[inline]
-fn is_used(slot: &impl PackedDescriptor, position: u16) -> bool {
-    let flags = slot.flags();
+fn is_used(descriptor: &impl PackedDescriptor, position: u16) -> bool {
+    let flags = descriptor.flags();
     let moved = flags << (USED / AVAIL).trailing_zeros();
     ((flags ^ position) | (moved ^ position)) & USED == 0
 }
@@ -297,10 +301,10 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     type Order = O;
     type Batch = Batch;
 
-    /// Slot 0 with the used wrap counter at 1.
+    /// Index 0 with the used wrap counter at 1.
     const START: u64 = 1 << 15;
     const FORCES_NOTIFY: bool = false;
-    /// The table's length in bytes, 16 for each entry, has 32 bits (2.8.7).
+    /// The table's length in bytes, 16 for each entry, has 32 bits (2.8.7, 2.8.13).
     const MAX_TABLE: u32 = (1 << 28) - 1;
     const RETRIES_UNMAPPED: bool = true;
     const KEEPS_RUNS: bool = true;
@@ -310,9 +314,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
             states,
             avail_lap_end: 0,
             avail_flags: AVAIL,
-            announced: 0,
+            avail_at_kick: 0,
             used_flags: AVAIL | USED,
-            lap_end: 0,
+            used_lap_end: 0,
             at_descriptor: false,
             memory: PhantomData,
         }
@@ -322,9 +326,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         common.available.set_relaxed(Self::START);
         self.avail_lap_end = packed_lap_end(Self::START, self.states.size());
         self.avail_flags = AVAIL;
-        self.announced = 0;
+        self.avail_at_kick = 0;
         self.used_flags = AVAIL | USED;
-        self.lap_end = packed_lap_end(common.used.get_own(), self.states.size());
+        self.used_lap_end = packed_lap_end(common.used.get_own(), self.states.size());
         common.no_interrupt.set(!callback);
         self.at_descriptor = false;
         if !callback {
@@ -355,7 +359,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     }
 
     #[inline(always)]
-    fn add_to_slot<E: Elements>(
+    fn add_indirect_fast<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -380,14 +384,15 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         request: &Request<E>,
     ) -> Result<Added, AddError> {
         self.states.make_run(request.entries);
-        let slots = self.onward(common);
-        let head = common.memory.ring().get(Self::next_avail(common));
+        let descriptors = self.in_ring_order(common);
+        let first = Self::next_avail(common);
+        let head = common.memory.ring().get(first);
         let head = head.ok_or_else(AddError::bug)?;
-        self.add_chain(common, request, head, Onward(slots), None)
+        self.add_chain(common, request, (first, head), Wrapping(descriptors), None)
     }
 
     #[inline(always)]
-    fn add_run<E: Elements>(
+    fn add_direct_fast<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -397,11 +402,17 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         let run = first..first + request.entries as usize;
         let run = common.memory.ring().get(run).ok_or(AddError::NoSpace)?;
         let head = run.first().ok_or(AddError::NoSpace)?;
-        let lap = self.avail_flags;
-        self.add_chain(common, request, head, Run(run, lap), batch)
+        let avail_flags = self.avail_flags;
+        self.add_chain(
+            common,
+            request,
+            (first, head),
+            Contiguous(run, avail_flags),
+            batch,
+        )
     }
 
-    fn unannounced_room(&self, _: &Common<M>) -> u32 {
+    fn room_before_kick(&self, _: &Common<M>) -> u32 {
         u32::MAX
     }
 
@@ -427,16 +438,16 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         let mut added = 0;
         loop {
             let first = Self::next_avail(common);
-            let lap = self.avail_flags;
-            let mut slots = common.memory.ring().get(first..).unwrap_or_default().iter();
+            let avail_flags = self.avail_flags;
+            let mut descriptors = common.memory.ring().get(first..).unwrap_or_default().iter();
             let count = self.states.free().claim_ones(most - added, |id, _| {
-                let slot = slots.as_slice().first()?;
+                let descriptor = descriptors.as_slice().first()?;
                 let (element, data) = next()?;
-                slots.next();
-                slot.write(element.chained(0, id as u16));
-                let flags = lap | element.flags();
+                descriptors.next();
+                descriptor.write(element.chained(0, id as u16));
+                let flags = avail_flags | element.flags();
                 if batch.head.is_some() {
-                    slot.write_flags(flags);
+                    descriptor.write_flags(flags);
                 } else {
                     batch.head = Some((first, flags));
                 }
@@ -444,7 +455,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
             });
             self.advance_available(common, count);
             added += count;
-            if !slots.as_slice().is_empty()
+            if !descriptors.as_slice().is_empty()
                 || self.states.num_free() == 0
                 || added == most
                 || count == 0
@@ -457,26 +468,27 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     fn publish_batch(&mut self, common: &Common<M>, batch: Batch) -> Added {
         common.memory.write_barrier();
         if let Some((head, flags)) = batch.head {
-            if let Some(slot) = common.memory.ring().get(head) {
-                slot.write_flags(flags);
+            if let Some(descriptor) = common.memory.ring().get(head) {
+                descriptor.write_flags(flags);
             }
         }
         Added {
             num_free: self.states.num_free(),
-            unannounced_full: false,
+            must_kick: false,
         }
     }
 
     fn kick_prepare(&mut self, common: &Common<M>) -> bool {
-        // As in the split ring (2.8.21.3.1).
+        // As in the split ring: before the device's event is read (2.8.21.3.1).
         common.memory.full_barrier();
         let next_offset = common.next_offset();
         let new = next_offset & !notification::WRAP;
-        let old = mem::replace(&mut self.announced, new);
+        let old = mem::replace(&mut self.avail_at_kick, new);
         let (off_wrap, flags) = common.memory.device_event();
         if flags != DESC {
             return flags != DISABLE;
         }
+        // In the other lap, the event is less by the ring's size, as `avail_at_kick` is.
         let event = off_wrap & !notification::WRAP;
         let same_lap = (off_wrap ^ next_offset) & notification::WRAP == 0;
         let event = if same_lap {
@@ -493,14 +505,14 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
             return None;
         }
         let at = common.used.get_own();
-        let slot = common.memory.ring().get(usize::from(packed_slot(at)))?;
-        let flags = slot.flags();
+        let descriptor = common.memory.ring().get(usize::from(packed_index(at)))?;
+        let flags = descriptor.flags();
         if flags & (AVAIL | USED) != self.used_flags {
             return None;
         }
-        // Id and length may be read only after the flags that mark them as valid.
+        // Id and length may be read only after the flags that mark them as valid (2.8.22).
         common.memory.read_barrier();
-        let (id, length) = slot.used_element();
+        let (id, length) = descriptor.used_element();
         Some(UsedElement {
             at,
             id: id.into(),
@@ -513,19 +525,18 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     #[inline(always)]
     fn advance(&mut self, common: &Common<M>, at: u64, count: u32) -> u64 {
         let size = common.memory.ring().len() as u32;
-        let (next, wrapped) = packed_advance(at, count, self.lap_end, size);
+        let (next, wrapped) = packed_advance(at, count, self.used_lap_end, size);
         if wrapped {
             self.used_flags ^= AVAIL | USED;
-            self.lap_end += LAP;
+            self.used_lap_end += LAP;
         }
         next
     }
 
     #[inline(always)]
-    fn publish_used(&self, common: &Common<M>) {
+    fn publish_event(&self, common: &Common<M>, at: u64) {
         if !common.no_interrupt.get() && self.at_descriptor {
-            let at = common.used.get_own() as u16;
-            common.memory.publish_driver_off_wrap(at);
+            common.memory.publish_driver_off_wrap(at as u16);
         }
     }
 
@@ -561,7 +572,7 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
             let at = O::position(stored);
             let in_flight = (self.states.size() - self.states.num_free()) as u16;
             let wait = notification::delayed(in_flight);
-            let (event, _) = packed_advance(at, wait.into(), self.lap_end, self.states.size());
+            let (event, _) = packed_advance(at, wait.into(), self.used_lap_end, self.states.size());
             common.memory.write_driver_off_wrap(event as u16);
             common.memory.write_barrier();
         }
@@ -585,8 +596,8 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
         if O::is_known_used(at) {
             return true;
         }
-        let slot = common.memory.ring().get(usize::from(packed_slot(at)));
-        slot.is_some_and(|slot| is_used(slot, at as u16))
+        let descriptor = common.memory.ring().get(usize::from(packed_index(at)));
+        descriptor.is_some_and(|descriptor| is_used(descriptor, at as u16))
     }
 
     fn token(common: &Common<M>, at: u64) -> u32 {
@@ -594,9 +605,9 @@ impl<M: PackedMemory, O: Order<Table = M::Table>> Ring for Packed<M, O> {
     }
 
     fn poll_ring(common: &Common<M>, token: u16) -> bool {
-        let slot = token & !notification::WRAP;
-        let slot = common.memory.ring().get(usize::from(slot));
+        let index = token & !notification::WRAP;
+        let descriptor = common.memory.ring().get(usize::from(index));
         // For a position outside of the ring, C reads beyond its end.
-        slot.is_none_or(|slot| is_used(slot, token))
+        descriptor.is_none_or(|descriptor| is_used(descriptor, token))
     }
 }

@@ -73,7 +73,7 @@ impl<N: Number> Position<N> {
 pub const LAP: u64 = 1 << 15;
 
 /// Packed: the ring position in a number.
-pub fn packed_slot(number: u64) -> u16 {
+pub fn packed_index(number: u64) -> u16 {
     (number & (LAP - 1)) as u16
 }
 
@@ -84,7 +84,7 @@ pub fn unlikely() {}
 /// Packed: the first position of a number's lap, plus `size`. This is not a valid
 /// number itself, because the ring has already wrapped around there.
 pub fn packed_lap_end(number: u64, size: u32) -> u64 {
-    number - u64::from(packed_slot(number)) + u64::from(size)
+    number - u64::from(packed_index(number)) + u64::from(size)
 }
 
 /// Packed: advances a number, in a lap that ends at `lap_end`, by `count` descriptors,

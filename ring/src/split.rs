@@ -15,20 +15,19 @@ use super::{
 
 /// How many buffers may be made available without a `kick_prepare`. After one more,
 /// the 16-bit index would be the same as if none had been.
-const MAX_UNANNOUNCED: u64 = u16::MAX as u64;
+const MAX_NUM_ADDED: u64 = u16::MAX as u64;
 
 /// The driver's half of a split ring.
 pub struct Split<M: SplitMemory, O = DescStates<<M as Memory>::Table>> {
     states: O,
-    /// The value that [`Common::available`] must not reach without another
-    /// `kick_prepare`: 2^16 - 1 more than at the last one. (Corresponds to C's
-    /// `num_added`.)
+    /// The position of [`Common::available`] at which the driver must kick
+    /// ([`Added::must_kick`]): [`MAX_NUM_ADDED`] more than at the last `kick_prepare`. (It
+    /// stands for C's `num_added`, and an add need not write it.)
     limit: u64,
     memory: PhantomData<fn() -> M>,
 }
 
-/// Writes the available ring's flags, which the device ignores with event index
-/// (2.7.7.1).
+/// Writes the available ring's flags. With event index they stay 0 (2.7.7.1).
 fn write_flags<M: SplitMemory>(common: &Common<M>) {
     if !common.event_idx {
         let unwanted = common.no_interrupt.get();
@@ -39,7 +38,8 @@ fn write_flags<M: SplitMemory>(common: &Common<M>) {
     }
 }
 
-/// A batch, whose end is the available index.
+/// A batch of adds. It ends with a write of the available index, which makes all of its
+/// buffers available (2.7.13, step 3).
 pub struct Batch;
 
 /// The descriptors of a table. `next` names the following entry even in the last one, as
@@ -87,7 +87,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
             address: table.address,
             length: table.entries * 16,
             flags: flag::INDIRECT,
-            tag: after as u16,
+            next_or_id: after as u16,
         });
         let single = Single {
             id: head,
@@ -100,8 +100,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
         Ok(self.publish(common, head, num_free, in_batch))
     }
 
-    /// Makes the chain at `head` available (2.7.13), or leaves that to the end of a
-    /// batch.
+    /// Puts the chain at `head` into the available ring (2.7.13.2), and makes it available
+    /// with a new index (2.7.13.3), unless that is left to the end of a batch.
     #[inline(always)]
     fn publish(&mut self, common: &Common<M>, head: Id, num_free: u32, in_batch: bool) -> Added {
         let rings = common.memory.rings();
@@ -110,13 +110,14 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Split<M, O> {
         let available = available.wrapping_add(1);
         common.available.set_relaxed(available);
         if !in_batch {
-            // The device reads the entry and the descriptors once it sees the index.
+            // The device reads the entry and the descriptors once it sees the index
+            // (2.7.13.3.1).
             common.memory.write_barrier();
             rings.write_avail_idx(available as u16);
         }
         Added {
             num_free,
-            unannounced_full: available == self.limit,
+            must_kick: available == self.limit,
         }
     }
 }
@@ -128,7 +129,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
 
     const START: u64 = 0;
     const FORCES_NOTIFY: bool = true;
-    /// `next` has 16 bits (2.7.5).
+    /// `next` has 16 bits (2.7.5). As in C, a table may be longer than the queue, although
+    /// the specification forbids that (2.7.5.3.1).
     const MAX_TABLE: u32 = 1 << 16;
     const RETRIES_UNMAPPED: bool = false;
     const KEEPS_RUNS: bool = false;
@@ -136,14 +138,14 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     fn new(states: O) -> Self {
         Self {
             states,
-            limit: MAX_UNANNOUNCED,
+            limit: MAX_NUM_ADDED,
             memory: PhantomData,
         }
     }
 
     fn start(&mut self, common: &Common<M>, callback: bool) {
         common.available.set_relaxed(0);
-        self.limit = MAX_UNANNOUNCED;
+        self.limit = MAX_NUM_ADDED;
         common.no_interrupt.set(!callback);
         if !callback {
             write_flags(common);
@@ -172,7 +174,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     }
 
     #[inline(always)]
-    fn add_to_slot<E: Elements>(
+    fn add_indirect_fast<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -195,11 +197,11 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common: &Common<M>,
         request: &Request<E>,
     ) -> Result<Added, AddError> {
-        self.add_run(common, request, None)
+        self.add_direct_fast(common, request, None)
     }
 
     #[inline(always)]
-    fn add_run<E: Elements>(
+    fn add_direct_fast<E: Elements>(
         &mut self,
         common: &Common<M>,
         request: &Request<E>,
@@ -227,7 +229,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         Ok(self.publish(common, head, num_free, in_batch))
     }
 
-    fn unannounced_room(&self, common: &Common<M>) -> u32 {
+    fn room_before_kick(&self, common: &Common<M>) -> u32 {
         self.limit.wrapping_sub(common.available.get_own()) as u32
     }
 
@@ -250,7 +252,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         let mut available = common.available.get_own();
         let free = self.states.free();
         if descriptors.len() != free.ids() {
-            // As in `add_run`.
+            // As in `add_direct_fast`.
             return 0;
         }
         let count = free.claim_ones(most, |id, after| {
@@ -272,7 +274,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common.memory.rings().write_avail_idx(available as u16);
         Added {
             num_free: self.states.num_free(),
-            unannounced_full: available == self.limit,
+            must_kick: available == self.limit,
         }
     }
 
@@ -282,8 +284,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common.memory.full_barrier();
         let available = common.available.get_own();
         let new = available as u16;
-        let old = self.limit.wrapping_sub(MAX_UNANNOUNCED) as u16;
-        self.limit = available.wrapping_add(MAX_UNANNOUNCED);
+        let old = self.limit.wrapping_sub(MAX_NUM_ADDED) as u16;
+        self.limit = available.wrapping_add(MAX_NUM_ADDED);
         if common.event_idx {
             notification::passed(common.memory.rings().avail_event(), new, old)
         } else {
@@ -302,7 +304,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         if announced == 0 {
             return None;
         }
-        // The entry may be read only after the index that covers it.
+        // The entry may be read only after the index that covers it (2.7.14).
         common.memory.read_barrier();
         let (id, length) = rings.used_element(at as u16);
         Some(UsedElement {
@@ -347,8 +349,9 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
             taken += 1;
         }
         if taken > 0 {
-            common.used.set(first + u64::from(taken));
-            self.publish_used(common);
+            let next = first + u64::from(taken);
+            common.used.set(next);
+            self.publish_event(common, next);
         }
         (taken, bad)
     }
@@ -359,10 +362,9 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
     }
 
     #[inline(always)]
-    fn publish_used(&self, common: &Common<M>) {
+    fn publish_event(&self, common: &Common<M>, at: u64) {
         if !common.no_interrupt.get() {
-            let at = common.used.get_own() as u16;
-            common.memory.rings().publish_used_event(at);
+            common.memory.rings().publish_used_event(at as u16);
         }
     }
 
@@ -375,7 +377,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
             return;
         }
         if common.event_idx {
-            // As in C: for most of a lap, this event is far ahead.
+            // As in C: the index 0 is far ahead most of the time, so that most buffers come
+            // back without an interrupt.
             common.memory.rings().write_used_event(0);
         } else {
             write_flags(common);
@@ -384,6 +387,7 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
 
     fn enable_cb_prepare(&mut self, common: &Common<M>) {
         Self::want_interrupts(common);
+        // As in C, also without event index, where the device ignores it (2.7.7.2).
         common
             .memory
             .rings()
@@ -409,7 +413,8 @@ impl<M: SplitMemory, O: Order<Table = M::Table>> Ring for Split<M, O> {
         common.ever_added.set(true);
         let available = common.available.get_own().wrapping_sub(1);
         common.available.set_relaxed(available);
-        // As in C, the number of announced buffers stays the same.
+        // As in C, although an index must never go back (2.7.6.1): the device has stopped.
+        // How many buffers were added since the last `kick_prepare` stays the same.
         self.limit = self.limit.wrapping_sub(1);
         common.memory.rings().write_avail_idx(available as u16);
         Some(detached)

@@ -46,7 +46,7 @@ impl virtqueue_buf {
     }
 
     /// Is the next part of the same buffer?
-    pub fn goes_on(&self) -> bool {
+    pub fn has_next(&self) -> bool {
         self.flags & NEXT != 0
     }
 
@@ -90,7 +90,8 @@ impl<'a> Parts<'a> {
         for part in array {
             let before = flags;
             flags = part.flags;
-            // Neither unknown flags, nor a part that is read after one that is written.
+            // Refuses unknown flags, and a part that the device reads after one that it
+            // writes (virtio 1.3, 2.7.4.2 and 2.8.17).
             if flags & !(NEXT | WRITE) | before & !flags & WRITE != 0 {
                 return Err(BadParts::of(count, flags));
             }

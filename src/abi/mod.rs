@@ -15,7 +15,7 @@ mod vq;
 pub use areas::vring;
 pub use bufs::{BadParts, Parts, virtqueue_buf, virtqueue_used_buf};
 pub use dma::{MapOps, dma_addr_t, dma_data_direction, page, virtio_map, virtio_map_ops, wide};
-pub use sg::{AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist};
+pub use sg::{AnyElements, Direction, SgArray, SgArrays, SgLists, SgSingles, scatterlist};
 pub use vdev::{
     AbiVersion, DeviceRef, VIRTIO_CONFIG_S_DRIVER_OK, device, feature, virtio_config_ops,
     virtio_device,

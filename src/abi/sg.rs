@@ -252,14 +252,14 @@ impl<const N: usize> Elements for SgSingles<N> {
 
 /// Several lists, none of which is empty or has links: first those that the device
 /// reads, then those that it writes. `PREMAPPED`: use the device's addresses that the
-/// driver supplied. `COUNTED`: [`SgRuns::counted`] has verified the lists.
+/// driver supplied. `COUNTED`: [`SgArrays::counted`] has verified the lists.
 #[derive(Clone, Copy)]
-pub struct SgRuns<'a, const PREMAPPED: bool, const COUNTED: bool> {
+pub struct SgArrays<'a, const PREMAPPED: bool, const COUNTED: bool> {
     lists: &'a [*const scatterlist],
     out_lists: usize,
 }
 
-impl<'a, const PREMAPPED: bool> SgRuns<'a, PREMAPPED, false> {
+impl<'a, const PREMAPPED: bool> SgArrays<'a, PREMAPPED, false> {
     /// # Safety
     /// As for [`SgLists::new`].
     #[inline(always)]
@@ -292,7 +292,7 @@ impl<'a, const PREMAPPED: bool> SgRuns<'a, PREMAPPED, false> {
     /// entries, or more than `limit`, or a list is empty or has a link. No entry after
     /// that is read.
     #[inline(always)]
-    pub fn counted(self, limit: u32) -> Option<(u32, SgRuns<'a, PREMAPPED, true>)> {
+    pub fn counted(self, limit: u32) -> Option<(u32, SgArrays<'a, PREMAPPED, true>)> {
         let mut left = limit;
         for &first in self.lists {
             let mut sg = first;
@@ -314,11 +314,11 @@ impl<'a, const PREMAPPED: bool> SgRuns<'a, PREMAPPED, false> {
             }
         }
         let Self { lists, out_lists } = self;
-        (left != limit).then_some((limit - left, SgRuns { lists, out_lists }))
+        (left != limit).then_some((limit - left, SgArrays { lists, out_lists }))
     }
 }
 
-impl<const PREMAPPED: bool, const COUNTED: bool> Elements for SgRuns<'_, PREMAPPED, COUNTED> {
+impl<const PREMAPPED: bool, const COUNTED: bool> Elements for SgArrays<'_, PREMAPPED, COUNTED> {
     #[inline(always)]
     fn each(
         &self,

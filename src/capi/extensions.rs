@@ -242,7 +242,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare64(vq: *mut virtqueue) -> u6
 /// @vq: the queue
 /// @token: a token of virtqueue_enable_cb_prepare64() on this queue
 ///
-/// Takes no lock, and may run beside virtqueue_get_buf() on another thread.
+/// Takes no lock, and may run while another thread is in virtqueue_get_buf().
 ///
 /// Context: Any thread.
 /// Return: see virtqueue_poll().

@@ -19,7 +19,7 @@
  *
  * Threads: Each function says in which context it may run.
  *
- * * Any thread - It may run beside every other call on the queue that is not
+ * * Any thread - It may run during every other call on the queue that is not
  *   "alone".
  * * Serialised by the caller - One of these calls on a queue at a time, under
  *   the caller's lock or on one thread.

@@ -5,8 +5,8 @@
 //! those of `extensions` are the library's own; `src/symbols.txt` lists all of them. The
 //! documentation of the functions and of their modules goes into the C header and, from
 //! there, into the manual pages: it is in the form that the kernel's documentation has
-//! (kernel-doc), and in the order of the header (`tests/header.rs`). The header's parts
-//! that are C lie here, too.
+//! (kernel-doc), and in the order of the header (`tests/header.rs`). The files `*.h`
+//! here are the parts of the header that are written in C.
 //!
 //! Unless it states otherwise, each function requires a live queue and valid program's
 //! arguments (`docs/safety.md`).

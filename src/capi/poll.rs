@@ -36,7 +36,7 @@ pub unsafe extern "C" fn virtqueue_enable_cb_prepare(vq: *mut virtqueue) -> c_ui
 /// @vq: the queue
 /// @last_used_idx: a token of virtqueue_enable_cb_prepare() on this queue
 ///
-/// Takes no lock, and may run beside virtqueue_get_buf() on another thread.
+/// Takes no lock, and may run while another thread is in virtqueue_get_buf().
 ///
 /// Context: Any thread.
 /// Return: true if there is a used buffer that the holder of the token has not

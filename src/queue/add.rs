@@ -2,9 +2,16 @@
 //! Adding buffers.
 //!
 //! The fast path handles what drivers usually send: lists whose entries are contiguous
-//! in memory. If it cannot add such a buffer, or is given anything else, it changes
-//! nothing and calls [`add_any_list`] or [`add_any_lists`], which add every list, and
-//! report what is wrong with invalid calls.
+//! in memory. It is [`add_array`] for one list, and [`add_longer_sgs`] for several. Each
+//! passes the list to the ring as a [`Request`], which adds it in a table
+//! ([`ring::Ring::add_indirect_fast`]) or as a chain ([`ring::Ring::add_direct_fast`]). The
+//! other functions of the fast path are copies of these two for the most frequent sizes.
+//!
+//! If the fast path cannot add a buffer, it changes nothing and calls [`add_any_list`] or
+//! [`add_any_lists`]. They add every list, and report what is wrong with invalid calls.
+//!
+//! `INDIRECT`: the queue has indirect descriptors, so that buffers of several entries go
+//! into tables.
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::fmt::Arguments;
@@ -14,7 +21,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::kick::{call_notify, kick_early};
 use super::{Handle, RingKind};
 use crate::abi::{
-    AnyElements, Direction, SgArray, SgLists, SgRuns, SgSingles, scatterlist, virtqueue,
+    AnyElements, Direction, SgArray, SgArrays, SgLists, SgSingles, scatterlist, virtqueue,
 };
 use ring::memory::Memory;
 use ring::{AddError, Added, Common, Data, Request};
@@ -97,7 +104,7 @@ impl AddCall {
 /// share their code.
 macro_rules! add_functions {
     ($($name:ident $call:ident $(, $ctx:ident)?;)+) => {$(
-        pub unsafe fn $name<R: RingKind, const TABLE: bool>(
+        pub unsafe fn $name<R: RingKind, const INDIRECT: bool>(
             vq: *mut virtqueue,
             sg: *const scatterlist,
             num: c_uint,
@@ -111,12 +118,12 @@ macro_rules! add_functions {
                 if num == 1 {
                     return add_array::<R, false>(vq, sg, 1, data, ctx, call);
                 }
-                // This keeps the test for 1 the first.
+                // Keeps the compiler from testing `num` for 3 before it tests it for 1.
                 unlikely();
-                match (num, TABLE, call) {
+                match (num, INDIRECT, call) {
                     (3, false, AddCall::Outbuf) => add_few_out::<R, 3>(vq, sg, num, data),
                     (_, false, AddCall::Outbuf) => add_longer_out::<R>(vq, sg, num, data),
-                    _ => add_longer::<R, TABLE>(vq, sg, num, data, ctx, call),
+                    _ => add_longer::<R, INDIRECT>(vq, sg, num, data, ctx, call),
                 }
             }
         }
@@ -168,7 +175,8 @@ premapped_functions! {
 #[cold]
 fn unlikely() {}
 
-/// [`add_array`] for a chain of `NUM` that the device reads.
+/// [`add_array`] for a chain of `NUM` that the device reads. (`_num` keeps the other
+/// arguments in the registers in which the caller got them.)
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -184,8 +192,8 @@ unsafe fn add_few_out<R: RingKind, const NUM: c_uint>(
     unsafe { add_array::<R, false>(vq, sg, NUM, data, null_mut(), call) }
 }
 
-/// [`add_longer`] without a table, for what the device reads. (A function of its own,
-/// so that chains of three need not be told from those of two.)
+/// [`add_longer`] without a table, for what the device reads. (This is a separate
+/// function so that chains of three do not pay for the test for two.)
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -210,7 +218,7 @@ unsafe fn add_longer_out<R: RingKind>(
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_longer<R: RingKind, const TABLE: bool>(
+unsafe fn add_longer<R: RingKind, const INDIRECT: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -219,16 +227,16 @@ unsafe fn add_longer<R: RingKind, const TABLE: bool>(
     call: AddCall,
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; well-formed list.
-    unsafe { add_array::<R, TABLE>(vq, sg, num, data, ctx, call) }
+    unsafe { add_array::<R, INDIRECT>(vq, sg, num, data, ctx, call) }
 }
 
-/// Adds a list whose entries are contiguous.
+/// Adds a list whose entries are contiguous, in a table (`INDIRECT`) or as a chain.
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, the call is serialised, and the list is well
 /// formed.
 #[inline(always)]
-unsafe fn add_array<R: RingKind, const TABLE: bool>(
+unsafe fn add_array<R: RingKind, const INDIRECT: bool>(
     vq: *mut virtqueue,
     sg: *const scatterlist,
     num: c_uint,
@@ -249,15 +257,15 @@ unsafe fn add_array<R: RingKind, const TABLE: bool>(
             // SAFETY: serialised, one driver: the reference is not used after the program's
             // functions are called, which may call the library.
             let driver = unsafe { queue.driver() };
-            if TABLE {
+            if INDIRECT {
                 let request = Request::new(num, elements, data, ctx);
-                if let Ok(added) = driver.add_to_slot(common, &request, None) {
+                if let Ok(added) = driver.add_indirect_fast(common, &request, None) {
                     // SAFETY: serialised.
                     return unsafe { finish(&queue, added) };
                 }
             } else if let Some(elements) = elements.checked() {
                 let request = Request::new(num, elements, data, ctx);
-                match driver.add_run(common, &request, None) {
+                match driver.add_direct_fast(common, &request, None) {
                     // SAFETY: serialised.
                     Ok(added) => return unsafe { finish(&queue, added) },
                     Err(AddError::Bug) => return failed(),
@@ -281,7 +289,7 @@ unsafe fn add_array<R: RingKind, const TABLE: bool>(
 /// Adds a buffer made of several lists. There is separate code for two and three lists
 /// of one entry each without a table (`make counts`: the rows "add_sgs 1+1" and
 /// "add_sgs 1+1+1").
-pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
+pub unsafe fn add_sgs<R: RingKind, const INDIRECT: bool>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
@@ -290,20 +298,20 @@ pub unsafe fn add_sgs<R: RingKind, const TABLE: bool>(
 ) -> c_int {
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
-        if !TABLE {
-            // The more frequent one first.
+        if !INDIRECT {
+            // Two lists are more frequent than three.
             match out_sgs.wrapping_add(in_sgs) {
                 2 => return add_singles::<R, 2>(vq, sgs, out_sgs, in_sgs, data),
                 3 => return add_singles::<R, 3>(vq, sgs, out_sgs, in_sgs, data),
                 _ => {}
             }
         }
-        add_longer_sgs::<R, TABLE>(vq, sgs, out_sgs, in_sgs, data)
+        add_longer_sgs::<R, INDIRECT>(vq, sgs, out_sgs, in_sgs, data)
     }
 }
 
-/// [`add_sgs`] for `N` lists of one entry each, without a table. In the end, any other
-/// lists go to [`add_longer_sgs`].
+/// [`add_sgs`] for `N` lists of one entry each, without a table. If one of them is longer,
+/// or is no list, [`add_longer_sgs`] takes over.
 ///
 /// # Safety
 /// As for [`add_array`]; there are `N` lists.
@@ -321,7 +329,10 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
             if let Some(elements) = SgSingles::<N>::new(sgs, out_sgs) {
                 let queue = Handle::<R>::new(vq);
                 let request = Request::new(N as u32, elements, data, null_mut());
-                match queue.driver().add_run(queue.common(), &request, None) {
+                match queue
+                    .driver()
+                    .add_direct_fast(queue.common(), &request, None)
+                {
                     Ok(added) => return finish(&queue, added),
                     Err(AddError::Bug) => return failed(),
                     Err(AddError::NoSpace) => {
@@ -336,7 +347,7 @@ unsafe fn add_singles<R: RingKind, const N: usize>(
 }
 
 /// Adds a list without a table: for a chain for which there is room, but which the fast
-/// path of a packed ring does not handle (`Ring::add_run`).
+/// path of a packed ring does not handle (`Ring::add_direct_fast`).
 ///
 /// # Safety
 /// As for [`add_array`].
@@ -380,7 +391,7 @@ unsafe fn add_sgs_direct<R: RingKind>(
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        let elements = SgRuns::<false, false>::new(sgs, out_sgs, in_sgs);
+        let elements = SgArrays::<false, false>::new(sgs, out_sgs, in_sgs);
         let driver = queue.driver();
         if let Some(data) = NonNull::new(data) {
             if let Some((entries, elements)) = elements.counted(driver.num_free()) {
@@ -399,7 +410,7 @@ unsafe fn add_sgs_direct<R: RingKind>(
 /// # Safety
 /// As for [`add_array`].
 #[inline(never)]
-unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
+unsafe fn add_longer_sgs<R: RingKind, const INDIRECT: bool>(
     vq: *mut virtqueue,
     sgs: *const *const scatterlist,
     out_sgs: c_uint,
@@ -411,18 +422,18 @@ unsafe fn add_longer_sgs<R: RingKind, const TABLE: bool>(
     // the library.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        let elements = SgRuns::<false, false>::new(sgs, out_sgs, in_sgs);
+        let elements = SgArrays::<false, false>::new(sgs, out_sgs, in_sgs);
         if let Some(data) = NonNull::new(data) {
             let (common, driver) = (queue.common(), queue.driver());
-            if TABLE {
-                // `add_to_slot` counts the entries.
+            if INDIRECT {
+                // `add_indirect_fast` counts the entries.
                 let request = Request::new(0, elements, data, null_mut());
-                if let Ok(added) = driver.add_to_slot(common, &request, None) {
+                if let Ok(added) = driver.add_indirect_fast(common, &request, None) {
                     return finish(&queue, added);
                 }
             } else if let Some((entries, elements)) = elements.counted(driver.num_free()) {
                 let request = Request::new(entries, elements, data, null_mut());
-                match driver.add_run(common, &request, None) {
+                match driver.add_direct_fast(common, &request, None) {
                     Ok(added) => return finish(&queue, added),
                     Err(AddError::Bug) => return failed(),
                     Err(AddError::NoSpace) => {
@@ -452,7 +463,7 @@ unsafe fn add_premapped_list<R: RingKind, const OUT: bool>(
     // SAFETY: live queue, this kind, serialised; well-formed list.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        let elements = SgRuns::<true, false>::one(&sg, OUT);
+        let elements = SgArrays::<true, false>::one(&sg, OUT);
         let usable = NonNull::new(data).filter(|_| ctx.is_null() || !queue.common().indirect());
         if let Some(data) = usable {
             let counted = elements.counted(num);
@@ -477,7 +488,7 @@ pub unsafe fn add_sgs_of_mapped<R: RingKind>(
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
         let queue = Handle::<R>::new(vq);
-        let elements = SgRuns::<true, false>::new(sgs, out_sgs, in_sgs);
+        let elements = SgArrays::<true, false>::new(sgs, out_sgs, in_sgs);
         if let Some(data) = NonNull::new(data) {
             if let Some((entries, elements)) = elements.counted(MAX_COUNTED) {
                 if let Some(added) = add_premapped(&queue, elements, entries, data, null_mut()) {
@@ -497,7 +508,7 @@ pub unsafe fn add_sgs_of_mapped<R: RingKind>(
 #[inline(always)]
 unsafe fn add_premapped<R: RingKind>(
     queue: &Handle<R>,
-    elements: SgRuns<'_, true, true>,
+    elements: SgArrays<'_, true, true>,
     entries: u32,
     data: Data,
     ctx: *mut c_void,
@@ -507,9 +518,9 @@ unsafe fn add_premapped<R: RingKind>(
     // SAFETY: serialised, one driver: the program's functions are not called.
     let driver = unsafe { queue.driver() };
     if common.indirect() && entries > 1 {
-        driver.add_to_slot(common, &request, None).ok()
+        driver.add_indirect_fast(common, &request, None).ok()
     } else {
-        driver.add_run(common, &request, None).ok()
+        driver.add_direct_fast(common, &request, None).ok()
     }
 }
 
@@ -529,7 +540,7 @@ pub(super) fn most_entries<R: RingKind>(common: &Common<R::Memory>) -> u32 {
 #[inline(always)]
 unsafe fn finish<R: RingKind>(queue: &Handle<R>, added: Added) -> c_int {
     queue.publish_num_free(added.num_free);
-    if added.unannounced_full {
+    if added.must_kick {
         // SAFETY: live queue, this kind, serialised.
         return unsafe { kick_early::<R>(queue.public()) };
     }
@@ -571,8 +582,8 @@ pub(super) unsafe fn refused<R: RingKind>(
     }
     let size = common.memory().size().into();
     // SAFETY: live queue.
-    let was_too_small = unsafe { &(*queue.0).was_too_small };
-    if entries > size && !common.indirect() && !was_too_small.swap(true, Relaxed) {
+    let reported_too_small = unsafe { &(*queue.0).reported_too_small };
+    if entries > size && !common.indirect() && !reported_too_small.swap(true, Relaxed) {
         queue.complain(
             call.function(),
             format_args!("{entries} entries never fit into a ring of {size}"),

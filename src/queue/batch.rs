@@ -57,7 +57,7 @@ unsafe fn add_batch<R: RingKind>(vq: *mut virtqueue, bufs: &[virtqueue_buf]) -> 
     // SAFETY: serialised, one driver: the reference is not used after the program's
     // functions are called, which may call the library.
     let driver = unsafe { queue.driver() };
-    let most = driver.unannounced_room(common);
+    let most = driver.room_before_kick(common);
     let mut room = most;
     let mut left = bufs.iter();
     let mut batch = R::begin_batch(common);
@@ -65,7 +65,7 @@ unsafe fn add_batch<R: RingKind>(vq: *mut virtqueue, bufs: &[virtqueue_buf]) -> 
         let Some(next) = left.as_slice().first() else {
             break;
         };
-        let add = match (next.goes_on(), common.indirect()) {
+        let add = match (next.has_next(), common.indirect()) {
             (false, _) => add_ones,
             (true, false) => add_longer::<R, false>,
             (true, true) => add_longer::<R, true>,
@@ -79,7 +79,7 @@ unsafe fn add_batch<R: RingKind>(vq: *mut virtqueue, bufs: &[virtqueue_buf]) -> 
     if room != most {
         let added = driver.publish_batch(common, batch);
         queue.publish_num_free(added.num_free);
-        if added.unannounced_full {
+        if added.must_kick {
             // SAFETY: live queue, this kind, serialised.
             unsafe { kick_early::<R>(vq) };
         }
@@ -112,7 +112,7 @@ fn add_ones<R: RingKind>(
 /// Adds buffers of several parts each to a batch, up to `most`, until there is another,
 /// or one that cannot be added in this way. Returns how many.
 #[inline(never)]
-fn add_longer<R: RingKind, const TABLE: bool>(
+fn add_longer<R: RingKind, const INDIRECT: bool>(
     driver: &mut R,
     common: &Common<R::Memory>,
     batch: &mut R::Batch,
@@ -122,7 +122,7 @@ fn add_longer<R: RingKind, const TABLE: bool>(
     let mut bufs = left.as_slice();
     let mut added = 0;
     while added < most {
-        let Some(first) = bufs.first().filter(|first| first.goes_on()) else {
+        let Some(first) = bufs.first().filter(|first| first.has_next()) else {
             break;
         };
         let Some(data) = NonNull::new(first.data) else {
@@ -133,10 +133,10 @@ fn add_longer<R: RingKind, const TABLE: bool>(
         };
         let num = parts.count();
         let request = Request::new(num, parts, data, null_mut());
-        let result = if TABLE {
-            driver.add_to_slot(common, &request, Some(batch))
+        let result = if INDIRECT {
+            driver.add_indirect_fast(common, &request, Some(batch))
         } else {
-            driver.add_run(common, &request, Some(batch))
+            driver.add_direct_fast(common, &request, Some(batch))
         };
         if result.is_err() {
             break;

@@ -199,13 +199,13 @@ unsafe fn make<R: RingKind>(
                 functions::<R, false>()
             },
             checks: core::ptr::null_mut(),
-            was_broken: AtomicBool::new(false),
+            reported_broken: AtomicBool::new(false),
             mapping: Mapping::new(device, args.map),
         },
         driver: UnsafeCell::new(driver),
         common,
         notify: args.notify,
-        was_too_small: AtomicBool::new(false),
+        reported_too_small: AtomicBool::new(false),
         config: UnsafeCell::new(Config {
             source: args.source,
             align,

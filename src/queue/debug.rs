@@ -15,7 +15,7 @@ use core::sync::atomic::{
 };
 
 use super::add::MAX_COUNTED;
-use super::order::OrderCheck;
+use super::order_check::OrderCheck;
 use super::{Head, Ops, complain, complain_broken, try_box};
 use crate::abi::{
     AnyElements, Parts, SgLists, scatterlist, virtqueue, virtqueue_buf, virtqueue_used_buf,
@@ -28,7 +28,7 @@ use ring::{Elements, MAX_SIZE, UsedElement};
 /// as in the kernel.
 const LATE: u64 = 100;
 
-/// An exported function's name, behind a thin pointer that fits into an atomic.
+/// An exported function's name, as a thin pointer, which fits into an atomic.
 type Name = &'static &'static str;
 
 /// The state of a checked queue.

@@ -10,7 +10,7 @@ use ring::{BadId, Data, Id, Order, Released, UsedElement};
 
 pub unsafe fn get_buf<R: RingKind>(vq: *mut virtqueue, len: *mut c_uint) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { take_any::<R, false>(vq, len, core::ptr::null_mut()) }
+    unsafe { take_fast::<R, false>(vq, len, core::ptr::null_mut()) }
 }
 
 pub unsafe fn get_buf_ctx<R: RingKind>(
@@ -19,7 +19,7 @@ pub unsafe fn get_buf_ctx<R: RingKind>(
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
-    unsafe { take_any::<R, true>(vq, len, ctx) }
+    unsafe { take_fast::<R, true>(vq, len, ctx) }
 }
 
 /// [`get_buf_ctx`] on a queue whose used lengths or order are checked.
@@ -56,24 +56,25 @@ pub unsafe fn next_id<R: RingKind>(vq: *mut virtqueue) -> Option<u32> {
     (states.num_free() > 0).then(|| states.first_free())
 }
 
-/// Takes a buffer whose length is not checked. There is separate code for a buffer within
-/// a batch, if there are batches.
+/// Takes a buffer whose length is not checked. On an in-order queue, most buffers are
+/// within a batch that is open already ([`ring::InOrder`]), and there is separate code for
+/// them.
 ///
 /// # Safety
 /// As for [`take`].
 #[inline(always)]
-unsafe fn take_any<R: RingKind, const CTX: bool>(
+unsafe fn take_fast<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind, serialised; program's arguments.
     unsafe {
-        if !R::Order::BATCHES {
+        if !R::Order::USED_IN_BATCHES {
             return take::<R, CTX>(vq, len, ctx, |_, _| true);
         }
         let queue = Handle::<R>::new(vq);
-        let taken = queue.driver().get_buf_within(queue.common(), |used, _| {
+        let taken = queue.driver().get_buf_in_batch(queue.common(), |used, _| {
             len.write(used.length);
             true
         });
@@ -85,17 +86,18 @@ unsafe fn take_any<R: RingKind, const CTX: bool>(
                 }
                 data.as_ptr()
             }
-            None => take_another::<R, CTX>(vq, len, ctx),
+            None => take_slow::<R, CTX>(vq, len, ctx),
         }
     }
 }
 
-/// [`take`] for what is not within a batch.
+/// [`take`] on an in-order queue, for the first and the last buffer of a batch, for buffers
+/// with a context or a table, and if there is none.
 ///
 /// # Safety
 /// As for [`take`].
 #[inline(never)]
-unsafe fn take_another<R: RingKind, const CTX: bool>(
+unsafe fn take_slow<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
@@ -104,9 +106,9 @@ unsafe fn take_another<R: RingKind, const CTX: bool>(
     unsafe { take::<R, CTX>(vq, len, ctx, |_, _| true) }
 }
 
-/// The common part of all variants, with (`CTX`) or without the driver's second
-/// pointer. `look` is called before the buffer is taken. It breaks the queue if it
-/// returns false.
+/// The common part of all variants, with (`CTX`) or without the buffer's `ctx`. `check`
+/// sees the used entry before the buffer is taken, and whether a buffer is in flight under
+/// its id. If it returns false, it has broken the queue, and nothing is taken.
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, the call is serialised, `len` is the program's
@@ -116,7 +118,7 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     vq: *mut virtqueue,
     len: *mut c_uint,
     ctx: *mut *mut c_void,
-    look: impl FnOnce(&UsedElement, bool) -> bool,
+    check: impl FnOnce(&UsedElement, bool) -> bool,
 ) -> *mut c_void {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
@@ -126,7 +128,7 @@ unsafe fn take<R: RingKind, const CTX: bool>(
         // SAFETY: program's arguments: `len` is its variable. As in C, it is written
         // even if the entry turns out to be invalid.
         unsafe { len.write(used.length) };
-        look(used, in_flight)
+        check(used, in_flight)
     };
     match driver.get_buf(queue.common(), accept) {
         None => core::ptr::null_mut(),
@@ -148,8 +150,8 @@ unsafe fn take<R: RingKind, const CTX: bool>(
     }
 }
 
-/// Returns a buffer's second pointer to the driver. On queues with indirect descriptors
-/// there are none, and the variable is not written, as in C.
+/// Returns a buffer's `ctx` to the driver. On queues with indirect descriptors there is
+/// none, and the variable is not written, as in C.
 ///
 /// # Safety
 /// `ctx` is the program's variable, or NULL.
@@ -193,8 +195,7 @@ unsafe fn take_extra<R: RingKind>(
     tail_call_barrier(data.as_ptr())
 }
 
-/// Reports an invalid used entry. From the queue's name on, the text is the same as in
-/// C.
+/// Reports an invalid used entry. The text after the queue's name is C's.
 ///
 /// # Safety
 /// `vq` is a live queue.

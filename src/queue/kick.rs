@@ -6,8 +6,7 @@ use core::ffi::c_int;
 use super::{Checks, Handle, RingKind};
 use crate::abi::virtqueue;
 
-/// Announces the buffers added so far, before the 16-bit index could wrap around
-/// unnoticed.
+/// Kicks at the end of an add, see [`ring::Added::must_kick`].
 ///
 /// # Safety
 /// `vq` is a live queue of this kind, and the call is serialised.
@@ -21,6 +20,7 @@ pub unsafe fn kick_early<R: RingKind>(vq: *mut virtqueue) -> c_int {
             None => _ = kick::<R>(vq),
         }
     }
+    // Hidden from the compiler, so that an add ends with a tail call to this function.
     core::hint::black_box(0)
 }
 
@@ -48,11 +48,11 @@ pub unsafe fn notify<R: RingKind>(vq: *mut virtqueue) -> bool {
     if queue.common().is_broken() {
         return false;
     }
-    let told = call_notify(&queue);
-    if !told {
+    let notified = call_notify(&queue);
+    if !notified {
         queue.common().set_broken(true);
     }
-    told
+    notified
 }
 
 pub unsafe fn kick<R: RingKind>(vq: *mut virtqueue) -> bool {

@@ -8,13 +8,12 @@ use core::ptr::NonNull;
 
 use crate::abi::vring;
 use crate::platform::{self, Heap, Table};
-
-/// The tables of a queue in user space.
-type HeapTables = ring::shared::Tables<Heap>;
-
 use ring::memory::Memory;
 use ring::shared::{Barriers, PackedAreas, PackedShared, SplitAreas, SplitShared};
 use ring::{MAX_SIZE, Order, Packed, Ring, Split};
+
+/// The memory for a queue's indirect tables.
+type HeapTables = ring::shared::Tables<Heap>;
 
 /// Who provides the memory.
 #[derive(Clone, Copy)]
@@ -274,7 +273,7 @@ where
         if !matches!(source, MemorySource::Parts(_)) && (!align.is_power_of_two() || align < 4) {
             return Err(Refusal::Align(align));
         }
-        let programs_tables = || {
+        let pool = || {
             if indirect {
                 own_tables(size)
             } else {
@@ -282,12 +281,8 @@ where
             }
         };
         let (vring, block, tables) = match source {
-            MemorySource::Parts(vring) => (vring, None, programs_tables()?),
-            MemorySource::Pages(pages) => (
-                vring::contiguous(pages, num, align),
-                None,
-                programs_tables()?,
-            ),
+            MemorySource::Parts(vring) => (vring, None, pool()?),
+            MemorySource::Pages(pages) => (vring::contiguous(pages, num, align), None, pool()?),
             MemorySource::Own | MemorySource::Lent { .. } => {
                 let end = vring::size(num, align);
                 let range = Range::find(source, end, align.max(16))?;
@@ -320,7 +315,7 @@ where
     }
 }
 
-/// The areas of a split ring, if they are aligned as required (virtio 1.3, 2.7).
+/// The areas of a split ring, if they are aligned as required (virtio 1.3, 2.7 and 2.7.1).
 fn areas(vring: &vring) -> Option<SplitAreas> {
     let aligned = |area: *mut c_void, align: usize| {
         NonNull::new(area.cast::<u8>()).filter(|area| area.addr().get() % align == 0)
@@ -336,7 +331,7 @@ fn areas(vring: &vring) -> Option<SplitAreas> {
 /// share a cache line.
 const LINE: usize = 64;
 
-/// Size of an event suppression structure (virtio 1.3, 2.8.10).
+/// Size of an event suppression structure (virtio 1.3, 2.8.10.1).
 const EVENT: usize = 4;
 
 /// The offsets of a packed ring's two event suppression structures, and of its end.

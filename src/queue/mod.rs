@@ -14,7 +14,7 @@ mod get_buf;
 mod kick;
 mod mapping;
 mod memory;
-mod order;
+mod order_check;
 mod poll;
 mod reset;
 
@@ -119,7 +119,7 @@ struct Head {
     /// NULL if the queue is not checked. Otherwise [`Ops::delete`] frees it.
     checks: *mut Checks,
     /// Has get_buf reported that it broke the queue?
-    was_broken: AtomicBool,
+    reported_broken: AtomicBool,
     mapping: Mapping,
 }
 
@@ -134,7 +134,7 @@ struct Queue<R: RingKind> {
     head: Head,
     notify: vq_notify_t,
     /// Has an add reported that its buffer can never fit?
-    was_too_small: AtomicBool,
+    reported_too_small: AtomicBool,
     config: UnsafeCell<Config>,
 }
 
@@ -301,8 +301,8 @@ unsafe fn complain(vq: *const virtqueue, function: &str, what: Arguments<'_>) {
 #[inline(never)]
 unsafe fn complain_broken(vq: *const virtqueue, what: Arguments<'_>) {
     // SAFETY: live queue: `vq` points to a `Head`.
-    let told = unsafe { (*vq.cast::<Head>()).was_broken.swap(true, Relaxed) };
-    let write = if told {
+    let reported = unsafe { (*vq.cast::<Head>()).reported_broken.swap(true, Relaxed) };
+    let write = if reported {
         platform::log
     } else {
         platform::log_always
@@ -359,12 +359,12 @@ unsafe fn vring_of<R: RingKind>(vq: *const virtqueue) -> *const vring {
 }
 
 /// The functions of one kind of queue, with or without indirect descriptors.
-fn functions<R: RingKind, const TABLE: bool>() -> Ops {
+fn functions<R: RingKind, const INDIRECT: bool>() -> Ops {
     Ops {
-        add_outbuf: add::add_outbuf::<R, TABLE>,
-        add_inbuf: add::add_inbuf::<R, TABLE>,
-        add_inbuf_ctx: add::add_inbuf_ctx::<R, TABLE>,
-        add_sgs: add::add_sgs::<R, TABLE>,
+        add_outbuf: add::add_outbuf::<R, INDIRECT>,
+        add_inbuf: add::add_inbuf::<R, INDIRECT>,
+        add_inbuf_ctx: add::add_inbuf_ctx::<R, INDIRECT>,
+        add_sgs: add::add_sgs::<R, INDIRECT>,
         add_outbuf_premapped: add::add_outbuf_premapped::<R>,
         add_inbuf_premapped: add::add_inbuf_premapped::<R>,
         add_bufs: batch::add_bufs::<R>,

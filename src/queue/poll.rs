@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! Interrupts and poll tokens.
 //!
-//! `poll`, `poll64`, `interrupt` and `disable_cb` use only the shared half of a queue,
-//! and may run concurrently with everything except resize and delete.
+//! `poll`, `poll64`, `interrupt` and `disable_cb` use only the common half of a queue
+//! ([`ring::Common`]), and may run concurrently with everything except resize and delete.
 
 use core::ffi::{c_int, c_uint};
 
@@ -47,6 +47,8 @@ pub unsafe fn enable_cb_prepare64<R: RingKind>(vq: *mut virtqueue) -> u64 {
     }
 }
 
+/// Enables callbacks, then looks for used buffers again (2.7.14, 2.8.22): the device may
+/// have used one before it saw that an interrupt is wanted.
 pub unsafe fn enable_cb<R: RingKind>(vq: *mut virtqueue) -> bool {
     // SAFETY: live queue, this kind, serialised.
     unsafe { !poll64::<R>(vq, enable_cb_prepare64::<R>(vq)) }
@@ -74,6 +76,7 @@ pub unsafe fn interrupt<R: RingKind>(vq: *mut virtqueue) -> c_int {
     // SAFETY: live queue, this kind.
     let queue = unsafe { Handle::<R>::new(vq) };
     if !R::more_used(queue.common()) {
+        // A spurious notification (2.7.7.1), or one for another queue.
         return IRQ_NONE;
     }
     if queue.common().is_broken() {

@@ -7,7 +7,7 @@
 //! undefined behaviour (`docs/safety.md`).
 
 #[cfg(target_endian = "big")]
-compile_error!("the ring's fields are little-endian (virtio 1.3, 1.4.1)");
+compile_error!("the ring's fields are little-endian (virtio 1.3, 1.4)");
 
 mod barrier;
 mod cells;

@@ -25,7 +25,7 @@ impl PackedDescriptor for RingDescriptor {
     fn write(&self, descriptor: Descriptor) {
         self.address.store(descriptor.address, Relaxed);
         self.length.store(descriptor.length, Relaxed);
-        self.id.store(descriptor.tag, Relaxed);
+        self.id.store(descriptor.next_or_id, Relaxed);
     }
 
     #[inline]
@@ -59,7 +59,7 @@ impl TableDescriptor {
         Self {
             address: descriptor.address,
             length: descriptor.length,
-            id_flags: u32::from(descriptor.tag) | u32::from(descriptor.flags) << 16,
+            id_flags: u32::from(descriptor.next_or_id) | u32::from(descriptor.flags) << 16,
         }
     }
 }
@@ -207,7 +207,7 @@ impl<B: Barriers, T: TableMemory> Memory for PackedShared<B, T> {
 }
 
 impl<B: Barriers, T: TableMemory> PackedMemory for PackedShared<B, T> {
-    type Slot = RingDescriptor;
+    type Descriptor = RingDescriptor;
 
     #[inline(always)]
     fn ring(&self) -> &[RingDescriptor] {
@@ -235,9 +235,9 @@ impl<B: Barriers, T: TableMemory> PackedMemory for PackedShared<B, T> {
     }
 
     fn clear(&self) {
-        for slot in self.ring() {
-            slot.write(Descriptor::default());
-            slot.write_flags(0);
+        for descriptor in self.ring() {
+            descriptor.write(Descriptor::default());
+            descriptor.write_flags(0);
         }
         self.driver().off_wrap.store(0, Relaxed);
         self.driver().flags.store(0, Relaxed);

@@ -25,7 +25,7 @@ impl SplitDescriptor for RingDescriptor {
         self.address.store(descriptor.address, Relaxed);
         self.length.store(descriptor.length, Relaxed);
         self.flags.store(descriptor.flags, Relaxed);
-        self.next.store(descriptor.tag, Relaxed);
+        self.next.store(descriptor.next_or_id, Relaxed);
     }
 }
 
@@ -45,7 +45,7 @@ impl TableDescriptor {
             address: descriptor.address,
             length: descriptor.length,
             flags: descriptor.flags,
-            next: descriptor.tag,
+            next: descriptor.next_or_id,
         }
     }
 }
@@ -161,7 +161,7 @@ impl<B> Rings<B> {
     }
 
     /// `avail_event` follows the used ring's entries (2.7.8).
-    fn event_of_device(&self) -> &AtomicU16 {
+    fn avail_event_field(&self) -> &AtomicU16 {
         // SAFETY: ring memory (`SplitShared::new`): the event follows the head and
         // `mask` + 1 entries of eight bytes.
         unsafe {
@@ -289,7 +289,7 @@ impl<B: Barriers> SplitRings for Rings<B> {
 
     #[inline]
     fn avail_event(self) -> u16 {
-        self.event_of_device().load(Relaxed)
+        self.avail_event_field().load(Relaxed)
     }
 
     fn clear(self) {
@@ -298,6 +298,6 @@ impl<B: Barriers> SplitRings for Rings<B> {
         self.used_event().store(0, Relaxed);
         self.used().flags.store(0, Relaxed);
         self.used().index.store(0, Relaxed);
-        self.event_of_device().store(0, Relaxed);
+        self.avail_event_field().store(0, Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 //! Memory for indirect tables (virtio 1.3, 2.7.5.3 and 2.8.7).
 //!
 //! Each id has a slot for a table in the queue's pool. Each chain in flight has a
-//! different id, so that the slot is free whenever a table for the id is written,
+//! different id, so that nobody uses the slot when a table for the id is written,
 //! and nothing has to be allocated or freed. The first table that is too long for its
 //! slot, and not longer than [`LONG_ENTRIES`], gives the id a larger slot from the
 //! heap, which the id keeps. Longer tables are allocated and freed with their
@@ -102,7 +102,7 @@ struct Slot<T> {
     /// The number of entries that fit.
     entries: u32,
     /// Owner of the memory, unless it is in the pool.
-    _owner: Option<T>,
+    owner: Option<T>,
 }
 
 /// A slot for each id. Only the thread that holds the driver's half accesses a slot.
@@ -180,7 +180,7 @@ impl<T: TableMemory> Tables<T> {
                 // SAFETY: table room: `id` is below `size`.
                 base: unsafe { base.add(offset) },
                 entries,
-                _owner: None,
+                owner: None,
             })
         })
     }
@@ -203,7 +203,7 @@ impl<T: TableMemory> Tables<T> {
         let elsewhere = |(base, table)| Slot {
             base,
             entries,
-            _owner: Some(table),
+            owner: Some(table),
         };
         if let Some(programs) = T::redirected() {
             return Some(elsewhere(programs));
@@ -223,13 +223,13 @@ impl<T: TableMemory> Tables<T> {
             *slot = Slot {
                 base,
                 entries: LONG_ENTRIES,
-                _owner: Some(table),
+                owner: Some(table),
             };
         }
         Some(Slot {
             base: slot.base,
             entries: slot.entries,
-            _owner: None,
+            owner: None,
         })
     }
 
@@ -258,7 +258,7 @@ impl<T: TableMemory> Tables<T> {
         Ok(Placed {
             address: (slot.base.as_ptr() as u64).wrapping_add(self.offset),
             entries,
-            owned: slot._owner,
+            owned: slot.owner,
         })
     }
 

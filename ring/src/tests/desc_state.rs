@@ -26,34 +26,34 @@ impl Dice {
 
 /// Takes a chain of `count` as the rings do: a packed one as a run. Every other has a table.
 fn claim(
-    slots: &mut DescStates<Rc<()>>,
+    states: &mut DescStates<Rc<()>>,
     runs: bool,
     count: usize,
     n: usize,
     table: &Rc<()>,
 ) -> u16 {
     let entries = count as u32;
-    let num_free = slots.free_without(entries).unwrap();
-    let head = slots.first_free();
+    let num_free = states.free_without(entries).unwrap();
+    let head = states.first_free();
     if runs && n.is_multiple_of(3) && count == 1 {
-        let taken = slots.free().claim_ones(1, |_, _| Some((data(n), 0)));
+        let taken = states.free().claim_ones(1, |_, _| Some((data(n), 0)));
         assert_eq!(taken, 1);
     } else if runs {
-        let run = slots.free().claim_run(0, entries, num_free, data(n));
+        let run = states.free().claim_run(0, entries, num_free, data(n));
         let run = run.or_else(|| {
-            slots.make_run(entries);
-            slots.free().claim_run(0, entries, num_free, data(n))
+            states.make_run(entries);
+            states.free().claim_run(0, entries, num_free, data(n))
         });
         assert_eq!(run, Some(head));
     } else {
         let elements = Listed((0..count).map(|_| Ok(Element::default())));
         let request = Request::new(entries, elements, data(n), null_mut());
-        let free = slots.free();
+        let free = states.free();
         free.claim_each(&request, num_free, |_, _, _, _| Ok(()))
             .unwrap();
     }
     let table = has_table(n).then(|| table.clone());
-    slots.add_extra(head, null_mut(), table);
+    states.add_extra(head, null_mut(), table);
     head as u16
 }
 
@@ -62,31 +62,31 @@ fn has_table(n: usize) -> bool {
 }
 
 /// Gives the chain of buffer `n` back.
-fn release(slots: &mut DescStates<Rc<()>>, runs: bool, n: usize, chain: &[u16]) {
+fn release(states: &mut DescStates<Rc<()>>, runs: bool, n: usize, chain: &[u16]) {
     let id = u32::from(chain[0]);
-    let released = match slots.release(id, runs) {
+    let released = match states.release(id, runs) {
         Ok(Released::Single(found, free)) => (found, free, 1, false),
         Ok(Released::Chain(found, free, count)) => (found, free, count, false),
         Ok(Released::WithExtra(found, free, count)) => (found, free, count, true),
         Err(cause) => panic!("{id} is in flight: {cause:?}"),
     };
     let count = chain.len() as u16;
-    assert_eq!(released, (data(n), slots.num_free(), count, has_table(n)));
-    let extra = slots.take_extra(chain[0].into()).unwrap();
+    assert_eq!(released, (data(n), states.num_free(), count, has_table(n)));
+    let extra = states.take_extra(chain[0].into()).unwrap();
     assert_eq!(extra.table.is_some(), has_table(n));
 }
 
-fn refused(slots: &mut DescStates<Rc<()>>, id: u32) -> BadId {
-    slots
+fn refused(states: &mut DescStates<Rc<()>>, id: u32) -> BadId {
+    states
         .release(id, false)
         .err()
         .expect("nothing is in flight there")
 }
 
-fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {
-    let mut id = slots.first_free();
-    let count = slots.num_free();
-    let walk = slots.free();
+fn free_list(states: &mut DescStates<Rc<()>>) -> Vec<u16> {
+    let mut id = states.first_free();
+    let count = states.num_free();
+    let walk = states.free();
     (0..count)
         .map(|_| {
             let this = id as u16;
@@ -99,39 +99,39 @@ fn free_list(slots: &mut DescStates<Rc<()>>) -> Vec<u16> {
 /// A queue's life of 4000 adds and completions in any order.
 fn live(size: u16, runs: bool, dice: &mut Dice) {
     let table = Rc::new(());
-    let mut slots = DescStates::new(size).unwrap();
+    let mut states = DescStates::new(size).unwrap();
     let mut free: VecDeque<u16> = (0..size).collect();
     let mut in_flight: Vec<(usize, Vec<u16>)> = Vec::new();
     for n in 0..4000 {
         if !free.is_empty() && dice.below(2) == 0 {
             let count = 1 + dice.below(free.len().min(6));
             let chain: Vec<u16> = free.drain(..count).collect();
-            assert_eq!(claim(&mut slots, runs, count, n, &table), chain[0]);
+            assert_eq!(claim(&mut states, runs, count, n, &table), chain[0]);
             in_flight.push((n, chain));
         } else if !in_flight.is_empty() {
             let (n, chain) = in_flight.swap_remove(dice.below(in_flight.len()));
             // A chain's other ids are nobody's.
             for &id in &chain[1..] {
-                assert_eq!(refused(&mut slots, id.into()), BadId::NotAHead);
+                assert_eq!(refused(&mut states, id.into()), BadId::NotAHead);
             }
-            release(&mut slots, runs, n, &chain);
-            assert_eq!(refused(&mut slots, chain[0].into()), BadId::NotAHead);
+            release(&mut states, runs, n, &chain);
+            assert_eq!(refused(&mut states, chain[0].into()), BadId::NotAHead);
             chain.iter().rev().for_each(|&id| free.push_front(id));
         }
-        assert_eq!(slots.num_free() as usize, free.len());
-        assert!(free_list(&mut slots).iter().eq(&free));
+        assert_eq!(states.num_free() as usize, free.len());
+        assert!(free_list(&mut states).iter().eq(&free));
         let tables = in_flight.iter().filter(|(n, _)| has_table(*n)).count();
         assert_eq!(Rc::strong_count(&table), 1 + tables);
-        assert!(slots.free_without(0).is_none());
-        assert!(slots.free_without(slots.num_free() + 1).is_none());
+        assert!(states.free_without(0).is_none());
+        assert!(states.free_without(states.num_free() + 1).is_none());
         // Nothing to take, and more than there is: no run, and nothing changes.
-        slots.make_run(0);
-        slots.make_run(slots.num_free() + 1);
+        states.make_run(0);
+        states.make_run(states.num_free() + 1);
         for id in [size.into(), u32::from(size) + 1, 1 << 16, u32::MAX] {
-            assert_eq!(refused(&mut slots, id), BadId::OutOfRange);
+            assert_eq!(refused(&mut states, id), BadId::OutOfRange);
         }
         let lowest = in_flight.iter().map(|(_, chain)| chain[0]).min();
-        assert_eq!(slots.first_in_flight(), lowest.map(Into::into));
+        assert_eq!(states.first_in_flight(), lowest.map(Into::into));
     }
 }
 
@@ -148,11 +148,14 @@ fn free_list_is_a_stack_of_chains() {
 #[test]
 fn a_new_list_is_in_order() {
     for size in [1u16, 2, 3, 255, 256, 32768] {
-        let mut slots = DescStates::<Rc<()>>::new(size).unwrap();
-        assert_eq!((slots.size(), slots.num_free()), (size.into(), size.into()));
-        assert!(free_list(&mut slots).into_iter().eq(0..size));
+        let mut states = DescStates::<Rc<()>>::new(size).unwrap();
+        assert_eq!(
+            (states.size(), states.num_free()),
+            (size.into(), size.into())
+        );
+        assert!(free_list(&mut states).into_iter().eq(0..size));
         // C leaves 0 behind the last.
-        assert_eq!(slots.free().next_of(u32::from(size) - 1), Some(0));
-        assert_eq!(slots.first_in_flight(), None);
+        assert_eq!(states.free().next_of(u32::from(size) - 1), Some(0));
+        assert_eq!(states.first_in_flight(), None);
     }
 }

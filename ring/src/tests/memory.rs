@@ -246,7 +246,7 @@ impl PlainPacked {
         let size = u64::from(self.side.size);
         let first_lap = (at / size).is_multiple_of(2);
         self.places.0[(at % size) as usize].change(|descriptor| {
-            descriptor.tag = id;
+            descriptor.next_or_id = id;
             descriptor.length = length;
             descriptor.flags = if first_lap { 0x8080 } else { 0 };
         });
@@ -291,7 +291,7 @@ impl PlainMemory for PlainPacked {
     }
     fn id_at(&self, at: u64) -> u16 {
         let place = &self.places.0[at as usize % usize::from(self.side.size)];
-        place.value.get().tag
+        place.value.get().next_or_id
     }
 }
 
@@ -424,12 +424,12 @@ impl PackedDescriptor for Place {
     }
     fn used_element(&self) -> (u16, u32) {
         self.note(Step::ReadUsed);
-        (self.value.get().tag, self.value.get().length)
+        (self.value.get().next_or_id, self.value.get().length)
     }
 }
 
 impl PackedMemory for PlainPacked {
-    type Slot = Place;
+    type Descriptor = Place;
 
     fn ring(&self) -> &[Place] {
         &self.places.0

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The rules of 2.7.7.2 and of delayed callbacks, against counting.
+//! The rules of 2.7.10.1 and of delayed callbacks, against counting.
 
 use crate::notification::{delayed, passed};
 

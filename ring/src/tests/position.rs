@@ -5,7 +5,7 @@
 use core::cell::Cell;
 
 use crate::Position;
-use crate::position::{packed_advance, packed_lap_end, packed_slot, packed_token};
+use crate::position::{packed_advance, packed_index, packed_lap_end, packed_token};
 
 pub const SIZES: [u16; 9] = [1, 2, 3, 255, 256, 257, 20000, 32767, 32768];
 
@@ -61,7 +61,7 @@ fn a_number_says_position_and_wrap_counter() {
     for size in SIZES {
         for used in boundaries(size) {
             let number = number(used, size);
-            assert_eq!(u64::from(packed_slot(number)), used % u64::from(size));
+            assert_eq!(u64::from(packed_index(number)), used % u64::from(size));
             // 1 in the first lap (virtio 1.3, 2.8.1).
             let wrap = (used / u64::from(size)).is_multiple_of(2);
             assert_eq!(number & 1 << 15 != 0, wrap);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! In which order the ring touches its memory: barriers stand where the
-//! specification wants them (virtio 1.3, 2.7.13, 2.7.14, 2.8.19, 2.8.21).
+//! specification wants them (virtio 1.3, 2.7.13, 2.7.14, 2.8.21, 2.8.22).
 
 use alloc::vec::Vec;
 
@@ -56,7 +56,7 @@ fn a_split_chain_is_written_before_it_is_available() {
     queue.add(0, 2).unwrap();
     let before = [Table, Descriptor(0), AvailEntry(0)];
     assert_ordered(&steps!(queue), &before, WriteBarrier, &[AvailIndex(1)]);
-    queue.add_run(1, 1).unwrap();
+    queue.add_direct_fast(1, 1).unwrap();
     let before = [Descriptor(1), AvailEntry(1)];
     assert_ordered(&steps!(queue), &before, WriteBarrier, &[AvailIndex(2)]);
 }
@@ -78,7 +78,7 @@ fn a_packed_chain_is_written_before_it_is_available() {
     queue.add(0, 2).unwrap();
     let before = [Table, Descriptor(0)];
     assert_ordered(&steps!(queue), &before, WriteBarrier, &[Flags(0)]);
-    queue.add_run(1, 1).unwrap();
+    queue.add_direct_fast(1, 1).unwrap();
     assert_ordered(&steps!(queue), &[Descriptor(1)], WriteBarrier, &[Flags(1)]);
 }
 

@@ -24,7 +24,7 @@ pub fn element(k: u32) -> Element {
 }
 
 /// The flags that go with [`element`]: WRITE, and NEXT if it is not the last
-/// (virtio 1.3, 2.7.5 and 2.8.1).
+/// (virtio 1.3, 2.7.5; 2.8.3 and 2.8.6).
 pub fn flags(k: u32, entries: u32) -> u16 {
     let write = if k > 0 { 2 } else { 0 };
     let next = if k + 1 < entries { 1 } else { 0 };
@@ -59,14 +59,16 @@ impl<R: Ring> Plain<R> {
     }
 
     /// Adds a buffer of `entries` elements in the faster way.
-    pub fn add_run(&mut self, n: usize, entries: u32) -> Result<(), AddError> {
+    pub fn add_direct_fast(&mut self, n: usize, entries: u32) -> Result<(), AddError> {
         let request = Request {
             elements: Listed((0..entries).map(|k| Ok(element(k)))),
             entries,
             data: data(n),
             ctx: null_mut(),
         };
-        self.ring.add_run(&self.common, &request, None).map(|_| ())
+        self.ring
+            .add_direct_fast(&self.common, &request, None)
+            .map(|_| ())
     }
 
     /// The next used buffer's data. Its table is given back.

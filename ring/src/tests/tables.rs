@@ -28,7 +28,7 @@ fn a_split_table_is_a_chain_of_its_own() {
         );
         assert_eq!(found.flags, flags(k, 3));
         if k < 2 {
-            assert_eq!(found.tag, k as u16 + 1);
+            assert_eq!(found.next_or_id, k as u16 + 1);
         }
     }
     assert_eq!(queue.ring.num_free(), 3);
@@ -42,7 +42,7 @@ fn a_split_table_may_be_longer_than_its_numbers() {
     let memory = queue.common.memory();
     assert_eq!(memory.places.values()[0].length, 0x10_0020);
     let table = memory.side.table.borrow();
-    let next = |k: usize| table[k].tag;
+    let next = |k: usize| table[k].next_or_id;
     assert_eq!(table.len(), 0x1_0002);
     assert_eq!((next(0xfffe), next(0xffff), next(0x1_0000)), (0xffff, 0, 1));
 }
@@ -58,7 +58,7 @@ fn a_packed_table_says_its_order_by_its_order() {
         address: TABLE_BASE,
         length: 48,
         flags: 4 | 1 << 7,
-        tag: 0,
+        next_or_id: 0,
     };
     assert_eq!(in_ring, expected);
     for (k, found) in (0..3).zip(&*memory.side.table.borrow()) {
@@ -66,7 +66,7 @@ fn a_packed_table_says_its_order_by_its_order() {
             address: element(k).address,
             length: element(k).length,
             flags: if k > 0 { 2 } else { 0 },
-            tag: 0,
+            next_or_id: 0,
         };
         assert_eq!(*found, expected);
     }

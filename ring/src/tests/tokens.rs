@@ -91,7 +91,7 @@ fn split_pollers_without_wrap_counters() {
                     u64::from(<Split<_>>::token_now(&queue.common)),
                     used % 65_536
                 );
-                queue.add_run(0, 1).unwrap();
+                queue.add_direct_fast(0, 1).unwrap();
                 check(&queue, used);
                 queue.use_next();
                 check(&queue, used + 1);
@@ -118,7 +118,7 @@ fn tokens<R: Ring>(queue: &Plain<R>) -> (u32, u64) {
 fn watch<R: Ring<Memory: PlainMemory>>(queue: &mut Plain<R>, old: (u32, u64)) {
     let now = tokens(queue);
     assert!(!told(queue, now), "something new where nothing is");
-    queue.add_run(0, 1).unwrap();
+    queue.add_direct_fast(0, 1).unwrap();
     assert!(!told(queue, now), "something new where nothing is used");
     assert!(told(queue, old), "fooled");
     queue.use_next();
@@ -131,7 +131,7 @@ fn watch<R: Ring<Memory: PlainMemory>>(queue: &mut Plain<R>, old: (u32, u64)) {
 
 /// One buffer there and back.
 fn pass<R: Ring<Memory: PlainMemory>>(queue: &mut Plain<R>) {
-    queue.add_run(0, 1).unwrap();
+    queue.add_direct_fast(0, 1).unwrap();
     queue.use_next();
     queue.get().unwrap();
 }
@@ -265,7 +265,7 @@ fn packed_without_count_answers_as_c() {
             let (slot, wrap) = ((used % num) as usize, (used / num).is_multiple_of(2));
             let low = number(used, size) % 65_536;
             assert_eq!(u64::from(<Packed<_>>::token_now(&queue.common)), low);
-            queue.add_run(0, 1).unwrap();
+            queue.add_direct_fast(0, 1).unwrap();
             slots[slot] = (false, wrap);
             check(&queue, &slots);
             queue.use_next();
@@ -282,7 +282,7 @@ fn a_full_ring_tells_of_each_buffer() {
     fn check<R: Ring<Memory: PlainMemory>>(mut queue: Plain<R>, size: u16) {
         queue.common.use_wrap_counters();
         for _ in 0..size {
-            queue.add_run(0, 1).unwrap();
+            queue.add_direct_fast(0, 1).unwrap();
         }
         let old = tokens(&queue);
         for _ in 0..3 * u32::from(size) {
@@ -291,7 +291,7 @@ fn a_full_ring_tells_of_each_buffer() {
             queue.use_next();
             assert!(told(&queue, now));
             queue.get().unwrap();
-            queue.add_run(0, 1).unwrap();
+            queue.add_direct_fast(0, 1).unwrap();
             assert!(told(&queue, now) && told(&queue, old));
         }
     }

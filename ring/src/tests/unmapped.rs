@@ -88,7 +88,7 @@ fn split_with_hole(features: Features, start: Start, entries: u32, hole: u32) {
     assert_eq!((&avail_after, index_after), (&avail, index), "{at}");
     for behind in 1..=start.in_flight as u16 {
         let head = usize::from(avail[usize::from(index.wrapping_sub(behind) % 8)]);
-        for id in [head, usize::from(before[head].tag)] {
+        for id in [head, usize::from(before[head].next_or_id)] {
             assert_eq!(after[id], before[id], "{at}, descriptor {id}");
         }
     }
@@ -129,7 +129,7 @@ fn split_goes_on(
             let found = memory.places.values()[usize::from(id)];
             assert_eq!(found.address, element(k).address);
             assert_eq!(found.flags, flags(k, entries));
-            id = found.tag;
+            id = found.next_or_id;
         }
     }
     memory.give(head, 0);
@@ -151,7 +151,7 @@ fn packed_at(size: u16, at: u64, features: Features) -> PackedQueue {
     for n in 0..at {
         queue.add(n as usize, 1).unwrap();
         let slot = (n % u64::from(size)) as usize;
-        let id = queue.common.memory().places.values()[slot].tag;
+        let id = queue.common.memory().places.values()[slot].next_or_id;
         queue.common.memory().give(n, id, 0);
         assert_eq!(queue.get(), Some(data(n as usize)));
     }
@@ -231,7 +231,7 @@ fn packed_beside_another(features: Features, size: u16, at: u64, entries: u32, h
     // The descriptor that the device looks at next is not available.
     let next = ((at + 1) % u64::from(size)) as usize;
     assert_eq!(after[next].flags, before[next].flags);
-    queue.common.memory().give(at, before[other].tag, 0);
+    queue.common.memory().give(at, before[other].next_or_id, 0);
     assert_eq!(queue.get(), Some(data(5)));
     check_next_add(queue, size, at + 1, entries, features);
 }
@@ -251,7 +251,7 @@ fn check_next_add(mut queue: PackedQueue, size: u16, at: u64, entries: u32, feat
             assert_eq!(found.flags & 3, flags(step as u32, count));
         }
     }
-    let id = descriptors[(at % u64::from(size)) as usize].tag;
+    let id = descriptors[(at % u64::from(size)) as usize].next_or_id;
     queue.common.memory().give(at, id, 0);
     assert_eq!(queue.get(), Some(data(9)));
     assert_eq!(queue.ring.num_free(), u32::from(size));

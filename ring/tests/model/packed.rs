@@ -18,7 +18,7 @@ use virtio_ring_protocol::memory::{Descriptor, PackedDescriptor, PackedMemory};
 use super::cells::{Barriers, Orders, Word, model_memory};
 use super::device::Device;
 
-/// Descriptor flags (2.8.1).
+/// The descriptor flags of available and used (2.8.1).
 const AVAIL: u16 = 1 << 7;
 const USED: u16 = 1 << 15;
 
@@ -112,12 +112,12 @@ impl PackedDescriptor for Slot {
 
     fn used_element(&self) -> (u16, u32) {
         let body = self.body.get();
-        (body.tag, body.length)
+        (body.next_or_id, body.length)
     }
 }
 
 impl<O: Orders> PackedMemory for PackedModel<O> {
-    type Slot = Slot;
+    type Descriptor = Slot;
 
     fn ring(&self) -> &[Slot] {
         &self.ring
@@ -197,7 +197,7 @@ impl<O: Orders> Device for PackedModel<O> {
         let (slot, wrap) = self.place(n);
         self.ring[slot].body.set(Descriptor {
             length: u32::from(n + count - 1) + 1,
-            tag: id,
+            next_or_id: id,
             ..Descriptor::default()
         });
         fence(Release);

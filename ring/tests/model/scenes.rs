@@ -60,7 +60,7 @@ fn request(n: u16, entries: u32) -> Request<impl Elements> {
 }
 
 fn add<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    assert!(ring.add_run(common, &request(n, 1), None).is_ok());
+    assert!(ring.add_direct_fast(common, &request(n, 1), None).is_ok());
 }
 
 /// Adds buffers from `n` on, up to `most`, as one batch. Returns how many.
@@ -101,7 +101,7 @@ fn get<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) -> bool {
 /// Takes the next used buffer, which is within a batch, and finds `n` in it: its length
 /// is what the device could write.
 fn get_within<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16) {
-    let within = ring.get_buf_within(common, |_, _| true);
+    let within = ring.get_buf_in_batch(common, |_, _| true);
     let data = within.map(|(data, _)| data).or_else(|| {
         let (_, taken) = ring.get_buf(common, |used, _| used.length == 100 + u32::from(n))?;
         let Ok(Released::Single(data, _)) = taken else {

@@ -76,7 +76,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "split: the event is written before the used index is read again (2.7.10)",
+        name: "split: the event is written before the used index is read again (2.7.14)",
         before: &["shared::barrier::store_full in shared::split::publish_used_event"],
         needs: Full,
         after: &["shared::split::used_idx"],
@@ -84,7 +84,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "split: the event is written before the used index is read for a poller (2.7.10)",
+        name: "split: the event is written before the used index is read for a poller (2.7.14)",
         needs: Full,
         after: &[
             "shared::split::used_idx in lib::poll",
@@ -94,7 +94,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "packed: a chain is written before the flags that make it available (2.8.19)",
+        name: "packed: a chain is written before the flags that make it available (2.8.21.1.1)",
         before: &[
             "shared::packed::write",
             "shared::tables::write",
@@ -108,7 +108,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "packed: a batch is written before the flags that make it available (2.8.19)",
+        name: "packed: a batch is written before the flags that make it available (2.8.21.1.1)",
         before: &["shared::packed::write", "call in queue::batch::add_batch"],
         needs: Write,
         after: &["shared::packed::write_flags in packed::publish_batch"],
@@ -136,7 +136,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "packed: the flags are read before the element that they mark as used (2.8.21)",
+        name: "packed: the flags are read before the element that they mark as used (2.8.22)",
         before: &["shared::packed::flags"],
         needs: Read,
         after: &["shared::packed::used_element"],
@@ -156,7 +156,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "packed: the event is written before the ring is read again (2.8.10)",
+        name: "packed: the event is written before the ring is read again (2.8.22)",
         before: &["shared::packed::write_driver_flags"],
         needs: Full,
         after: &["shared::packed::flags"],
@@ -164,7 +164,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "packed: the event is written before the ring is read for a poller (2.8.10)",
+        name: "packed: the event is written before the ring is read for a poller (2.8.22)",
         needs: Full,
         after: &[
             "shared::packed::flags in lib::poll",
@@ -174,7 +174,7 @@ pub const ORDERS: [Order; 19] = [
         ..ANY
     },
     Order {
-        name: "both: the event is written before get_buf returns (2.7.10, 2.8.10)",
+        name: "both: the event is written before get_buf returns (2.7.14, 2.8.22)",
         before: &["shared::barrier::store_full"],
         needs: Full,
         after: &["return"],

@@ -14,7 +14,7 @@ const DESCRIPTOR: Descriptor = Descriptor {
     address: 0x0102_0304_0506_0708,
     length: 0x1112_1314,
     flags: 0x2122,
-    tag: 0x3132,
+    next_or_id: 0x3132,
 };
 
 /// 2.7.5 to 2.7.8: every field of a split ring, where it lies and how.

@@ -19,8 +19,8 @@ pub struct OrderCheck {
     /// The number of the next buffer to come back.
     expected: AtomicU32,
     in_flight: AtomicU32,
-    /// Was it reported? Once is enough, because nothing is in order from then on.
-    is_told: AtomicBool,
+    /// Was a buffer reported? One is enough, because nothing is in order from then on.
+    is_reported: AtomicBool,
 }
 
 impl OrderCheck {
@@ -64,21 +64,21 @@ impl OrderCheck {
         let expected = self.expected.load(Relaxed);
         self.expected.store(expected.wrapping_add(1), Relaxed);
         self.left();
-        number.load(Relaxed) == expected || self.is_told.swap(true, Relaxed)
+        number.load(Relaxed) == expected || self.is_reported.swap(true, Relaxed)
     }
 
     /// A buffer was detached. What is left is not checked, because the oldest one need not
     /// be the next.
     pub fn detached(&self) {
         self.left();
-        self.is_told
+        self.is_reported
             .store(self.in_flight.load(Relaxed) > 0, Relaxed);
     }
 
     /// The queue was reset: nothing is in flight.
     pub fn restarted(&self) {
         self.in_flight.store(0, Relaxed);
-        self.is_told.store(false, Relaxed);
+        self.is_reported.store(false, Relaxed);
     }
 
     fn left(&self) {

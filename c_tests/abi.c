@@ -34,12 +34,6 @@ static void finished(struct virtqueue *vq)
 	finished_called = true;
 }
 
-static int reset_op(struct virtqueue *vq)
-{
-	(void)vq;
-	return 0;
-}
-
 /* A device of 6.1's and 6.12's, whatever the headers say in this build. */
 struct device_6_1 {
 	void *parent;
@@ -58,7 +52,8 @@ static bool is_6_12(void)
 				   vq_callback_t *done);
 	static four_arguments *volatile resize =
 		(four_arguments *)(void (*)(void))virtqueue_resize;
-	static int (*const ops[2])(struct virtqueue *) = { reset_op, reset_op };
+	static int (*const ops[2])(struct virtqueue *) =
+		{ fixture_restart, fixture_restart };
 	struct device_6_1 device = { .config = ops };
 	struct virtqueue *vq;
 
@@ -106,34 +101,15 @@ static void check_in_effect(const char *expected)
 	CHECK(strcmp(actual, expected) == 0);
 }
 
-static void as_linked(void)
+static void child_in_effect(void)
 {
-	check_in_effect(LINKED);
+	check_in_effect(getenv("EXPECTED"));
 }
 
-static void child_6_1(void)
+static void run_in_effect(const char *variable, const char *value, const char *expected)
 {
-	check_in_effect("6.1");
-}
-
-static void child_6_12(void)
-{
-	check_in_effect("6.12");
-}
-
-static void child_series(void)
-{
-	check_in_effect("series");
-}
-
-static void child_mainline(void)
-{
-	check_in_effect("mainline");
-}
-
-static void child_linked(void)
-{
-	check_in_effect(LINKED);
+	setenv("EXPECTED", expected, 1);
+	CHECK_EQ(run_again("child_in_effect", variable, value), 0);
 }
 
 /* One line of the library's, with these in it. */
@@ -149,29 +125,19 @@ static void check_one_line(const char *first, const char *second)
 
 static void environment(void)
 {
-	static const struct {
-		const char *value, *argument;
-	} rows[] = {
-		{ NULL, "child_linked" },
-		{ "", "child_linked" },
-		{ "6.1", "child_6_1" },
-		{ "6.12", "child_6_12" },
-		{ "series", "child_series" },
-		{ "mainline", "child_mainline" },
+	static const char *const values[] = {
+		NULL, "", "6.1", "6.12", "series", "mainline",
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const char *value = rows[i].value;
-		const char *argument = rows[i].argument;
+	for (i = 0; i < COUNT(values); i++) {
+		const char *value = values[i];
 
 		set_case("VIRTIO_RING_ABI %s", value ? value : "unset");
-#ifndef NO_CHOICE
-		argument = "child_linked";
-#endif
-		CHECK_EQ(run_again(argument, value ? "VIRTIO_RING_ABI" : NULL,
-				   value), 0);
-#ifndef NO_CHOICE
+#ifdef NO_CHOICE
+		run_in_effect("VIRTIO_RING_ABI", value, value && *value ? value : LINKED);
+#else
+		run_in_effect("VIRTIO_RING_ABI", value, LINKED);
 		/* The program's structures are what they are. */
 		if (value && *value && strcmp(value, LINKED) != 0) {
 			check_one_line(value, "is linked for " LINKED "\n");
@@ -194,20 +160,18 @@ static void unknown(void)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+	for (i = 0; i < COUNT(values); i++) {
 		const char *value = values[i][0] == '\xff' ? "" : values[i];
-		int status;
 
 		set_case("VIRTIO_RING_ABI=%s", values[i]);
 #ifdef NO_CHOICE
-		status = run_again("child_main", "VIRTIO_RING_ABI", values[i]);
+		int status = run_again("child_main", "VIRTIO_RING_ABI", values[i]);
 		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 		check_one_line(value, "must be 6.1, 6.12, series or mainline");
 		/* Of which main() wrote nothing. */
 		CHECK(strstr(child_stderr(), "main runs") == NULL);
 #else
-		status = run_again("child_linked", "VIRTIO_RING_ABI", values[i]);
-		CHECK_EQ(status, 0);
+		run_in_effect("VIRTIO_RING_ABI", values[i], LINKED);
 		check_one_line(value, "is linked for " LINKED "\n");
 #endif
 		check_one_line("VIRTIO_RING_ABI=", "");
@@ -228,24 +192,12 @@ static void long_value(void)
 	CHECK(strstr(child_stderr(), "is linked for " LINKED "\n") != NULL);
 #endif
 	memset(value, 'x', sizeof(value) - 1);
-	run_again("child_linked", "VIRTIO_RING_DEBUG", value);
+	run_in_effect("VIRTIO_RING_DEBUG", value, LINKED);
 	check_one_line("VIRTIO_RING_DEBUG=xxxx", "must be 0 or 1");
 }
 
 /* So many kinds of trouble are not the library's. */
 enum { NOT_SECURE = 77 };
-
-static void copy_file(const char *from, int to)
-{
-	static char piece[1 << 16];
-	FILE *file = fopen(from, "rb");
-	size_t length;
-
-	REQUIRE(file != NULL);
-	while ((length = fread(piece, 1, sizeof(piece), file)))
-		REQUIRE(write(to, piece, length) == (ssize_t)length);
-	fclose(file);
-}
 
 /* Whoever calls a setuid program must not choose what it does. */
 static void setuid_program(void)
@@ -272,7 +224,7 @@ static void setuid_program(void)
 		return;
 	}
 	close(file);
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < COUNT(names); i++) {
 		int status = run_copy(copy, "child_secure", names[i], "unknown");
 
 		set_case("%s", names[i]);
@@ -304,17 +256,12 @@ static void child_main(void)
 }
 
 TEST_PROGRAM(
-	TEST_ONCE(as_linked),
 	TEST_ONCE(environment),
 	TEST_ONCE(unknown),
 	TEST_ONCE(long_value),
 	TEST_ONCE(setuid_program),
-	/* What the others run this program again for. */
-	TEST_ONCE(child_linked),
-	TEST_ONCE(child_6_1),
-	TEST_ONCE(child_6_12),
-	TEST_ONCE(child_series),
-	TEST_ONCE(child_mainline),
+	CHILD("child"),
+	TEST_ONCE(child_in_effect),
 	TEST_ONCE(child_main),
 	TEST_ONCE(child_secure)
 )

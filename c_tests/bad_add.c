@@ -70,6 +70,16 @@ static int add(enum call call, struct fixture *fixture, struct scatterlist *sg,
 	return 1;
 }
 
+/* Refused with such a line, and nothing has changed. */
+static void check_refused(enum call call, struct fixture *fixture, struct scatterlist *sg,
+			  unsigned int num, void *data, void *ctx, const char *line)
+{
+	struct state before = look(fixture);
+
+	CHECK_REFUSED(add(call, fixture, sg, num, data, ctx), -EINVAL, calls[call], line);
+	check_same(fixture, before);
+}
+
 static void one_fault(struct fixture *fixture)
 {
 	static const struct {
@@ -91,18 +101,16 @@ static void one_fault(struct fixture *fixture)
 	size_t i;
 
 	for (call = OUTBUF; call <= INBUF_CTX; call++) {
-		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-			struct state before = look(fixture);
+		for (i = 0; i < COUNT(rows); i++) {
 			unsigned int entries = rows[i].entries;
 
 			set_case("%s, %u entries, %u announced", calls[call],
 				 entries, rows[i].announced);
 			if (entries)
 				list(sg, 0, entries);
-			CHECK_REFUSED(add(call, fixture, entries ? sg : NULL,
+			check_refused(call, fixture, entries ? sg : NULL,
 				      rows[i].announced, rows[i].data ? token(0) : NULL,
-				      NULL), -EINVAL, calls[call], rows[i].line);
-			check_same(fixture, before);
+				      NULL, rows[i].line);
 		}
 	}
 	set_case("afterwards");
@@ -130,22 +138,20 @@ static void order_of_checks(struct fixture *fixture)
 	size_t i;
 	int broken;
 
-	if (!fixture->plan.indirect)
-		return;
 	list(sg, 0, 2);
 	for (broken = 0; broken < 2; broken++) {
 		if (broken)
 			__virtqueue_break(fixture->vq);
-		for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		for (i = 0; i < COUNT(rows); i++) {
 			set_case("row %zu%s", i, broken ? ", broken" : "");
-			CHECK_REFUSED(add(INBUF_CTX, fixture, sg, rows[i].announced,
-				      rows[i].no_data ? NULL : token(0), fixture),
-				      -EINVAL, calls[INBUF_CTX], rows[i].line);
+			check_refused(INBUF_CTX, fixture, sg, rows[i].announced,
+				      rows[i].no_data ? NULL : token(0), fixture,
+				      rows[i].line);
 		}
 	}
 	set_case("no ctx, broken");
-	CHECK_REFUSED(add(INBUF_CTX, fixture, sg, 3, token(0), NULL), -EINVAL,
-		      calls[INBUF_CTX], "list has 2 entries, 3 announced");
+	check_refused(INBUF_CTX, fixture, sg, 3, token(0), NULL,
+		      "list has 2 entries, 3 announced");
 	set_case("nothing wrong but the queue");
 	catch_stderr();
 	CHECK_EQ(add(INBUF_CTX, fixture, sg, 2, token(0), NULL), -EIO);
@@ -161,8 +167,8 @@ static void bad_before_full(struct fixture *fixture)
 	for (i = 0; i < 2; i++)
 		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
 	list(sg, 0, 2);
-	CHECK_REFUSED(add(OUTBUF, fixture, sg, 1, token(0), NULL), -EINVAL,
-		      "virtqueue_add_outbuf", "list has more than 1 entries");
+	check_refused(OUTBUF, fixture, sg, 1, token(0), NULL,
+		      "list has more than 1 entries");
 	CHECK_EQ(fixture->notified, 0);
 }
 
@@ -204,8 +210,6 @@ static void fits_later(struct fixture *fixture)
 	enum call call;
 	unsigned int i;
 
-	if (!fixture->plan.indirect)
-		return;
 	for (i = 0; i < 8; i++)
 		CHECK_EQ(put_out(fixture, i, 1, token(i)), 0);
 	list(sg, 0, 9);
@@ -213,8 +217,7 @@ static void fits_later(struct fixture *fixture)
 	for (call = OUTBUF; call <= SGS; call++)
 		CHECK_EQ(add(call, fixture, sg, 9, token(0), NULL), -ENOSPC);
 	CHECK_SILENT();
-	device_use_next(&fixture->dev, 0);
-	CHECK_GET(fixture, token(0), 0);
+	CHECK_USED(fixture, token(0), 0);
 	CHECK_EQ(add(OUTBUF, fixture, sg, 9, token(0), NULL), 0);
 }
 
@@ -231,43 +234,31 @@ static struct scatterlist *long_list(unsigned int entries)
 }
 
 /* A split ring's `next` has 16 bits, and so its tables (2.7.5) 65536 entries. */
-static void longest_table(struct plan plan)
+static void longest_table(struct fixture *fixture)
 {
 	const unsigned int most = 65536;
 	struct scatterlist *sg = long_list(most + 1);
-	struct fixture fixture;
 	enum call call;
 
-	plan.num = 8;
-	if (!plan.indirect) {
-		free(sg);
-		return;
-	}
-	fixture_open(&fixture, plan);
 	for (call = OUTBUF; call <= SGS; call++) {
-		struct state before = look(&fixture);
-
 		set_case("%s", calls[call]);
-		catch_stderr();
-		CHECK_EQ(add(call, &fixture, sg, most + 1, token(0), NULL), -EINVAL);
-		CHECK_LINE(calls[call], call == SGS ? "more than 65536 entries" :
-			   "65537 entries, but an indirect table has at most 65536");
-		check_same(&fixture, before);
+		check_refused(call, fixture, sg, most + 1, token(0), NULL,
+			      call == SGS ? "more than 65536 entries" :
+			      "65537 entries, but an indirect table has at most 65536");
 	}
 	set_case("65536 entries");
 	sg[most - 1].page_link |= 2;
 	for (call = OUTBUF; call <= SGS; call++) {
-		const struct vring_desc *desc = &fixture.dev.split.desc[call];
+		const struct vring_desc *desc = &fixture->dev.split.desc[call];
 		const struct vring_desc *table;
 
-		CHECK_EQ(add(call, &fixture, sg, most, token(0), NULL), 0);
+		CHECK_EQ(add(call, fixture, sg, most, token(0), NULL), 0);
 		CHECK_EQ(desc->len, most * 16);
 		table = (const struct vring_desc *)(uintptr_t)desc->addr;
 		CHECK_EQ(table[most - 2].next, most - 1);
 		CHECK_EQ(table[most - 1].flags & VRING_DESC_F_NEXT, 0);
 	}
-	CHECK_EQ(fixture.vq->num_free, 4);
-	fixture_close(&fixture);
+	CHECK_EQ(fixture->vq->num_free, 4);
 	free(sg);
 }
 
@@ -276,34 +267,27 @@ static void longest_packed_table(struct fixture *fixture)
 {
 	enum call call;
 
-	if (!fixture->plan.indirect)
-		return;
 	for (call = OUTBUF; call < SGS; call++) {
-		struct state before = look(fixture);
-
 		set_case("%s", calls[call]);
-		CHECK_REFUSED(add(call, fixture, NULL, 1u << 28, token(0), NULL), -EINVAL,
-			      calls[call], "268435456 entries, but an indirect table has "
+		check_refused(call, fixture, NULL, 1u << 28, token(0), NULL,
+			      "268435456 entries, but an indirect table has "
 			      "at most 268435455");
-		check_same(fixture, before);
 	}
 }
 
 /* No end where it was announced, and nothing that may be read behind it. */
-static void no_end(struct plan plan)
+static void no_end(struct fixture *fixture)
 {
 	const size_t page = 4096;
 	char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct scatterlist *end = (struct scatterlist *)(void *)(pages + page);
-	struct fixture fixture;
 	unsigned int entries;
 	enum call call;
 	char line[64];
 
 	REQUIRE(pages != MAP_FAILED);
 	REQUIRE(mprotect(pages + page, page, PROT_NONE) == 0);
-	fixture_open(&fixture, plan);
 	for (entries = 1; entries <= 4; entries++) {
 		struct scatterlist *sg = list(end - entries, 0, entries);
 
@@ -311,15 +295,10 @@ static void no_end(struct plan plan)
 		snprintf(line, sizeof(line), "list has more than %u entries",
 			 entries);
 		for (call = OUTBUF; call < SGS; call++) {
-			struct state before = look(&fixture);
-
 			set_case("%s, %u entries", calls[call], entries);
-			CHECK_REFUSED(add(call, &fixture, sg, entries, token(0), NULL),
-				      -EINVAL, calls[call], line);
-			check_same(&fixture, before);
+			check_refused(call, fixture, sg, entries, token(0), NULL, line);
 		}
 	}
-	fixture_close(&fixture);
 	munmap(pages, 2 * page);
 }
 
@@ -350,7 +329,7 @@ static void links_to_itself(struct plan plan)
 	sg_set_buf(sg, buffer(0), 8);
 	sg_chain(sg, 2, sg);
 	for (call = OUTBUF; call < SGS; call++) {
-		for (i = 0; i < sizeof(announced) / sizeof(announced[0]); i++) {
+		for (i = 0; i < COUNT(announced); i++) {
 			unsigned int num = announced[i];
 			bool fits = plan.indirect || num <= 16;
 
@@ -430,70 +409,31 @@ static void empty_list(struct fixture *fixture)
 static void context(struct fixture *fixture)
 {
 	struct scatterlist sg[1];
-	struct state before;
 	char value[32];
 
 	list(sg, 0, 1);
-	CHECK_EQ(virtqueue_add_inbuf_ctx(fixture->vq, sg, 1, token(0), NULL, 0), 0);
-	before = look(fixture);
-	catch_stderr();
+	CHECK_EQ(add(INBUF_CTX, fixture, sg, 1, token(0), NULL), 0);
 	if (fixture->plan.indirect) {
-		CHECK_EQ(virtqueue_add_inbuf_ctx(fixture->vq, sg, 1, token(1), fixture,
-						 0), -EINVAL);
 		snprintf(value, sizeof(value), "%p", (void *)fixture);
-		CHECK_LINE("virtqueue_add_inbuf_ctx", value);
-		check_same(fixture, before);
+		check_refused(INBUF_CTX, fixture, sg, 1, token(1), fixture, value);
 	} else {
-		CHECK_EQ(virtqueue_add_inbuf_ctx(fixture->vq, sg, 1, token(1), fixture,
-						 0), 0);
-		CHECK_SILENT();
-	}
-}
-
-/* A queue's name may be anything, or missing: still one line. */
-static void names(struct plan plan)
-{
-	static char long_name[1000];
-	static const char *const names[] = {
-		"", "a b", "%s%n", "\xff\xfe", "a\nb", long_name,
-	};
-	const char *text;
-	struct fixture fixture;
-	size_t i;
-
-	memset(long_name, 'x', sizeof(long_name) - 1);
-	for (i = 0; i <= sizeof(names) / sizeof(names[0]); i++) {
-		const char *name =
-			i < sizeof(names) / sizeof(names[0]) ? names[i] : NULL;
-
-		set_case("name %zu", i);
-		fixture_open(&fixture, plan);
-		/* C prints it when it has something to say, not before. */
-		fixture.vq->name = name;
 		catch_stderr();
-		CHECK_EQ(put_out(&fixture, 0, 1, NULL), -EINVAL);
-		text = caught();
-		CHECK(strncmp(text, "virtio_ring: ", 13) == 0);
-		/* A name that fills the line leaves no room for more. */
-		if (name != long_name)
-			CHECK(strstr(text, ": virtqueue_add_outbuf: ") != NULL);
-		CHECK(strchr(text, '\n') == text + strlen(text) - 1);
-		fixture_close(&fixture);
+		CHECK_EQ(add(INBUF_CTX, fixture, sg, 1, token(1), fixture), 0);
+		CHECK_SILENT();
 	}
 }
 
 TEST_PROGRAM(
 	QUEUE_ALL(one_fault),
-	QUEUE_ALL(order_of_checks),
+	QUEUE_TEST(order_of_checks, ALL, .indirect = true),
 	QUEUE_TEST(bad_before_full, ALL, .num = 2),
 	TEST_ALL(never_fits),
-	QUEUE_TEST(fits_later, ALL, .num = 8),
-	TEST_SPLIT(longest_table),
-	QUEUE_PACKED(longest_packed_table),
-	TEST_ALL(no_end),
+	QUEUE_TEST(fits_later, ALL, .num = 8, .indirect = true),
+	QUEUE_TEST(longest_table, SPLIT, .num = 8, .indirect = true),
+	QUEUE_TEST(longest_packed_table, PACKED, .indirect = true),
+	QUEUE_ALL(no_end),
 	TEST_ALL(links_to_itself),
 	QUEUE_ALL(bad_lists),
 	QUEUE_ALL(empty_list),
-	QUEUE_ALL(context),
-	TEST_SPLIT(names)
+	QUEUE_ALL(context)
 )

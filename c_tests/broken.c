@@ -10,8 +10,7 @@ static void devices(struct plan plan)
 
 	fixture_open(&other, plan);
 	fixture_open(&fixture, plan);
-	second = vring_create_virtqueue(1, 4, 64, &fixture.vdev, true, false,
-					false, fixture_notify, NULL, "test");
+	second = create_with(CREATE, &fixture, 4, NULL, 0);
 	REQUIRE(second != NULL);
 	virtio_break_device(&fixture.vdev);
 	CHECK(virtqueue_is_broken(fixture.vq));

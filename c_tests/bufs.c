@@ -22,7 +22,7 @@ static void fill(struct virtqueue_buf *bufs, unsigned int count)
 }
 
 /* The first buffer is refused: nothing has changed. Another one: those before it are in. */
-static void bad_bufs(struct plan plan)
+static void bad_bufs(struct fixture *fixture)
 {
 	static const struct {
 		const char *name, *value;
@@ -39,29 +39,27 @@ static void bad_bufs(struct plan plan)
 	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < COUNT(bad); i++) {
 		struct virtqueue_buf bufs[3];
-		struct fixture fixture;
 		struct chain chain;
 
 		set_case("%s", bad[i].name);
-		fixture_open(&fixture, plan);
 		fill(bufs, 3);
 		bufs[1].flags = bad[i].flags[0];
 		bufs[2].flags = bad[i].flags[1];
 		if (bad[i].no_data)
 			bufs[1].data = NULL;
 
-		CHECK_REFUSED(virtqueue_add_bufs(fixture.vq, bufs + 1, 2, 0), -EINVAL,
+		CHECK_REFUSED(virtqueue_add_bufs(fixture->vq, bufs + 1, 2, 0), -EINVAL,
 			      "virtqueue_add_bufs", bad[i].value);
-		CHECK_EQ(fixture.vq->num_free, 16);
-		CHECK(!device_pop(&fixture.dev, &chain));
+		CHECK_EQ(fixture->vq->num_free, 16);
+		CHECK(!device_pop(&fixture->dev, &chain));
 
-		CHECK_REFUSED(virtqueue_add_bufs(fixture.vq, bufs, 3, 0), 1,
+		CHECK_REFUSED(virtqueue_add_bufs(fixture->vq, bufs, 3, 0), 1,
 			      "virtqueue_add_bufs", bad[i].value);
-		CHECK_POP(&fixture, &chain, 0, 1, 0);
-		CHECK(!device_pop(&fixture.dev, &chain));
-		fixture_close(&fixture);
+		CHECK_POP(fixture, &chain, 0, 1, 0);
+		CHECK(!device_pop(&fixture->dev, &chain));
+		fixture_reset(fixture);
 	}
 }
 
@@ -76,7 +74,7 @@ static void broken(struct fixture *fixture)
 	CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 3, 0), 3);
 	device_use_next(&fixture->dev, 0);
 	CHECK(device_pop(&fixture->dev, &chain));
-	device_use_id(&fixture->dev, 16, 0);
+	device_use_id(&fixture->dev, 16, 1, 0);
 	catch_stderr();
 	CHECK_EQ(virtqueue_get_bufs(fixture->vq, used, 3), 1);
 	CHECK(strstr(caught(), "virtqueue_get_buf: test:id 16 out of range\n"));
@@ -109,7 +107,7 @@ static void never_kicked(struct fixture *fixture)
 }
 
 TEST_PROGRAM(
-	TEST_ALL(bad_bufs),
+	QUEUE_ALL(bad_bufs),
 	QUEUE_ALL(broken),
 	QUEUE_ALL(never_kicked)
 )

@@ -8,7 +8,6 @@
 #include "fixture.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Ways to add a buffer, and how much of it the device may write. */
@@ -76,7 +75,7 @@ static const struct {
 	{ "out lists", add_out_lists, 0 },
 	{ "huge", add_huge, 0xffffffff },
 };
-#define WAYS (sizeof(ways) / sizeof(ways[0]))
+#define WAYS COUNT(ways)
 
 static void fitting(struct fixture *fixture)
 {
@@ -87,8 +86,7 @@ static void fitting(struct fixture *fixture)
 
 		set_case("%s", ways[i % WAYS].name);
 		CHECK_EQ(ways[i % WAYS].add(fixture, token(i)), 0);
-		device_use_next(&fixture->dev, i < 2 * WAYS ? writable : writable / 2);
-		CHECK_GET(fixture, token(i), i < 2 * WAYS ? writable : writable / 2);
+		CHECK_USED(fixture, token(i), i < 2 * WAYS ? writable : writable / 2);
 	}
 	CHECK_EQ(fixture->vq->num_free, 16);
 }
@@ -97,26 +95,8 @@ static void fitting(struct fixture *fixture)
 static void check_broken(struct fixture *fixture, void *data, uint32_t id,
 			 uint32_t length, uint32_t writable, bool ctx)
 {
-	unsigned int num_free = fixture->vq->num_free;
-	char value[64];
-	unsigned int len;
-	void *c;
-
-	snprintf(value, sizeof(value),
-		 "test:id %u used with length %u, %u bytes are writable\n", id,
-		 length, writable);
-	catch_stderr();
-	if (ctx)
-		CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &c), NULL);
-	else
-		CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
-	CHECK(strncmp(caught(), "virtio_ring: virtqueue_get_buf: ", 32) == 0);
-	if (!CHECK(strcmp(caught() + 32, value) == 0))
-		printf("on stderr: %s", caught());
-	CHECK(virtqueue_is_broken(fixture->vq));
-	CHECK_EQ(fixture->vq->num_free, num_free);
-	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -EIO);
-	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	check_breaks(fixture, ctx, "id %u used with length %u, %u bytes are writable", id,
+		     length, writable);
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), data);
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
 	CHECK_EQ(fixture->vq->num_free, virtqueue_get_vring_size(fixture->vq));
@@ -240,13 +220,10 @@ static void resized(struct fixture *fixture)
 
 	fixture->vq->num_max = 32768;
 	CHECK_EQ(put_in(fixture, 1, 1, token(1)), 0);
-	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_reset(fixture);
 	CHECK_EQ(put_in(fixture, 50, 1, token(1)), 0);
-	device_use_next(&fixture->dev, LENGTH(50));
-	CHECK_GET(fixture, token(1), LENGTH(50));
-	CHECK_EQ(virtqueue_resize(fixture->vq, 32768, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	CHECK_USED(fixture, token(1), LENGTH(50));
+	fixture_resize(fixture, 32768);
 	for (i = 0; i < 32768; i++)
 		CHECK_EQ(put_in(fixture, i % 100, 1, token(1)), 0);
 	for (i = 0; i < 32768; i++) {
@@ -289,8 +266,7 @@ static void in_early_kick(struct plan plan)
 		carry(&fixture, 65534);
 		CHECK_EQ(put_in(&fixture, 4, 1, token(4)), 0);
 		if (!too_much) {
-			device_use_next(&fixture.dev, LENGTH(2));
-			CHECK_GET(&fixture, token(2), LENGTH(2));
+			CHECK_USED(&fixture, token(2), LENGTH(2));
 		}
 		fixture_close(&fixture);
 	}
@@ -301,8 +277,7 @@ static bool swap_in_notify(struct virtqueue *vq)
 {
 	struct fixture *fixture = (struct fixture *)vq->vdev;
 
-	device_use_next(&fixture->dev, LENGTH(4));
-	CHECK_GET(fixture, token(4), LENGTH(4));
+	CHECK_USED(fixture, token(4), LENGTH(4));
 	CHECK_EQ(put_in(fixture, 5, 1, token(5)), 0);
 	return true;
 }
@@ -315,8 +290,7 @@ static void failed_adds(struct fixture *fixture)
 	/* Split: notified to make room, and filled again. */
 	CHECK_EQ(put_out(fixture, 0, 1, token(0)), -ENOSPC);
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -ENOSPC);
-	device_use_next(&fixture->dev, LENGTH(at));
-	CHECK_GET(fixture, token(at), LENGTH(at));
+	CHECK_USED(fixture, token(at), LENGTH(at));
 }
 
 /* What the device says, as in C. */
@@ -327,37 +301,22 @@ static void delivered(struct fixture *fixture)
 	for (i = 0; i < 2 * WAYS; i++) {
 		fixture->dev.never_says_write = i >= WAYS;
 		CHECK_EQ(ways[i % WAYS].add(fixture, token(i)), 0);
-		device_use_next(&fixture->dev, 0xffffffff);
-		CHECK_GET(fixture, token(i), 0xffffffff);
+		CHECK_USED(fixture, token(i), 0xffffffff);
 	}
 	CHECK(!virtqueue_is_broken(fixture->vq));
 }
 
-static void environment(void)
-{
-	check_setting("VIRTIO_RING_CHECK_LEN");
-}
-
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = { TEST_ONCE(environment) };
-	/* What `environment` runs this program again for. */
-	static const struct test on[] = {
-		QUEUE_ALL(fitting),
-		TEST_ALL(too_long),
-		QUEUE_PACKED(reserved),
-		QUEUE_ALL(then_reset),
-		QUEUE_TEST(many, ALL, .context = true),
-		QUEUE_ALL(resized),
-		TEST_SPLIT(in_early_kick),
-		QUEUE_TEST(failed_adds, ALL, .num = 1, .notify = swap_in_notify),
-	};
-	static const struct test off[] = { QUEUE_ALL(delivered) };
-	const char *child = argc == 2 ? argv[1] : "";
-
-	if (strcmp(child, "child_on") == 0)
-		return RUN_TESTS(on, 1, argv);
-	if (strcmp(child, "child_off") == 0)
-		return RUN_TESTS(off, 1, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_SETTING("VIRTIO_RING_CHECK_LEN"),
+	CHILD("child_on"),
+	QUEUE_ALL(fitting),
+	TEST_ALL(too_long),
+	QUEUE_PACKED(reserved),
+	QUEUE_ALL(then_reset),
+	QUEUE_TEST(many, ALL, .context = true),
+	QUEUE_ALL(resized),
+	TEST_SPLIT(in_early_kick),
+	QUEUE_TEST(failed_adds, ALL, .num = 1, .notify = swap_in_notify),
+	CHILD("child_off"),
+	QUEUE_ALL(delivered)
+)

@@ -62,8 +62,7 @@ static void after_a_reset(struct fixture *fixture)
 		set_case("round %u", round);
 		told_once(fixture);
 		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-		CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
-		fixture_attach(fixture, fixture->vq);
+		fixture_reset(fixture);
 	}
 }
 
@@ -77,14 +76,12 @@ static void detached_and_refused(struct fixture *fixture)
 		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
 	for (i = 0; i < 4; i++)
 		CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(i));
-	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_reset(fixture);
 	for (i = 0; i < 16; i++)
 		CHECK_EQ(put_in(fixture, i, 1, token(i)), 0);
 	CHECK(put_in(fixture, i, 1, token(i)) < 0);
 	for (i = 0; i < 16; i++) {
-		device_use_next(&fixture->dev, 0);
-		CHECK_GET(fixture, token(i), 0);
+		CHECK_USED(fixture, token(i), 0);
 	}
 	CHECK_SILENT();
 }
@@ -96,27 +93,13 @@ static void not_checked(struct fixture *fixture)
 	CHECK_SILENT();
 }
 
-static void environment(void)
-{
-	check_setting("VIRTIO_RING_CHECK_ORDER");
-}
-
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = { TEST_ONCE(environment) };
-	/* What `environment` runs this program again for. */
-	static const struct test on[] = {
-		QUEUE_ALL(nothing_to_say),
-		QUEUE_ALL(told_once),
-		QUEUE_ALL(after_a_reset),
-		QUEUE_ALL(detached_and_refused),
-	};
-	static const struct test off[] = { QUEUE_ALL(not_checked) };
-	const char *child = argc == 2 ? argv[1] : "";
-
-	if (strcmp(child, "child_on") == 0)
-		return RUN_TESTS(on, 1, argv);
-	if (strcmp(child, "child_off") == 0)
-		return RUN_TESTS(off, 1, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_SETTING("VIRTIO_RING_CHECK_ORDER"),
+	CHILD("child_on"),
+	QUEUE_ALL(nothing_to_say),
+	QUEUE_ALL(told_once),
+	QUEUE_ALL(after_a_reset),
+	QUEUE_ALL(detached_and_refused),
+	CHILD("child_off"),
+	QUEUE_ALL(not_checked)
+)

@@ -18,52 +18,37 @@ static struct scatterlist sg[1];
 static struct scatterlist *sgs[] = { sg };
 
 /* Each function that the caller serialises. They must not wait for anything. */
-#define CALL(name, call) static void name(struct virtqueue *vq) { call; }
-CALL(call_add_outbuf, virtqueue_add_outbuf(vq, sg, 1, token(0), 0))
-CALL(call_add_inbuf, virtqueue_add_inbuf(vq, sg, 1, token(0), 0))
-CALL(call_add_inbuf_ctx, virtqueue_add_inbuf_ctx(vq, sg, 1, token(0), NULL, 0))
-CALL(call_add_sgs, virtqueue_add_sgs(vq, sgs, 1, 0, token(0), 0))
-CALL(call_kick, virtqueue_kick(vq))
-CALL(call_kick_prepare, virtqueue_kick_prepare(vq))
-CALL(call_get_buf, virtqueue_get_buf(vq, &(unsigned int) { 0 }))
-CALL(call_get_buf_ctx, virtqueue_get_buf_ctx(vq, &(unsigned int) { 0 }, &(void *) { NULL }))
-CALL(call_enable_cb, virtqueue_enable_cb(vq))
-CALL(call_enable_cb_prepare, virtqueue_enable_cb_prepare(vq))
-CALL(call_enable_cb_prepare64, virtqueue_enable_cb_prepare64(vq))
-CALL(call_enable_cb_delayed, virtqueue_enable_cb_delayed(vq))
-CALL(call_use_wrap_counter, virtqueue_use_wrap_counter(vq))
-CALL(call_detach, virtqueue_detach_unused_buf(vq))
-CALL(call_set_premapped, virtqueue_set_dma_premapped(vq))
-CALL(call_reset, virtqueue_reset(vq, fixture_forget, NULL))
-/* Its own size: it comes back at once. */
-CALL(call_resize, virtqueue_resize(vq, 16, NULL))
+#define FOR_EACH_SERIALISED(F) \
+	F(virtqueue_set_dma_premapped, vq) \
+	F(virtqueue_use_wrap_counter, vq) \
+	/* Before those that add: else they would be late. */ \
+	F(virtqueue_kick, vq) \
+	F(virtqueue_kick_prepare, vq) \
+	F(virtqueue_add_outbuf, vq, sg, 1, token(0), 0) \
+	F(virtqueue_add_inbuf, vq, sg, 1, token(0), 0) \
+	F(virtqueue_add_inbuf_ctx, vq, sg, 1, token(0), NULL, 0) \
+	F(virtqueue_add_sgs, vq, sgs, 1, 0, token(0), 0) \
+	F(virtqueue_get_buf, vq, &(unsigned int) { 0 }) \
+	F(virtqueue_get_buf_ctx, vq, &(unsigned int) { 0 }, &(void *) { NULL }) \
+	F(virtqueue_enable_cb, vq) \
+	F(virtqueue_enable_cb_prepare, vq) \
+	F(virtqueue_enable_cb_prepare64, vq) \
+	F(virtqueue_enable_cb_delayed, vq) \
+	F(virtqueue_detach_unused_buf, vq) \
+	F(virtqueue_reset, vq, fixture_forget, NULL) \
+	/* Its own size: it comes back at once. */ \
+	F(virtqueue_resize, vq, 16, NULL)
 
+#define CALL(name, ...) static void call_##name(struct virtqueue *vq) { name(__VA_ARGS__); }
+FOR_EACH_SERIALISED(CALL)
+
+#define ROW(name, ...) { #name, call_##name },
 static const struct {
 	const char *name;
 	void (*call)(struct virtqueue *vq);
-} serialised[] = {
-	{ "virtqueue_set_dma_premapped", call_set_premapped },
-	{ "virtqueue_use_wrap_counter", call_use_wrap_counter },
-	/* Before those that add: else they would be late. */
-	{ "virtqueue_kick", call_kick },
-	{ "virtqueue_kick_prepare", call_kick_prepare },
-	{ "virtqueue_add_outbuf", call_add_outbuf },
-	{ "virtqueue_add_inbuf", call_add_inbuf },
-	{ "virtqueue_add_inbuf_ctx", call_add_inbuf_ctx },
-	{ "virtqueue_add_sgs", call_add_sgs },
-	{ "virtqueue_get_buf", call_get_buf },
-	{ "virtqueue_get_buf_ctx", call_get_buf_ctx },
-	{ "virtqueue_enable_cb", call_enable_cb },
-	{ "virtqueue_enable_cb_prepare", call_enable_cb_prepare },
-	{ "virtqueue_enable_cb_prepare64", call_enable_cb_prepare64 },
-	{ "virtqueue_enable_cb_delayed", call_enable_cb_delayed },
-	{ "virtqueue_detach_unused_buf", call_detach },
-	{ "virtqueue_reset", call_reset },
-	{ "virtqueue_resize", call_resize },
-};
+} serialised[] = { FOR_EACH_SERIALISED(ROW) };
 #define FIRST_ADD 4
 #define AFTER_ADDS 8
-#define SERIALISED (sizeof(serialised) / sizeof(serialised[0]))
 
 /* What the thread does that is in the queue, and what the other does. */
 static void *(*other)(void *vq);
@@ -115,7 +100,7 @@ static void *call_serialised(void *vq)
 {
 	size_t i;
 
-	for (i = 0; i < SERIALISED; i++) {
+	for (i = 0; i < COUNT(serialised); i++) {
 		set_case("%s", serialised[i].name);
 		catch_stderr();
 		serialised[i].call(vq);
@@ -158,8 +143,8 @@ static void *call_all_silently(void *vq)
 	size_t i;
 
 	catch_stderr();
-	for (i = 0; i < SERIALISED; i++)
-		if (serialised[i].call != call_set_premapped)
+	for (i = 0; i < COUNT(serialised); i++)
+		if (serialised[i].call != call_virtqueue_set_dma_premapped)
 			serialised[i].call(vq);
 	CHECK_SILENT();
 	return NULL;
@@ -185,7 +170,7 @@ static void *call_unserialised_and_get(void *vq)
 {
 	call_unserialised(vq);
 	catch_stderr();
-	call_get_buf(vq);
+	call_virtqueue_get_buf(vq);
 	CHECK_SILENT();
 	return NULL;
 }
@@ -233,7 +218,7 @@ static void nested(struct fixture *fixture)
 }
 
 /* The device is told late, or in time. */
-static void late(struct plan plan)
+static void late(struct fixture *fixture)
 {
 	static const struct {
 		const char *name;
@@ -242,50 +227,47 @@ static void late(struct plan plan)
 		{ "virtqueue_kick", virtqueue_kick },
 		{ "virtqueue_kick_prepare", virtqueue_kick_prepare },
 	};
-	struct fixture fixture;
+	struct virtqueue *vq = fixture->vq;
 	size_t i, add;
 
-	plan.num = 64;
+	prepare(fixture);
 	for (i = 0; i < 2; i++) {
-		fixture_open(&fixture, plan);
-		prepare(&fixture);
 		for (add = FIRST_ADD; add < AFTER_ADDS; add++) {
 			set_case("%s, %s", serialised[add].name, kicks[i].name);
 			catch_stderr();
-			serialised[add].call(fixture.vq);
+			serialised[add].call(vq);
 			pass_time(100);
-			kicks[i].kick(fixture.vq);
+			kicks[i].kick(vq);
 			CHECK_SILENT();
 
 			catch_stderr();
-			serialised[add].call(fixture.vq);
+			serialised[add].call(vq);
 			pass_time(101);
-			kicks[i].kick(fixture.vq);
+			kicks[i].kick(vq);
 			CHECK_LINE(kicks[i].name, "101 ms");
 
 			/* From the first of several. */
 			catch_stderr();
-			serialised[add].call(fixture.vq);
+			serialised[add].call(vq);
 			pass_time(60);
-			serialised[add].call(fixture.vq);
+			serialised[add].call(vq);
 			pass_time(60);
-			kicks[i].kick(fixture.vq);
+			kicks[i].kick(vq);
 			CHECK_LINE(kicks[i].name, "120 ms");
 
 			/* The size that it has: nothing is stopped. */
 			catch_stderr();
-			serialised[add].call(fixture.vq);
-			CHECK_EQ(virtqueue_resize(fixture.vq, 64, NULL), 0);
+			serialised[add].call(vq);
+			CHECK_EQ(virtqueue_resize(vq, 64, NULL), 0);
 			pass_time(101);
-			kicks[i].kick(fixture.vq);
+			kicks[i].kick(vq);
 			CHECK_LINE(kicks[i].name, "101 ms");
 
 			/* Nothing new, so nothing is late. */
 			catch_stderr();
-			kicks[i].kick(fixture.vq);
+			kicks[i].kick(vq);
 			CHECK_SILENT();
 		}
-		fixture_close(&fixture);
 	}
 }
 
@@ -310,7 +292,7 @@ static void detached_in_use(struct plan plan)
 		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), token(1));
 		CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq), NULL);
 		virtqueue_kick(fixture.vq);
-		call_get_buf(fixture.vq);
+		call_virtqueue_get_buf(fixture.vq);
 		CHECK_SILENT();
 
 		/* But the queue is used again. */
@@ -348,15 +330,14 @@ static void detached_in_use(struct plan plan)
 static void detached_then_used(struct fixture *fixture)
 {
 	struct chain chain;
-	unsigned int len;
 
 	prepare(fixture);
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	CHECK(device_pop(&fixture->dev, &chain));
+	CHECK_POP(fixture, &chain, 0, 0, 1);
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
 	device_use(&fixture->dev, &chain, 0);
 	catch_stderr();
-	CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), NULL);
+	CHECK_GET(fixture, NULL, 0);
 	CHECK(strstr(caught(), "virtqueue_detach_unused_buf took buffers back"));
 	CHECK(virtqueue_is_broken(fixture->vq));
 }
@@ -364,8 +345,6 @@ static void detached_then_used(struct fixture *fixture)
 /* No buffer was added, or none is left. */
 static void not_late(struct fixture *fixture)
 {
-	unsigned int n;
-
 	prepare(fixture);
 	catch_stderr();
 	__virtqueue_break(fixture->vq);
@@ -378,26 +357,23 @@ static void not_late(struct fixture *fixture)
 	pass_time(1000);
 	virtqueue_kick(fixture->vq);
 	fixture->vq->num_max = 32;
-	for (n = 16; n <= 32; n *= 2) {
-		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-		if (n == 16) {
-			/* Broken: a queue in use would be told of. */
-			__virtqueue_break(fixture->vq);
-			CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
-			__virtqueue_unbreak(fixture->vq);
-		} else {
-			CHECK_EQ(virtqueue_resize(fixture->vq, 32, fixture_forget), 0);
-		}
-		pass_time(1000);
-		virtqueue_kick(fixture->vq);
-	}
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	/* Broken: a queue in use would be told of. */
+	__virtqueue_break(fixture->vq);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
+	__virtqueue_unbreak(fixture->vq);
+	pass_time(1000);
+	virtqueue_kick(fixture->vq);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(virtqueue_resize(fixture->vq, 32, fixture_forget), 0);
+	pass_time(1000);
+	virtqueue_kick(fixture->vq);
 	CHECK_SILENT();
 }
 
 /* The driver took a buffer back: it has heard of the device. */
 static void not_late_for_the_next(struct fixture *fixture)
 {
-	struct chain chain;
 	unsigned int len;
 	void *ctx;
 	int with_ctx;
@@ -406,51 +382,32 @@ static void not_late_for_the_next(struct fixture *fixture)
 	catch_stderr();
 	for (with_ctx = 0; with_ctx < 2; with_ctx++) {
 		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-		CHECK(device_pop(&fixture->dev, &chain));
-		device_use(&fixture->dev, &chain, 0);
+		device_use_next(&fixture->dev, 0);
 		if (with_ctx)
 			CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &len, &ctx),
 				  token(0));
 		else
-			CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), token(0));
+			CHECK_GET(fixture, token(0), 0);
 		pass_time(1000);
 		CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
 		virtqueue_kick(fixture->vq);
-		CHECK(device_pop(&fixture->dev, &chain));
-		device_use(&fixture->dev, &chain, 0);
-		CHECK_PTR(virtqueue_get_buf(fixture->vq, &len), token(0));
+		CHECK_USED(fixture, token(0), 0);
 	}
 	CHECK_SILENT();
 }
 
 /* The last add kicked by itself; whoever the device calls may use the queue. */
-static void not_late_after_many(struct plan plan)
+static void not_late_after_many(struct fixture *fixture)
 {
-	struct fixture fixture;
-	struct chain chain;
-	unsigned int n, len;
-
-	plan.num = 16;
-	fixture_open(&fixture, plan);
-	prepare(&fixture);
-	if (plan.packed) {
-		fixture_close(&fixture);
-		return;
-	}
+	prepare(fixture);
 	catch_stderr();
-	for (n = 0; n < 65534; n++) {
-		CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-		CHECK(device_pop(&fixture.dev, &chain));
-		device_use(&fixture.dev, &chain, 0);
-		CHECK_PTR(virtqueue_get_buf(fixture.vq, &len), token(0));
-	}
-	fixture.notified = 0;
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	CHECK_EQ(fixture.notified, 1);
+	carry(fixture, 65534);
+	fixture->notified = 0;
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
+	CHECK_EQ(fixture->notified, 1);
 	pass_time(1000);
-	virtqueue_kick(fixture.vq);
+	virtqueue_kick(fixture->vq);
 	CHECK_SILENT();
-	fixture_close(&fixture);
 }
 
 /* Premapped queues have other functions to add, watched all the same. */
@@ -478,7 +435,7 @@ static void premapped(struct fixture *fixture)
 static void *call_unwatched(void *vq)
 {
 	catch_stderr();
-	call_get_buf(vq);
+	call_virtqueue_get_buf(vq);
 	vring_notification_data(vq);
 	CHECK_SILENT();
 	return NULL;
@@ -492,9 +449,7 @@ static void unwatched(struct fixture *fixture)
 	pass_time(1000);
 	virtqueue_kick(fixture->vq);
 	CHECK_SILENT();
-	other = call_unwatched;
-	CHECK_EQ(virtqueue_reset(fixture->vq, meet_in_recycle, NULL), 0);
-	CHECK(started);
+	reset_meets(fixture, meet_in_recycle, call_unwatched);
 }
 
 /* Deleted under another thread's feet: the last that this program does. */
@@ -504,21 +459,14 @@ static void *call_delete(void *vq)
 	_exit(0);
 }
 
-static void child_delete(void)
+static void delete(struct fixture *fixture)
 {
-	struct fixture fixture;
-
-	fixture_open(&fixture, (struct plan) { .num = 16 });
-	prepare(&fixture);
-	CHECK_EQ(put_in(&fixture, 0, 1, token(0)), 0);
-	other = call_delete;
-	virtqueue_reset(fixture.vq, meet_in_recycle, NULL);
+	prepare(fixture);
+	reset_meets(fixture, meet_in_recycle, call_delete);
 }
 
-static void environment(void)
+static void deleted(void)
 {
-	check_setting("VIRTIO_RING_DEBUG");
-	set_case("vring_del_virtqueue");
 	CHECK_EQ(run_again("child_delete", "VIRTIO_RING_DEBUG", "1"), 0);
 	CHECK(strstr(child_stderr(), "virtio_ring: test: vring_del_virtqueue: "
 		     "another thread is in virtqueue_reset;"));
@@ -534,7 +482,7 @@ static void unknown_values(void)
 	char expected[128];
 	size_t i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (i = 0; i < COUNT(names); i++) {
 		int status = run_again("child_off", names[i], "yes");
 
 		set_case("%s", names[i]);
@@ -546,35 +494,24 @@ static void unknown_values(void)
 	}
 }
 
-int main(int argc, char **argv)
-{
-	static const struct test tests[] = {
-		TEST_ONCE(environment),
-		TEST_ONCE(unknown_values),
-	};
-	/* What `environment` runs this program again for. */
-	static const struct test on[] = {
-		QUEUE_ALL(concurrent),
-		QUEUE_ALL(beside_what_is_allowed),
-		QUEUE_TEST(handed_over, ALL, .notify = meet_in_notify),
-		QUEUE_ALL(nested),
-		TEST_ALL(late),
-		TEST_ALL(detached_in_use),
-		QUEUE_ALL(detached_then_used),
-		QUEUE_TEST(not_late, ALL, .num = 16),
-		QUEUE_TEST(not_late_for_the_next, ALL, .num = 16),
-		TEST_ALL(not_late_after_many),
-		QUEUE_ALL(premapped),
-	};
-	static const struct test off[] = { QUEUE_ALL(unwatched) };
-	static const struct test delete[] = { TEST_ONCE(child_delete) };
-	const char *child = argc == 2 ? argv[1] : "";
-
-	if (strcmp(child, "child_on") == 0)
-		return RUN_TESTS(on, 1, argv);
-	if (strcmp(child, "child_off") == 0)
-		return RUN_TESTS(off, 1, argv);
-	if (strcmp(child, "child_delete") == 0)
-		return RUN_TESTS(delete, argc, argv);
-	return RUN_TESTS(tests, argc, argv);
-}
+TEST_PROGRAM(
+	TEST_SETTING("VIRTIO_RING_DEBUG"),
+	TEST_ONCE(deleted),
+	TEST_ONCE(unknown_values),
+	CHILD("child_on"),
+	QUEUE_ALL(concurrent),
+	QUEUE_ALL(beside_what_is_allowed),
+	QUEUE_TEST(handed_over, ALL, .notify = meet_in_notify),
+	QUEUE_ALL(nested),
+	QUEUE_TEST(late, ALL, .num = 64),
+	TEST_ALL(detached_in_use),
+	QUEUE_ALL(detached_then_used),
+	QUEUE_ALL(not_late),
+	QUEUE_ALL(not_late_for_the_next),
+	QUEUE_SPLIT(not_late_after_many),
+	QUEUE_ALL(premapped),
+	CHILD("child_off"),
+	QUEUE_ALL(unwatched),
+	CHILD("child_delete"),
+	QUEUE_SPLIT(delete)
+)

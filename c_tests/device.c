@@ -16,12 +16,10 @@ static void nonsense(const char *what, unsigned int value)
 	exit(1);
 }
 
-void device_attach(struct device_side *d, struct virtqueue *vq, bool packed,
-		   bool event)
+void device_attach(struct device_side *d, struct virtqueue *vq, bool packed)
 {
 	memset(d, 0, sizeof(*d));
 	d->packed = packed;
-	d->event = event;
 	d->num = virtqueue_get_vring_size(vq);
 	if (packed) {
 		d->desc = (void *)(uintptr_t)virtqueue_get_desc_addr(vq);
@@ -172,29 +170,6 @@ bool device_pop(struct device_side *d, struct chain *chain)
 	return d->packed ? pop_packed(d, chain) : pop_split(d, chain);
 }
 
-/* So many buffers and descriptors were used last. */
-static bool wants_interrupt(const struct device_side *d, unsigned int buffers,
-			    unsigned int slots)
-{
-	uint16_t flags = driver_flags(d);
-	uint16_t event = driver_event(d);
-	uint16_t slot = d->used & ~WRAP;
-
-	if (!d->packed) {
-		if (d->event)
-			return vring_need_event(event, d->used, d->used - buffers);
-		return !(flags & VRING_AVAIL_F_NO_INTERRUPT);
-	}
-	if (flags != VRING_PACKED_EVENT_FLAG_DESC)
-		return flags == VRING_PACKED_EVENT_FLAG_ENABLE;
-	/* An event of the lap before is as many slots below 0. */
-	if ((event & WRAP) != (d->used & WRAP))
-		event = (event & ~WRAP) - d->num;
-	else
-		event &= ~WRAP;
-	return vring_need_event(event, slot, slot - slots);
-}
-
 static void write_used(struct device_side *d, uint32_t id, unsigned int buffers,
 		       unsigned int slots, uint32_t len)
 {
@@ -221,47 +196,37 @@ static void write_used(struct device_side *d, uint32_t id, unsigned int buffers,
 	}
 }
 
-bool device_use_batch(struct device_side *d, const struct chain *last,
+void device_use_batch(struct device_side *d, const struct chain *last,
 		      unsigned int buffers, unsigned int slots, uint32_t len)
 {
 	write_used(d, last->id, buffers, slots, len);
-	/* The entry, before the driver's wish is read (2.7.10, 2.8.22). */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return wants_interrupt(d, buffers, slots);
 }
 
-bool device_use(struct device_side *d, const struct chain *chain, uint32_t len)
+void device_use(struct device_side *d, const struct chain *chain, uint32_t len)
 {
-	return device_use_batch(d, chain, 1, chain->slots, len);
+	device_use_batch(d, chain, 1, chain->slots, len);
 }
 
-bool device_use_next(struct device_side *d, uint32_t len)
+void device_use_next(struct device_side *d, uint32_t len)
 {
 	struct chain chain;
 
 	if (!device_pop(d, &chain))
 		nonsense("nothing is available", d->avail);
-	return device_use(d, &chain, len);
+	device_use(d, &chain, len);
 }
 
-void device_use_id(struct device_side *d, uint32_t id, uint32_t len)
-{
-	device_use_ids(d, id, 1, len);
-}
-
-void device_use_ids(struct device_side *d, uint32_t id, unsigned int count,
-		    uint32_t len)
+void device_use_id(struct device_side *d, uint32_t id, unsigned int count, uint32_t len)
 {
 	write_used(d, id, count, count, len);
 }
 
-void device_want_kicks(struct device_side *d, bool want)
+void device_want_no_kicks(struct device_side *d)
 {
 	if (d->packed)
-		d->device->flags = want ? VRING_PACKED_EVENT_FLAG_ENABLE
-					: VRING_PACKED_EVENT_FLAG_DISABLE;
+		d->device->flags = VRING_PACKED_EVENT_FLAG_DISABLE;
 	else
-		d->split.used->flags = want ? 0 : VRING_USED_F_NO_NOTIFY;
+		d->split.used->flags = VRING_USED_F_NO_NOTIFY;
 }
 
 void device_want_kick_at(struct device_side *d, uint16_t position)
@@ -275,20 +240,6 @@ void device_want_kick_at(struct device_side *d, uint16_t position)
 		__atomic_store_n((uint16_t *)&d->split.used->ring[d->num],
 				 position, __ATOMIC_SEQ_CST);
 	}
-}
-
-bool device_want_next_kick(struct device_side *d)
-{
-	struct device_side copy = *d;
-	struct chain chain;
-
-	if (d->event)
-		device_want_kick_at(d, d->avail);
-	else
-		device_want_kicks(d, true);
-	/* The wish, before the ring is read once more (2.7.10, 2.8.21.3). */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return !device_pop(&copy, &chain);
 }
 
 uint16_t driver_flags(const struct device_side *d)

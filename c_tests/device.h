@@ -34,7 +34,6 @@ struct chain {
 
 struct device_side {
 	bool packed;
-	bool event;
 	unsigned int num;
 	struct vring split;
 	struct vring_packed_desc *desc;
@@ -54,45 +53,33 @@ struct device_side {
 };
 
 /* Starts at the beginning of a queue's ring. */
-void device_attach(struct device_side *d, struct virtqueue *vq, bool packed,
-		   bool event);
+void device_attach(struct device_side *d, struct virtqueue *vq, bool packed);
 
 /* Takes the next available buffer; false if there is none. */
 bool device_pop(struct device_side *d, struct chain *chain);
 
-/*
- * Gives a buffer back, in any order. Answers whether the driver wants an
- * interrupt for it.
- */
-bool device_use(struct device_side *d, const struct chain *chain, uint32_t len);
+/* Gives a buffer back, in any order. */
+void device_use(struct device_side *d, const struct chain *chain, uint32_t len);
 
 /*
  * Gives a batch of buffers back with one entry (2.7.9, 2.8.8): `last` is the last of
  * them, `buffers` and `slots` are how many buffers and descriptors it has in all.
  */
-bool device_use_batch(struct device_side *d, const struct chain *last,
+void device_use_batch(struct device_side *d, const struct chain *last,
 		      unsigned int buffers, unsigned int slots, uint32_t len);
 
 /* The same for the next available buffer; there must be one. */
-bool device_use_next(struct device_side *d, uint32_t len);
+void device_use_next(struct device_side *d, uint32_t len);
 
 /*
- * Writes a used entry as a device that lies might: any id. The second one says that so
- * many buffers (split) or descriptors (packed) are used.
+ * Writes a used entry as a device that lies might: any id, and that so many buffers
+ * (split) or descriptors (packed) are used.
  */
-void device_use_id(struct device_side *d, uint32_t id, uint32_t len);
-void device_use_ids(struct device_side *d, uint32_t id, unsigned int count,
-		    uint32_t len);
+void device_use_id(struct device_side *d, uint32_t id, unsigned int count, uint32_t len);
 
-/* Asks for notifications always, never, or (event index) at a position. */
-void device_want_kicks(struct device_side *d, bool want);
+/* Asks for no notifications, or (event index) for one at a position. */
+void device_want_no_kicks(struct device_side *d);
 void device_want_kick_at(struct device_side *d, uint16_t position);
-
-/*
- * Asks for a notification at the next buffer, before the device goes to sleep;
- * false if there is one already, for which none may come.
- */
-bool device_want_next_kick(struct device_side *d);
 
 /* What the driver has published: suppression flags and event. */
 uint16_t driver_flags(const struct device_side *d);

@@ -70,7 +70,7 @@ static void coherent(void)
 	size_t i, at;
 	char *memory;
 
-	for (i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+	for (i = 0; i < 2 * COUNT(sizes); i++) {
 		size_t size = sizes[i / 2];
 
 		set_case("%zu bytes, ACCESS_PLATFORM %zu", size, i % 2);
@@ -121,7 +121,7 @@ static void dma_dev(struct plan plan)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < COUNT(rows); i++) {
 		set_case("row %zu", i);
 		plan.features = rows[i].platform ? PLATFORM : 0;
 		fixture_init(&fixture, plan);
@@ -137,10 +137,7 @@ static void dma_dev(struct plan plan)
 				fixture_notify, fixture_callback, "test",
 				rows[i].name);
 		else
-			fixture.vq = vring_create_virtqueue(
-				0, 16, 64, &fixture.vdev, true, false, false,
-				fixture_notify, fixture_callback, "test");
-		REQUIRE(fixture.vq != NULL);
+			fixture.vq = create_with(CREATE, &fixture, 16, NULL, 0);
 		fixture_attach(&fixture, fixture.vq);
 		CHECK_PTR(virtqueue_dma_dev(fixture.vq), rows[i].expected);
 		carry(&fixture, 2);
@@ -149,32 +146,23 @@ static void dma_dev(struct plan plan)
 }
 
 /* Two entries with an address for the device that is nowhere here. */
-static void add_premapped(struct fixture *fixture)
+static void check_premapped(struct fixture *fixture, bool premapped)
 {
 	struct scatterlist sg[2];
+	struct chain chain;
+	unsigned int i;
 
 	list(sg, 0, 2);
 	sg[0].dma_address = 0x123456789abcdef0;
 	sg[1].dma_address = 0xfffffffffffff001;
 	CHECK_EQ(virtqueue_add_outbuf(fixture->vq, sg, 2, token(0), 0), 0);
-}
-
-static void check_premapped(struct fixture *fixture, bool premapped)
-{
-	struct chain chain;
-
-	add_premapped(fixture);
 	REQUIRE(device_pop(&fixture->dev, &chain));
 	CHECK_EQ(chain.parts, 2);
-	if (premapped) {
-		CHECK_EQ(chain.part[0].addr, 0x123456789abcdef0);
-		CHECK_EQ(chain.part[1].addr, 0xfffffffffffff001);
-	} else {
-		CHECK_EQ(chain.part[0].addr, (uintptr_t)buffer(0));
-		CHECK_EQ(chain.part[1].addr, (uintptr_t)buffer(1));
+	for (i = 0; i < 2; i++) {
+		CHECK_EQ(chain.part[i].addr,
+			 premapped ? sg[i].dma_address : (uintptr_t)buffer(i));
+		CHECK_EQ(chain.part[i].len, LENGTH(i));
 	}
-	CHECK_EQ(chain.part[0].len, LENGTH(0));
-	CHECK_EQ(chain.part[1].len, LENGTH(1));
 	device_use(&fixture->dev, &chain, 0);
 	CHECK_GET(fixture, token(0), 0);
 }
@@ -184,11 +172,11 @@ static void premapped(struct fixture *fixture)
 	check_premapped(fixture, false);
 
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	CHECK_FAILS(virtqueue_set_dma_premapped(fixture->vq), -EINVAL,
-		    "virtqueue_set_dma_premapped", "1");
+	CHECK_REFUSED(virtqueue_set_dma_premapped(fixture->vq), -EINVAL,
+		      "virtqueue_set_dma_premapped", "1");
 	device_use_next(&fixture->dev, 0);
-	CHECK_FAILS(virtqueue_set_dma_premapped(fixture->vq), -EINVAL,
-		    "virtqueue_set_dma_premapped", "1");
+	CHECK_REFUSED(virtqueue_set_dma_premapped(fixture->vq), -EINVAL,
+		      "virtqueue_set_dma_premapped", "1");
 	CHECK_GET(fixture, token(0), 0);
 	check_premapped(fixture, false);
 
@@ -196,11 +184,9 @@ static void premapped(struct fixture *fixture)
 	check_premapped(fixture, true);
 	CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
 	/* It stays so over a reset and a resize. */
-	CHECK_EQ(virtqueue_reset(fixture->vq, NULL, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_reset(fixture);
 	check_premapped(fixture, true);
-	CHECK_EQ(virtqueue_resize(fixture->vq, 8, NULL), 0);
-	fixture_attach(fixture, fixture->vq);
+	fixture_resize(fixture, 8);
 	check_premapped(fixture, true);
 }
 
@@ -237,17 +223,11 @@ static void check_adder(struct fixture *fixture, const struct adder *adder,
 	unsigned int i;
 
 	list(sg, 0, num);
+	if (linked)
+		sg_chain(sg, 2, list(more, 1, num - 1));
 	for (i = 0; i < num; i++)
-		sg[i].dma_address = 0xfedcba9876543210 + i;
-	if (linked) {
-		list(more, 1, num - 1);
-		for (i = 1; i < num; i++)
-			more[i - 1].dma_address = 0xfedcba9876543210 + i;
-		sg_init_table(sg, 2);
-		sg_set_buf(&sg[0], buffer(0), LENGTH(0));
-		sg[0].dma_address = 0xfedcba9876543210;
-		sg_chain(sg, 2, more);
-	}
+		(linked && i ? &more[i - 1] : &sg[i])->dma_address =
+			0xfedcba9876543210 + i;
 	REQUIRE(adder->add(fixture, sg, num, token(3), NULL) == 0);
 	REQUIRE(device_pop(&fixture->dev, &chain));
 	CHECK_EQ(chain.parts, num);
@@ -273,8 +253,8 @@ static void add_premapped_anywhere(struct fixture *fixture)
 	for (premapped = 0; premapped < 2; premapped++) {
 		if (premapped)
 			CHECK_EQ(virtqueue_set_dma_premapped(fixture->vq), 0);
-		for (i = 0; i < sizeof(adders) / sizeof(adders[0]); i++)
-			for (j = 0; j < sizeof(lists) / sizeof(lists[0]); j++) {
+		for (i = 0; i < COUNT(adders); i++)
+			for (j = 0; j < COUNT(lists); j++) {
 				set_case("%s, premapped %d, %u entries",
 					 adders[i].name, premapped, lists[j].num);
 				check_adder(fixture, &adders[i], lists[j].num,
@@ -290,7 +270,7 @@ static void refused(struct fixture *fixture)
 	struct scatterlist sg[3];
 	size_t i;
 
-	for (i = 0; i < sizeof(adders) / sizeof(adders[0]); i++) {
+	for (i = 0; i < COUNT(adders); i++) {
 		const struct adder *adder = &adders[i];
 
 		set_case("%s", adder->name);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Feature bits, and the largest buffer. */
+/*
+ * Feature bits, the largest buffer, and where each layout has what the library looks
+ * at.
+ */
 #include "fixture.h"
+
+#include <pthread.h>
 
 static void transport_features(void)
 {
@@ -28,7 +33,7 @@ static void transport_features(void)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (i = 0; i < COUNT(rows); i++) {
 		set_case("%llx", (unsigned long long)rows[i].before);
 		fixture_init(&fixture, plan);
 		fixture.vdev.features = rows[i].before;
@@ -75,9 +80,31 @@ static void max_dma_size(void)
 	CHECK_EQ(virtio_max_dma_size(&fixture.vdev), SIZE_MAX);
 }
 
+static void layout(struct fixture *fixture)
+{
+	CHECK(!fixture->vq->reset);
+	CHECK_PTR(fixture->vq->priv, NULL);
+	CHECK_PTR(virtqueue_dma_dev(fixture->vq), &fixture->parent);
+	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vq->list);
+	CHECK_PTR(fixture->vdev.vqs.prev, &fixture->vq->list);
+	CHECK_EQ(pthread_spin_trylock(&fixture->vdev.vqs_list_lock), 0);
+	pthread_spin_unlock(&fixture->vdev.vqs_list_lock);
+	virtio_break_device(&fixture->vdev);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	__virtio_unbreak_device(&fixture->vdev);
+	CHECK(!virtqueue_is_broken(fixture->vq));
+	CHECK_PTR(fixture->vdev.config, &fixture->ops);
+	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
+	device_use_next(&fixture->dev, 2);
+	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
+	CHECK_EQ(fixture->called_back, 1);
+	CHECK_GET(fixture, token(0), 2);
+}
+
 TEST_PROGRAM(
 	TEST_ONCE(transport_features),
 	QUEUE_TEST(in_order, ALL, .features = 1ull << VIRTIO_F_IN_ORDER),
 	QUEUE_TEST(order_platform, ALL, .features = 1ull << VIRTIO_F_ORDER_PLATFORM),
-	TEST_ONCE(max_dma_size)
+	TEST_ONCE(max_dma_size),
+	QUEUE_TEST(layout, ALL, .features = 1ull << VIRTIO_F_ACCESS_PLATFORM)
 )

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fixture.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,6 +62,7 @@ void fixture_init(struct fixture *fixture, struct plan plan)
 	memset(fixture, 0, sizeof(*fixture));
 	virtio_device_init(&fixture->vdev);
 	fixture->vdev.features = features;
+	fixture->vdev.dev.parent = &fixture->parent;
 	fixture->vdev.config = &fixture->ops;
 #ifndef VIRTIO_RING_ABI_SERIES
 	fixture->ops.disable_vq_and_reset = fixture_restart;
@@ -73,7 +76,7 @@ void fixture_attach(struct fixture *fixture, struct virtqueue *vq)
 {
 	REQUIRE(vq != NULL);
 	fixture->vq = vq;
-	device_attach(&fixture->dev, vq, fixture->plan.packed, fixture->plan.event);
+	device_attach(&fixture->dev, vq, fixture->plan.packed);
 }
 
 void fixture_open(struct fixture *fixture, struct plan plan)
@@ -83,7 +86,7 @@ void fixture_open(struct fixture *fixture, struct plan plan)
 	fixture_init(fixture, plan);
 	vq = vring_create_virtqueue(0, plan.num ? plan.num : 16,
 				    plan.align ? plan.align : 4096, &fixture->vdev,
-				    !plan.strong, false, plan.context,
+				    true, false, plan.context,
 				    plan.notify ? plan.notify : fixture_notify,
 				    plan.no_callback ? NULL : fixture_callback,
 				    "test");
@@ -131,6 +134,22 @@ void fixture_close(struct fixture *fixture)
 	vring_del_virtqueue(fixture->vq);
 	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vdev.vqs);
 	pthread_spin_destroy(&fixture->vdev.vqs_list_lock);
+}
+
+void fixture_reset(struct fixture *fixture)
+{
+	CHECK_EQ(virtqueue_reset(fixture->vq, fixture_forget, NULL), 0);
+	fixture_attach(fixture, fixture->vq);
+}
+
+void fixture_resize(struct fixture *fixture, unsigned int num)
+{
+#ifdef HAS_RECYCLE_DONE
+	CHECK_EQ(virtqueue_resize(fixture->vq, num, fixture_forget, NULL), 0);
+#else
+	CHECK_EQ(virtqueue_resize(fixture->vq, num, fixture_forget), 0);
+#endif
+	fixture_attach(fixture, fixture->vq);
 }
 
 struct scatterlist *list(struct scatterlist *sg, unsigned int first,
@@ -193,6 +212,34 @@ bool check_get(struct fixture *fixture, void *data, unsigned int len, const char
 	return check_pointer(virtqueue_get_buf(fixture->vq, &length), data,
 			     "virtqueue_get_buf's token", file, line) &&
 	       (!data || check_equal(length, len, "used length", file, line));
+}
+
+unsigned int check_breaks(struct fixture *fixture, bool with_ctx, const char *format, ...)
+{
+	unsigned int num_free = fixture->vq->num_free, length = 1;
+	char says[128], expected[192];
+	va_list args;
+	void *ctx;
+
+	va_start(args, format);
+	vsnprintf(says, sizeof(says), format, args);
+	va_end(args);
+	snprintf(expected, sizeof(expected), "virtio_ring: virtqueue_get_buf: test:%s\n",
+		 says);
+	catch_stderr();
+	if (with_ctx)
+		CHECK_PTR(virtqueue_get_buf_ctx(fixture->vq, &length, &ctx), NULL);
+	else
+		CHECK_PTR(virtqueue_get_buf(fixture->vq, &length), NULL);
+	if (!CHECK(strcmp(caught(), expected) == 0))
+		printf("on stderr: %s, expected: %s", caught(), expected);
+	CHECK(virtqueue_is_broken(fixture->vq));
+	CHECK_EQ(fixture->vq->num_free, num_free);
+	catch_stderr();
+	CHECK_GET(fixture, NULL, 0);
+	CHECK_EQ(put_in(fixture, 0, 1, token(0)), -EIO);
+	CHECK_SILENT();
+	return length;
 }
 
 void carry(struct fixture *fixture, unsigned int times)

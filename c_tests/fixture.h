@@ -18,6 +18,7 @@ struct fixture {
 	/* The first member: notify and callback find the fixture through it. */
 	struct virtio_device vdev;
 	struct virtio_config_ops ops;
+	struct device parent;
 	struct virtqueue *vq;
 	struct device_side dev;
 	unsigned int notified;
@@ -39,6 +40,7 @@ void fixture_close(struct fixture *fixture);
  * the memory for those that are given theirs; nothing here clears it.
  */
 enum creator { CREATE, CREATE_DMA, CREATE_IN, NEW, NEW_PARTS, CREATORS };
+#define CREATORS_OF(plan) ((plan).packed ? NEW : CREATORS)
 extern const char *const creators[CREATORS];
 struct virtqueue *create_with(enum creator creator, struct fixture *fixture,
 			      unsigned int num, void *pages, size_t length);
@@ -82,6 +84,21 @@ bool check_pop(struct fixture *fixture, struct chain *chain, unsigned int first,
 bool check_get(struct fixture *fixture, void *data, unsigned int len, const char *file,
 	       int line);
 #define CHECK_GET(fixture, data, len) check_get(fixture, data, len, __FILE__, __LINE__)
+
+/*
+ * The used entry is bad: nothing is taken, one line ends in these words, and the queue is
+ * broken, of which no more is said. Answers the length, which C has read by then.
+ */
+unsigned int check_breaks(struct fixture *fixture, bool with_ctx, const char *format, ...);
+#define CHECK_BREAKS(fixture, ...) check_breaks(fixture, false, __VA_ARGS__)
+
+/* Has the device use the next buffer with this length, and takes and checks it. */
+#define CHECK_USED(fixture, data, len) \
+	(device_use_next(&(fixture)->dev, len), CHECK_GET(fixture, data, len))
+
+/* Both succeed; what was in flight is forgotten, and the device's side attached anew. */
+void fixture_reset(struct fixture *fixture);
+void fixture_resize(struct fixture *fixture, unsigned int num);
 
 /* Adds a one-part buffer, has it used and takes it back, so many times. */
 void carry(struct fixture *fixture, unsigned int times);

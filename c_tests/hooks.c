@@ -12,54 +12,57 @@
 
 void *__kmalloc_fake, *__kfree_ignore_start, *__kfree_ignore_end;
 
-static void use(struct fixture *fixture, const struct chain *chain, void *data)
+/* Adds a buffer, whose table is in this memory if the queue has tables. */
+static void put(struct fixture *fixture, unsigned int parts, void *table,
+		struct chain *chain)
 {
-	device_use(&fixture->dev, chain, 0);
-	CHECK_GET(fixture, data, 0);
+	__kmalloc_fake = table;
+	CHECK_EQ(put_in(fixture, 0, parts, token(0)), 0);
+	CHECK_POP(fixture, chain, 0, 0, parts);
+	CHECK_EQ(chain->indirect, fixture->plan.indirect);
+	if (chain->indirect)
+		CHECK_EQ(chain->table, (uintptr_t)table);
 }
 
-static void in_the_fake(struct plan plan)
+static void put_and_get(struct fixture *fixture, unsigned int parts, void *table)
+{
+	struct chain chain;
+
+	put(fixture, parts, table, &chain);
+	device_use(&fixture->dev, &chain, 0);
+	CHECK_GET(fixture, token(0), 0);
+}
+
+/* What is in here is not freed. */
+static void ignore(void *start, size_t length)
+{
+	__kfree_ignore_start = start;
+	__kfree_ignore_end = (char *)start + length;
+}
+
+static void in_the_fake(struct fixture *fixture)
 {
 	/* vringh_test's is not aligned. */
 	static char memory[4096];
 	char *fake = memory + 6;
-	struct fixture fixture;
 	struct chain chain;
 
-	__kfree_ignore_start = memory;
-	__kfree_ignore_end = memory + sizeof(memory);
-	fixture_open(&fixture, plan);
-	__kmalloc_fake = fake;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 3);
-	CHECK_EQ(chain.indirect, plan.indirect);
-	if (plan.indirect)
-		CHECK_EQ(chain.table, (uintptr_t)fake);
-	use(&fixture, &chain, token(0));
+	ignore(memory, sizeof(memory));
+	put_and_get(fixture, 3, fake);
 	/* However long: its place is the program's business. */
-	if (plan.indirect) {
-		CHECK_EQ(put_in(&fixture, 0, 50, token(0)), 0);
-		CHECK_POP(&fixture, &chain, 0, 0, 50);
-		CHECK_EQ(chain.table, (uintptr_t)fake);
-		use(&fixture, &chain, token(0));
-	}
+	if (fixture->plan.indirect)
+		put_and_get(fixture, 50, fake);
 	/* It is read at each use: vringh_test sets and clears it as it goes. */
-	__kmalloc_fake = fake + 1000;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 3);
-	if (plan.indirect)
-		CHECK_EQ(chain.table, (uintptr_t)fake + 1000);
-	use(&fixture, &chain, token(0));
+	put_and_get(fixture, 3, fake + 1000);
 	__kmalloc_fake = NULL;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 3);
-	if (plan.indirect)
+	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
+	CHECK_POP(fixture, &chain, 0, 0, 3);
+	if (fixture->plan.indirect)
 		CHECK(chain.table < (uintptr_t)memory ||
 		      chain.table >= (uintptr_t)memory + sizeof(memory));
-	use(&fixture, &chain, token(0));
-	fixture_close(&fixture);
-	__kfree_ignore_start = NULL;
-	__kfree_ignore_end = NULL;
+	device_use(&fixture->dev, &chain, 0);
+	CHECK_GET(fixture, token(0), 0);
+	ignore(NULL, 0);
 }
 
 /*
@@ -67,69 +70,36 @@ static void in_the_fake(struct plan plan)
  * back. As in C, a queue that is deleted leaves what is in flight alone. Valgrind
  * looks.
  */
-static void freed(struct plan plan)
+static void freed(struct fixture *fixture)
 {
-	struct fixture fixture;
-	unsigned int i;
+	static char left_alone[64];
+	struct chain chain;
 
-	if (!plan.indirect)
-		return;
-	for (i = 0; i < 3; i++) {
-		static const char *const ends[] = { "used", "detached",
-						    "deleted" };
-		struct chain chain;
-		void *table = malloc(64);
-
-		REQUIRE(table != NULL);
-		set_case("%s", ends[i]);
-		fixture_open(&fixture, plan);
-		__kmalloc_fake = table;
-		CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-		__kmalloc_fake = NULL;
-		CHECK_POP(&fixture, &chain, 0, 0, 3);
-		CHECK_EQ(chain.table, (uintptr_t)table);
-		if (i == 0)
-			use(&fixture, &chain, token(0));
-		else if (i == 1)
-			CHECK_PTR(virtqueue_detach_unused_buf(fixture.vq),
-				  token(0));
-		fixture_close(&fixture);
-		if (i == 2)
-			free(table);
-	}
+	set_case("used");
+	put_and_get(fixture, 3, malloc(64));
+	set_case("detached");
+	put(fixture, 3, malloc(64), &chain);
+	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), token(0));
+	fixture_reset(fixture);
+	set_case("deleted");
+	put(fixture, 3, left_alone, &chain);
+	__kmalloc_fake = NULL;
 }
 
 /* The range is from its start up to, not including, its end. */
-static void edges(struct plan plan)
+static void edges(struct fixture *fixture)
 {
-	struct fixture fixture;
-	struct chain chain;
 	char *table = malloc(64);
 
-	REQUIRE(table != NULL);
-	if (!plan.indirect) {
-		free(table);
-		return;
-	}
-	fixture_open(&fixture, plan);
 	/* Its first byte: not freed. */
-	__kfree_ignore_start = table;
-	__kfree_ignore_end = table + 1;
-	__kmalloc_fake = table;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 3);
-	use(&fixture, &chain, token(0));
+	ignore(table, 1);
+	put_and_get(fixture, 3, table);
 	memset(table, 0, 64);
 	/* The byte behind it: freed. */
-	__kfree_ignore_start = table - 64;
-	__kfree_ignore_end = table;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
-	CHECK_POP(&fixture, &chain, 0, 0, 3);
+	ignore(table - 64, 64);
+	put_and_get(fixture, 3, table);
 	__kmalloc_fake = NULL;
-	use(&fixture, &chain, token(0));
-	__kfree_ignore_start = NULL;
-	__kfree_ignore_end = NULL;
-	fixture_close(&fixture);
+	ignore(NULL, 0);
 }
 
 /* A full ring takes no table, and frees none. */
@@ -156,31 +126,20 @@ static void with_lent_memory(struct plan plan)
 	static char ring[1 << 16] __attribute__((aligned(64)));
 	static char memory[1024];
 	struct fixture fixture;
-	struct chain chain;
 
-	__kfree_ignore_start = memory;
-	__kfree_ignore_end = memory + sizeof(memory);
+	ignore(memory, sizeof(memory));
 	fixture_init(&fixture, plan);
-	fixture.vq = vring_create_virtqueue_in(0, 16, 64, &fixture.vdev, true, false,
-					   false, ring, sizeof(ring),
-					   fixture_notify, fixture_callback, "test");
-	fixture_attach(&fixture, fixture.vq);
-	__kmalloc_fake = memory;
-	CHECK_EQ(put_in(&fixture, 0, 3, token(0)), 0);
+	fixture_attach(&fixture, create_with(CREATE_IN, &fixture, 16, ring, sizeof(ring)));
+	put_and_get(&fixture, 3, memory);
 	__kmalloc_fake = NULL;
-	CHECK_POP(&fixture, &chain, 0, 0, 3);
-	if (plan.indirect)
-		CHECK_EQ(chain.table, (uintptr_t)memory);
-	use(&fixture, &chain, token(0));
 	fixture_close(&fixture);
-	__kfree_ignore_start = NULL;
-	__kfree_ignore_end = NULL;
+	ignore(NULL, 0);
 }
 
 TEST_PROGRAM(
-	TEST_ALL(in_the_fake),
-	TEST_ALL(freed),
-	TEST_ALL(edges),
+	QUEUE_ALL(in_the_fake),
+	QUEUE_TEST(freed, ALL, .indirect = true),
+	QUEUE_TEST(edges, ALL, .indirect = true),
 	QUEUE_TEST(full, ALL, .num = 1),
 	TEST_ALL(with_lent_memory)
 )

@@ -85,7 +85,7 @@ static void breaking(struct plan plan)
 	catch_stderr();
 	bad_adds(&bad, 3 * LINES);
 	for (i = 0; i < 20; i++) {
-		device_use_id(&fixtures[i].dev, 999, 0);
+		device_use_id(&fixtures[i].dev, 999, 1, 0);
 		look(&fixtures[i]);
 	}
 	for (i = 0; i < 20; i++)
@@ -151,42 +151,52 @@ static void threads(struct plan plan)
 		fixture_close(&fixtures[i]);
 }
 
-/* However long a queue's name is: function and reason are on the line. */
-static void long_names(struct plan plan)
+/*
+ * A queue's name may be anything, or missing, and however long: function and reason are
+ * on the line, which is one.
+ */
+static void names(struct fixture *fixture)
 {
+	static const char *const names[] = { "", "a b", "%s%n", "\xff\xfe", "a\nb", NULL };
 	static const size_t lengths[] = { 96, 97, 229, 230, 231, 260, 5000 };
 	const char *reason = ": virtqueue_add_outbuf: data is NULL\n";
-	static char name[5001];
-	struct fixture fixture;
-	size_t i;
+	static char long_name[5001];
+	size_t i, n;
 
-	for (i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+	for (i = 0; i < COUNT(names) + COUNT(lengths); i++) {
 		const char *text;
 
-		set_case("%zu bytes", lengths[i]);
-		fixture_open(&fixture, plan);
-		memset(name, 'n', sizeof(name));
-		/* Two bytes, of which the second would be the first to go. */
-		if (i % 2)
-			memcpy(name + 95, "\xc3\xa4", 2);
-		name[lengths[i]] = '\0';
-		fixture.vq->name = name;
+		set_case("name %zu", i);
+		if (i < COUNT(names)) {
+			fixture->vq->name = names[i];
+		} else {
+			n = i - COUNT(names);
+			memset(long_name, 'n', sizeof(long_name));
+			/* Two bytes, of which the second would be the first to go. */
+			if (n % 2)
+				memcpy(long_name + 95, "\xc3\xa4", 2);
+			long_name[lengths[n]] = '\0';
+			fixture->vq->name = long_name;
+		}
 		catch_stderr();
-		bad_adds(&fixture, 1);
+		bad_adds(fixture, 1);
 		text = caught();
-		CHECK(strncmp(text, "virtio_ring: nnnnnnnnnnnnnnnn", 29) == 0);
+		CHECK(strncmp(text, "virtio_ring: ", 13) == 0);
 		CHECK(strlen(text) > strlen(reason) &&
 		      strcmp(text + strlen(text) - strlen(reason), reason) == 0);
+		CHECK(strchr(text, '\n') == text + strlen(text) - 1);
+		if (i < COUNT(names))
+			continue;
+		CHECK(strncmp(text + 13, "nnnnnnnnnnnnnnnn", 16) == 0);
 		CHECK(!strchr(text, '\xc3') == !strchr(text, '\xa4'));
-		CHECK(!strstr(text, "nnn...") == (i == 0));
-		fixture.vq->name = "test";
-		fixture_close(&fixture);
+		CHECK(!strstr(text, "nnn...") == (n == 0));
 	}
+	fixture->vq->name = "test";
 }
 
 TEST_PROGRAM(
 	QUEUE_ALL(flood),
 	TEST_ALL(breaking),
 	TEST_SPLIT(threads),
-	TEST_SPLIT(long_names)
+	QUEUE_SPLIT(names)
 )

@@ -13,36 +13,37 @@
 #include <time.h>
 
 static struct virtio_device *device;
-static atomic_bool held, let_go, go_on;
+static atomic_bool held, let_go;
+static atomic_uint turns, step;
 
+/* Holds the lock for so many turns, with each of which the library's clock goes on. */
 static void *holder(void *unused)
 {
-	struct timespec while_ = { .tv_nsec = 20 * 1000 * 1000 };
+	struct timespec turn = { .tv_nsec = (step ? 100 : 20) * 1000 * 1000 };
 	unsigned int i;
 
 	pthread_spin_lock(&device->vqs_list_lock);
-	atomic_store(&held, true);
-	/* 20 ms for those that wait; who does not may go on for longer. */
-	for (i = 0; i < 500; i++) {
-		nanosleep(&while_, NULL);
-		if (atomic_load(&go_on))
-			break;
+	held = true;
+	for (i = 0; i < turns; i++) {
+		pass_time(step);
+		nanosleep(&turn, NULL);
 	}
-	atomic_store(&let_go, true);
+	let_go = true;
 	pthread_spin_unlock(&device->vqs_list_lock);
 	return unused;
 }
 
-static pthread_t hold(struct fixture *fixture, bool until_told)
+static pthread_t hold(struct fixture *fixture, unsigned int how_long, unsigned int ms)
 {
 	pthread_t thread;
 
 	device = &fixture->vdev;
-	atomic_store(&held, false);
-	atomic_store(&let_go, false);
-	atomic_store(&go_on, !until_told);
+	held = false;
+	let_go = false;
+	turns = how_long;
+	step = ms;
 	REQUIRE(pthread_create(&thread, NULL, holder, NULL) == 0);
-	while (!atomic_load(&held))
+	while (!held)
 		;
 	return thread;
 }
@@ -64,7 +65,7 @@ static void taken(struct plan plan)
 	fixture_init(&fixture, plan);
 	for (call = CREATE; call < CALLS; call++) {
 		set_case("%s", names[call]);
-		thread = hold(&fixture, false);
+		thread = hold(&fixture, 1, 0);
 		if (call < BREAK)
 			made[call] = create_with(call, &fixture, 4, memory,
 						 sizeof(memory));
@@ -74,7 +75,7 @@ static void taken(struct plan plan)
 			__virtio_unbreak_device(&fixture.vdev);
 		else
 			vring_del_virtqueue(made[CREATE]);
-		CHECK(atomic_load(&let_go));
+		CHECK(let_go);
 		pthread_join(thread, NULL);
 		/* And it is let go again. */
 		CHECK_EQ(pthread_spin_trylock(&fixture.vdev.vqs_list_lock), 0);
@@ -90,7 +91,8 @@ static void not_taken(struct fixture *fixture)
 {
 	pthread_t thread;
 
-	thread = hold(fixture, true);
+	/* Whoever waits waits for ten seconds. */
+	thread = hold(fixture, 500, 0);
 	carry(fixture, 10);
 	CHECK(virtqueue_kick(fixture->vq));
 	virtqueue_disable_cb(fixture->vq);
@@ -99,42 +101,9 @@ static void not_taken(struct fixture *fixture)
 	__virtqueue_unbreak(fixture->vq);
 	CHECK(!virtqueue_is_broken(fixture->vq));
 	CHECK_PTR(virtqueue_detach_unused_buf(fixture->vq), NULL);
-	CHECK(!atomic_load(&let_go));
-	atomic_store(&go_on, true);
+	CHECK(!let_go);
+	turns = 0;
 	pthread_join(thread, NULL);
-}
-
-/* Holds the lock while the library's clock goes on five times, by so much. */
-static atomic_uint step;
-
-static void *stepping_holder(void *unused)
-{
-	struct timespec while_ = { .tv_nsec = 100 * 1000 * 1000 };
-	unsigned int i;
-
-	pthread_spin_lock(&device->vqs_list_lock);
-	atomic_store(&held, true);
-	for (i = 0; i < 5; i++) {
-		nanosleep(&while_, NULL);
-		pass_time(atomic_load(&step));
-	}
-	nanosleep(&while_, NULL);
-	pthread_spin_unlock(&device->vqs_list_lock);
-	return unused;
-}
-
-static pthread_t hold_for_long(struct fixture *fixture, unsigned int ms)
-{
-	pthread_t thread;
-
-	device = &fixture->vdev;
-	atomic_store(&held, false);
-	atomic_store(&step, ms);
-	catch_stderr();
-	REQUIRE(pthread_create(&thread, NULL, stepping_holder, NULL) == 0);
-	while (!atomic_load(&held))
-		;
-	return thread;
 }
 
 /* One line, however long it goes on, and then the call does what it should. */
@@ -148,14 +117,16 @@ static void long_wait(void)
 	fixture_init(&fixture, plan);
 
 	set_case("5 seconds, create");
-	thread = hold_for_long(&fixture, 1000);
+	catch_stderr();
+	thread = hold(&fixture, 5, 1000);
 	vq = create_with(CREATE, &fixture, 4, NULL, 0);
 	pthread_join(thread, NULL);
 	CHECK_LINE("vring_create_virtqueue", "virtio_device_init()");
 	REQUIRE(vq != NULL);
 
 	set_case("5 seconds, break");
-	thread = hold_for_long(&fixture, 1000);
+	catch_stderr();
+	thread = hold(&fixture, 5, 1000);
 	virtio_break_device(&fixture.vdev);
 	pthread_join(thread, NULL);
 	CHECK(virtqueue_is_broken(vq));
@@ -164,14 +135,16 @@ static void long_wait(void)
 	CHECK(strchr(caught(), '\n') == caught() + strlen(caught()) - 1);
 
 	set_case("5 seconds, delete");
-	thread = hold_for_long(&fixture, 1000);
+	catch_stderr();
+	thread = hold(&fixture, 5, 1000);
 	vring_del_virtqueue(vq);
 	pthread_join(thread, NULL);
 	CHECK_LINE("vring_del_virtqueue", "vqs_list_lock");
 	CHECK_PTR(fixture.vdev.vqs.next, &fixture.vdev.vqs);
 
 	set_case("less than a second");
-	thread = hold_for_long(&fixture, 199);
+	catch_stderr();
+	thread = hold(&fixture, 5, 199);
 	vq = create_with(CREATE, &fixture, 4, NULL, 0);
 	pthread_join(thread, NULL);
 	CHECK_SILENT();

@@ -6,7 +6,6 @@
  */
 #include "fixture.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #ifndef VIRTIO_RING_ABI_MAINLINE
@@ -14,37 +13,10 @@
 #endif
 
 #define PLATFORM (1ull << VIRTIO_F_ACCESS_PLATFORM)
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static void not_to_be_called(void)
 {
 	CHECK(!"called an operation that is none of the ring's business");
-}
-
-/* Features, list and lock are found where the kernel has them. */
-static void layout(struct fixture *fixture)
-{
-	CHECK(!fixture->vq->reset);
-	CHECK_PTR(fixture->vq->priv, NULL);
-	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vq->list);
-	CHECK_PTR(fixture->vdev.vqs.prev, &fixture->vq->list);
-	CHECK_EQ(pthread_spin_trylock(&fixture->vdev.vqs_list_lock), 0);
-	pthread_spin_unlock(&fixture->vdev.vqs_list_lock);
-	virtio_break_device(&fixture->vdev);
-	CHECK(virtqueue_is_broken(fixture->vq));
-	__virtio_unbreak_device(&fixture->vdev);
-	CHECK(!virtqueue_is_broken(fixture->vq));
-	fixture->vdev.features_array[0] = ~0ull;
-	fixture->vdev.features_array[1] = ~0ull;
-	vring_transport_features(&fixture->vdev);
-	CHECK_EQ(fixture->vdev.features, 0xfffffc5f3fffffff);
-	CHECK_EQ(fixture->vdev.features_array[1], ~0ull);
-	CHECK_PTR(fixture->vdev.config, &fixture->ops);
-	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
-	device_use_next(&fixture->dev, 2);
-	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
-	CHECK_EQ(fixture->called_back, 1);
-	CHECK_GET(fixture, token(0), 2);
 }
 
 /* The operations before those of the reset are the transport's. */
@@ -89,11 +61,7 @@ static void garbage(struct plan plan)
 		memset(&fixture.vdev.vmap, 0xa5, sizeof(union virtio_map));
 		if (platform)
 			fixture.vdev.map = NULL;
-		fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true,
-						    false, false, fixture_notify,
-						    fixture_callback, "test");
-		REQUIRE(fixture.vq != NULL);
-		fixture_attach(&fixture, fixture.vq);
+		fixture_attach(&fixture, create_with(CREATE, &fixture, 16, NULL, 0));
 		carry(&fixture, 20);
 		CHECK_EQ(virtio_max_dma_size(&fixture.vdev), SIZE_MAX);
 		dma_dev = virtqueue_dma_dev(fixture.vq);
@@ -111,79 +79,56 @@ static void garbage(struct plan plan)
 	}
 }
 
-/* What a device's operation was called with last. */
-static struct {
-	unsigned int calls;
+/* What an operation was called with. */
+struct call {
 	const char *op;
-	union virtio_map map;
+	struct device *map;
 	void *memory;	/* page or vaddr */
 	unsigned long offset, attrs;
 	dma_addr_t addr;
 	size_t size;
 	enum dma_data_direction dir;
 	gfp_t gfp;
-} last;
+};
 
-static void note(const char *op, union virtio_map map)
-{
-	unsigned int calls = last.calls + 1;
+static struct call last;
+static unsigned int calls;
 
-	memset(&last, 0, sizeof(last));
-	last.calls = calls;
-	last.op = op;
-	last.map = map;
-}
+/* Each operation notes its name and its arguments. */
+#define NOTE(...) \
+	(calls++, last = (struct call){ .map = map.dma_dev, .op = __VA_ARGS__ })
 
 static dma_addr_t map_page(union virtio_map map, struct page *page, unsigned long offset,
 			   size_t size, enum dma_data_direction dir, unsigned long attrs)
 {
-	note("map_page", map);
-	last.memory = page;
-	last.offset = offset;
-	last.size = size;
-	last.dir = dir;
-	last.attrs = attrs;
+	NOTE("map_page", .memory = page, .offset = offset, .size = size, .dir = dir,
+	     .attrs = attrs);
 	return 0x123456789abcdef0;
 }
 
 static void unmap_page(union virtio_map map, dma_addr_t map_handle, size_t size,
 		       enum dma_data_direction dir, unsigned long attrs)
 {
-	note("unmap_page", map);
-	last.addr = map_handle;
-	last.size = size;
-	last.dir = dir;
-	last.attrs = attrs;
-}
-
-static void sync(const char *op, union virtio_map map, dma_addr_t map_handle, size_t size,
-		 enum dma_data_direction dir)
-{
-	note(op, map);
-	last.addr = map_handle;
-	last.size = size;
-	last.dir = dir;
+	NOTE("unmap_page", .addr = map_handle, .size = size, .dir = dir, .attrs = attrs);
 }
 
 static void sync_single_for_cpu(union virtio_map map, dma_addr_t map_handle, size_t size,
 				enum dma_data_direction dir)
 {
-	sync("sync_single_for_cpu", map, map_handle, size, dir);
+	NOTE("sync_single_for_cpu", .addr = map_handle, .size = size, .dir = dir);
 }
 
 static void sync_single_for_device(union virtio_map map, dma_addr_t map_handle,
 				   size_t size, enum dma_data_direction dir)
 {
-	sync("sync_single_for_device", map, map_handle, size, dir);
+	NOTE("sync_single_for_device", .addr = map_handle, .size = size, .dir = dir);
 }
 
 static char allocated[64];
 
 static void *alloc(union virtio_map map, size_t size, dma_addr_t *map_handle, gfp_t gfp)
 {
-	note("alloc", map);
-	last.size = size;
-	last.gfp = gfp;
+	NOTE("alloc", .size = size, .gfp = gfp);
 	*map_handle = 0xabcdef;
 	return allocated;
 }
@@ -191,30 +136,24 @@ static void *alloc(union virtio_map map, size_t size, dma_addr_t *map_handle, gf
 static void free_op(union virtio_map map, size_t size, void *vaddr, dma_addr_t map_handle,
 		    unsigned long attrs)
 {
-	note("free", map);
-	last.memory = vaddr;
-	last.size = size;
-	last.addr = map_handle;
-	last.attrs = attrs;
+	NOTE("free", .memory = vaddr, .size = size, .addr = map_handle, .attrs = attrs);
 }
 
 static bool need_sync(union virtio_map map, dma_addr_t map_handle)
 {
-	note("need_sync", map);
-	last.addr = map_handle;
+	NOTE("need_sync", .addr = map_handle);
 	return true;
 }
 
 static int mapping_error(union virtio_map map, dma_addr_t map_handle)
 {
-	note("mapping_error", map);
-	last.addr = map_handle;
+	NOTE("mapping_error", .addr = map_handle);
 	return -12;
 }
 
 static size_t max_mapping_size(union virtio_map map)
 {
-	note("max_mapping_size", map);
+	NOTE("max_mapping_size");
 	return 12345;
 }
 
@@ -273,21 +212,30 @@ static void open_mapped(struct fixture *fixture, enum mapping mapping)
 	else
 		CHECK_SILENT();
 	fixture_attach(fixture, fixture->vq);
-	memset(&last, 0, sizeof(last));
+	calls = 0;
 }
 
 /* The operation was called once with this, or not at all. */
-static bool called(enum mapping mapping, const char *op, struct device *map)
-{
-	unsigned int calls = last.calls;
+#define CALLED(mapping, ...) \
+	check_call(mapping, (struct call){ .op = __VA_ARGS__ }, __LINE__)
 
-	last.calls = 0;
-	if (mapping != OPERATIONS) {
-		CHECK_EQ(calls, 0);
-		return false;
-	}
-	return CHECK_EQ(calls, 1) && CHECK(strcmp(last.op, op) == 0) &&
-	       CHECK_PTR(last.map.dma_dev, map);
+static void check_call(enum mapping mapping, struct call expected, int line)
+{
+	const char *op = expected.op;
+
+	check_equal(calls, mapping == OPERATIONS, op, __FILE__, line);
+	calls = 0;
+	if (mapping != OPERATIONS)
+		return;
+	check_true(strcmp(last.op, op) == 0, op, __FILE__, line);
+	check_pointer(last.map, expected.map, op, __FILE__, line);
+	check_pointer(last.memory, expected.memory, op, __FILE__, line);
+	check_equal(last.offset, expected.offset, op, __FILE__, line);
+	check_equal(last.attrs, expected.attrs, op, __FILE__, line);
+	check_equal(last.addr, expected.addr, op, __FILE__, line);
+	check_equal(last.size, expected.size, op, __FILE__, line);
+	check_equal(last.dir, expected.dir, op, __FILE__, line);
+	check_equal(last.gfp, expected.gfp, op, __FILE__, line);
 }
 
 /* One function under its names of before and after 6.18. */
@@ -310,28 +258,10 @@ BOTH(virtqueue_dma_sync_single_range_for_device,
      virtqueue_map_sync_single_range_for_device, void, queue, dma_addr_t, unsigned long,
      size_t, enum dma_data_direction);
 
-static void check_unmap(enum mapping mapping)
-{
-	if (called(mapping, "unmap_page", &token_of_queue)) {
-		CHECK_EQ(last.addr, 0x7000);
-		CHECK_EQ(last.size, 20);
-		CHECK_EQ(last.dir, DMA_FROM_DEVICE);
-		CHECK_EQ(last.attrs, 3);
-	}
-}
-
-static void check_sync(enum mapping mapping, const char *op)
-{
-	if (called(mapping, op, &token_of_queue)) {
-		CHECK_EQ(last.addr, 0x7005);
-		CHECK_EQ(last.size, 9);
-		CHECK_EQ(last.dir, DMA_FROM_DEVICE);
-	}
-}
-
 /* Each function of a queue's, under each of its names. */
 static void queue_operations(void)
 {
+	struct device *map = &token_of_queue;
 	enum mapping mapping;
 	size_t name;
 
@@ -343,49 +273,40 @@ static void queue_operations(void)
 
 		open_mapped(&fixture, mapping);
 		vq = fixture.vq;
-		CHECK_PTR(virtqueue_dma_dev(fixture.vq),
-			  mapping == NO_MAP ? &token_of_queue : NULL);
+		CHECK_PTR(virtqueue_dma_dev(fixture.vq), mapping == NO_MAP ? map : NULL);
 		for (name = 0; name < 2; name++) {
 			set_case("%s, name %zu", mappings[mapping], name);
 			CHECK_EQ(virtqueue_map_single_attrs_names[name](
 					 vq, (void *)(page + 5), 20, DMA_TO_DEVICE, 9),
 				 ours ? page + 5 : 0x123456789abcdef0);
-			if (called(mapping, "map_page", &token_of_queue)) {
-				CHECK_PTR(last.memory, (void *)page);
-				CHECK_EQ(last.offset, 5);
-				CHECK_EQ(last.size, 20);
-				CHECK_EQ(last.dir, DMA_TO_DEVICE);
-				CHECK_EQ(last.attrs, 9);
-			}
+			CALLED(mapping, "map_page", map, (void *)page, .offset = 5,
+			       .size = 20, .dir = DMA_TO_DEVICE, .attrs = 9);
 			virtqueue_unmap_single_attrs_names[name](vq, 0x7000, 20,
 								 DMA_FROM_DEVICE, 3);
-			check_unmap(mapping);
+			CALLED(mapping, "unmap_page", map, .addr = 0x7000, .size = 20,
+			       .dir = DMA_FROM_DEVICE, .attrs = 3);
 			CHECK_EQ(virtqueue_map_mapping_error_names[name](vq, 0x7000),
 				 ours ? 0 : -12);
-			if (called(mapping, "mapping_error", &token_of_queue))
-				CHECK_EQ(last.addr, 0x7000);
+			CALLED(mapping, "mapping_error", map, .addr = 0x7000);
 			CHECK_EQ(virtqueue_map_need_sync_names[name](vq, 0x7000), !ours);
-			if (called(mapping, "need_sync", &token_of_queue))
-				CHECK_EQ(last.addr, 0x7000);
+			CALLED(mapping, "need_sync", map, .addr = 0x7000);
 			virtqueue_map_sync_single_range_for_cpu_names[name](
 				vq, 0x7000, 5, 9, DMA_FROM_DEVICE);
-			check_sync(mapping, "sync_single_for_cpu");
+			CALLED(mapping, "sync_single_for_cpu", map, .addr = 0x7005,
+			       .size = 9, .dir = DMA_FROM_DEVICE);
 			virtqueue_map_sync_single_range_for_device_names[name](
 				vq, 0x7000, 5, 9, DMA_FROM_DEVICE);
-			check_sync(mapping, "sync_single_for_device");
+			CALLED(mapping, "sync_single_for_device", map, .addr = 0x7005,
+			       .size = 9, .dir = DMA_FROM_DEVICE);
 		}
 		CHECK_EQ(virtqueue_map_page_attrs(vq, (void *)page, 4000, 500,
 						  DMA_BIDIRECTIONAL, 1),
 			 ours ? page + 4000 : 0x123456789abcdef0);
-		if (called(mapping, "map_page", &token_of_queue)) {
-			CHECK_PTR(last.memory, (void *)page);
-			CHECK_EQ(last.offset, 4000);
-			CHECK_EQ(last.size, 500);
-			CHECK_EQ(last.dir, DMA_BIDIRECTIONAL);
-			CHECK_EQ(last.attrs, 1);
-		}
+		CALLED(mapping, "map_page", map, (void *)page, .offset = 4000,
+		       .size = 500, .dir = DMA_BIDIRECTIONAL, .attrs = 1);
 		virtqueue_unmap_page_attrs(vq, 0x7000, 20, DMA_FROM_DEVICE, 3);
-		check_unmap(mapping);
+		CALLED(mapping, "unmap_page", map, .addr = 0x7000, .size = 20,
+		       .dir = DMA_FROM_DEVICE, .attrs = 3);
 		fixture_close(&fixture);
 	}
 }
@@ -406,23 +327,14 @@ static void device_operations(void)
 		set_case("%s", mappings[mapping]);
 		open_mapped(&fixture, mapping);
 		CHECK_EQ(virtio_max_dma_size(&fixture.vdev), ours ? SIZE_MAX : 12345);
-		called(mapping, "max_mapping_size", &token_of_device);
+		CALLED(mapping, "max_mapping_size", &token_of_device);
 		memory = virtqueue_map_alloc_coherent(&fixture.vdev, map, 64, &addr, 7);
-		if (called(mapping, "alloc", &token)) {
-			CHECK_EQ(last.size, 64);
-			CHECK_EQ(last.gfp, 7);
+		CALLED(mapping, "alloc", &token, .size = 64, .gfp = 7);
+		if (!ours)
 			CHECK_PTR(memory, allocated);
-			CHECK_EQ(addr, 0xabcdef);
-		} else {
-			CHECK_EQ(addr, (uintptr_t)memory);
-		}
+		CHECK_EQ(addr, ours ? (uintptr_t)memory : 0xabcdef);
 		virtqueue_map_free_coherent(&fixture.vdev, map, 64, memory, addr);
-		if (called(mapping, "free", &token)) {
-			CHECK_PTR(last.memory, allocated);
-			CHECK_EQ(last.size, 64);
-			CHECK_EQ(last.addr, 0xabcdef);
-			CHECK_EQ(last.attrs, 0);
-		}
+		CALLED(mapping, "free", &token, allocated, .size = 64, .addr = 0xabcdef);
 		fixture_close(&fixture);
 	}
 }
@@ -434,28 +346,25 @@ static void device_operations(void)
 static void unnamed(struct plan plan)
 {
 	static _Alignas(4096) char ring[1 << 14];
-	static struct device parent;
 	struct fixture fixture;
 
 	plan.features = PLATFORM;
 	fixture_init(&fixture, plan);
 	fixture.vdev.map = &map_ops;
-	fixture.vdev.dev.parent = &parent;
 	catch_stderr();
 	fixture.vq = vring_create_virtqueue_in_dma(
 		0, 16, 64, &fixture.vdev, true, false, false, ring, sizeof(ring),
 		(uintptr_t)ring + 0x10000000, fixture_notify, NULL, "test");
 	CHECK_SILENT();
 	REQUIRE(fixture.vq != NULL);
-	last.calls = 0;
+	calls = 0;
 	virtqueue_map_need_sync(fixture.vq, 0);
-	called(OPERATIONS, "need_sync", &parent);
+	CALLED(OPERATIONS, "need_sync", &fixture.parent);
 	CHECK_PTR(virtqueue_dma_dev(fixture.vq), NULL);
 	fixture_close(&fixture);
 }
 
 TEST_PROGRAM(
-	QUEUE_ALL(layout),
 	QUEUE_ALL(reset_operations),
 	TEST_ALL(garbage),
 	TEST_ONCE(queue_operations),

@@ -55,21 +55,23 @@ static void find(const char *name, void *function, size_t size)
 	memcpy(function, &symbol, size);
 }
 
+/* The C library's. */
+#define NEXT(name) \
+	static __typeof__(&name) next; \
+	if (!next) \
+		find(#name, &next, sizeof(next))
+
 void *malloc(size_t size)
 {
-	static void *(*next)(size_t size);
+	NEXT(malloc);
 
-	if (!next)
-		find("malloc", &next, sizeof(next));
 	return fails(size) ? NULL : counted(next(size));
 }
 
 int posix_memalign(void **pointer, size_t align, size_t size)
 {
-	static int (*next)(void **pointer, size_t align, size_t size);
+	NEXT(posix_memalign);
 
-	if (!next)
-		find("posix_memalign", &next, sizeof(next));
 	if (fails(size))
 		return ENOMEM;
 	live++;
@@ -78,28 +80,22 @@ int posix_memalign(void **pointer, size_t align, size_t size)
 
 void *aligned_alloc(size_t align, size_t size)
 {
-	static void *(*next)(size_t align, size_t size);
+	NEXT(aligned_alloc);
 
-	if (!next)
-		find("aligned_alloc", &next, sizeof(next));
 	return fails(size) ? NULL : counted(next(align, size));
 }
 
 void *calloc(size_t count, size_t size)
 {
-	static void *(*next)(size_t count, size_t size);
+	NEXT(calloc);
 
-	if (!next)
-		find("calloc", &next, sizeof(next));
 	return fails(count * size) ? NULL : counted(next(count, size));
 }
 
 void free(void *memory)
 {
-	static void (*next)(void *memory);
+	NEXT(free);
 
-	if (!next)
-		find("free", &next, sizeof(next));
 	if (memory)
 		live--;
 	next(memory);
@@ -118,9 +114,9 @@ static char pages[1 << 16] __attribute__((aligned(4096)));
 
 static void creation(struct plan plan)
 {
-	unsigned int i, end = plan.packed ? NEW : CREATORS;
+	unsigned int i;
 
-	for (i = 0; i < 2 * end; i++) {
+	for (i = 0; i < 2 * CREATORS_OF(plan); i++) {
 		const char *function = creators[i / 2];
 		int n, before = live;
 		struct fixture fixture;
@@ -201,8 +197,6 @@ static void table(struct fixture *fixture)
 {
 	struct chain chain;
 
-	if (!fixture->plan.indirect)
-		return;
 	left = 0;
 	CHECK_EQ(put_in(fixture, 0, 60, token(0)), 0);
 	left = -1;
@@ -383,7 +377,7 @@ static void one_after_another(struct plan plan)
 TEST_PROGRAM(
 	TEST_ALL(creation),
 	TEST_ALL(reduced),
-	QUEUE_TEST(table, ALL, .num = 64),
+	QUEUE_TEST(table, ALL, .num = 64, .indirect = true),
 	TEST_ALL(resize),
 	QUEUE_ALL(traffic),
 	TEST_ALL(one_after_another)

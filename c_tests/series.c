@@ -6,7 +6,6 @@
 #include "fixture.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #ifndef VIRTIO_RING_ABI_SERIES
@@ -45,46 +44,6 @@ static void prepare(struct fixture *fixture)
 	fixture->vdev.config = &ops;
 }
 
-/* Features, list and lock are found where the series has them. */
-static void layout(struct fixture *fixture)
-{
-	prepare(fixture);
-	CHECK_PTR(fixture->vdev.vqs.next, &fixture->vq->list);
-	CHECK_PTR(fixture->vdev.vqs.prev, &fixture->vq->list);
-	CHECK_EQ(pthread_spin_trylock(&fixture->vdev.vqs_list_lock), 0);
-	pthread_spin_unlock(&fixture->vdev.vqs_list_lock);
-	virtio_break_device(&fixture->vdev);
-	CHECK(virtqueue_is_broken(fixture->vq));
-	__virtio_unbreak_device(&fixture->vdev);
-	CHECK(!virtqueue_is_broken(fixture->vq));
-	fixture->vdev.features = ~0ull;
-	vring_transport_features(&fixture->vdev);
-	CHECK_EQ(fixture->vdev.features, 0xfffffc573fffffff);
-	CHECK_PTR(fixture->vdev.config, &ops);
-	CHECK_EQ(put_in(fixture, 0, 3, token(0)), 0);
-	device_use_next(&fixture->dev, 2);
-	CHECK_EQ(vring_interrupt(0, fixture->vq), 1);
-	CHECK_EQ(fixture->called_back, 1);
-	CHECK_GET(fixture, token(0), 2);
-}
-
-/* Its parent is where it always was. */
-static void parent(struct plan plan)
-{
-	static struct device device;
-	struct fixture fixture;
-
-	plan.features = 1ull << VIRTIO_F_ACCESS_PLATFORM;
-	fixture_init(&fixture, plan);
-	fixture.vdev.dev.parent = &device;
-	fixture.vdev.dev.driver = &fixture;
-	fixture.vq = vring_create_virtqueue(0, 16, 64, &fixture.vdev, true, false,
-					false, fixture_notify, NULL, "test");
-	REQUIRE(fixture.vq != NULL);
-	CHECK_PTR(virtqueue_dma_dev(fixture.vq), &device);
-	fixture_close(&fixture);
-}
-
 /*
  * The bit to look at is DRIVER_OK; a modern device is at 0x0b while its driver
  * probes. 0: there is no driver yet.
@@ -111,12 +70,11 @@ static void statuses(struct plan plan)
 	struct fixture fixture;
 	size_t i;
 
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		unsigned int old, period;
+	for (i = 0; i < COUNT(rows); i++) {
+		unsigned int old;
 
 		set_case("status 0x%02x", rows[i].status);
 		plan.num = 4;
-		period = plan.packed ? 2 * plan.num : 65536;
 		fixture_open(&fixture, plan);
 		prepare(&fixture);
 		status = rows[i].status;
@@ -124,18 +82,20 @@ static void statuses(struct plan plan)
 		catch_stderr();
 		CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
 		if (rows[i].result)
-			CHECK_LINE_IF_ANY(FUNCTION, "");
+			CHECK_LINE(FUNCTION, "");
 		else
 			CHECK_SILENT();
 		CHECK_PTR(asked, &fixture.vdev);
+		/* One may ask again. */
+		catch_stderr();
+		CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
+		caught();
 		/* Once for each layout is enough: it takes a while. */
-		if (plan.event || plan.indirect) {
-			fixture_close(&fixture);
-			continue;
+		if (!plan.event && !plan.indirect) {
+			old = virtqueue_enable_cb_prepare(fixture.vq);
+			carry(&fixture, plan.packed ? 2 * plan.num : 65536);
+			CHECK_EQ(virtqueue_poll(fixture.vq, old), rows[i].result == 0);
 		}
-		old = virtqueue_enable_cb_prepare(fixture.vq);
-		carry(&fixture, period);
-		CHECK_EQ(virtqueue_poll(fixture.vq, old), rows[i].result == 0);
 		fixture_close(&fixture);
 	}
 }
@@ -146,9 +106,9 @@ static void no_status(struct fixture *fixture)
 
 	prepare(fixture);
 	fixture->vdev.config = NULL;
-	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
+	CHECK_REFUSED(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
 	fixture->vdev.config = &nothing;
-	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
+	CHECK_REFUSED(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
 	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) >> 16, 0);
 }
 
@@ -159,19 +119,10 @@ static void broken(struct fixture *fixture)
 	status = 0x0f;
 	asked = NULL;
 	__virtqueue_break(fixture->vq);
-	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EINVAL, FUNCTION, "");
+	CHECK_REFUSED(virtqueue_use_wrap_counter(fixture->vq), -EINVAL, FUNCTION, "");
 	status = 0x0b;
-	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EINVAL, FUNCTION, "");
+	CHECK_REFUSED(virtqueue_use_wrap_counter(fixture->vq), -EINVAL, FUNCTION, "");
 	CHECK_PTR(asked, NULL);
-}
-
-/* During probe one may ask again. */
-static void twice(struct fixture *fixture)
-{
-	prepare(fixture);
-	status = 0x0b;
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
-	CHECK_EQ(virtqueue_use_wrap_counter(fixture->vq), 0);
 }
 
 static void recycle(struct virtqueue *vq, void *buf)
@@ -185,24 +136,17 @@ static void no_reset(struct fixture *fixture)
 {
 	prepare(fixture);
 	CHECK_EQ(put_in(fixture, 0, 1, token(0)), 0);
-	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT,
-		    "virtqueue_reset", "");
-	CHECK_FAILS(virtqueue_resize(fixture->vq, 8, recycle), -ENOENT,
-		    "virtqueue_resize", "");
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT);
+	CHECK_EQ(virtqueue_resize(fixture->vq, 8, recycle), -ENOENT);
 	CHECK_EQ(virtqueue_resize(fixture->vq, 16, recycle), 0);
 	fixture->vdev.config = NULL;
-	CHECK_FAILS(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT,
-		    "virtqueue_reset", "");
-	device_use_next(&fixture->dev, 0);
-	CHECK_GET(fixture, token(0), 0);
+	CHECK_EQ(virtqueue_reset(fixture->vq, recycle, NULL), -ENOENT);
+	CHECK_USED(fixture, token(0), 0);
 }
 
 TEST_PROGRAM(
-	QUEUE_ALL(layout),
-	TEST_ALL(parent),
 	TEST_ALL(statuses),
 	QUEUE_ALL(no_status),
 	QUEUE_ALL(broken),
-	QUEUE_ALL(twice),
 	QUEUE_ALL(no_reset)
 )

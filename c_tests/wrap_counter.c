@@ -12,7 +12,7 @@ static const char FUNCTION[] = "virtqueue_use_wrap_counter";
 /* Too late once anything was added, whatever has become of it. */
 static void check_busy(struct fixture *fixture)
 {
-	CHECK_FAILS(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
+	CHECK_REFUSED(virtqueue_use_wrap_counter(fixture->vq), -EBUSY, FUNCTION, "");
 	CHECK_EQ(virtqueue_enable_cb_prepare(fixture->vq) >> 16, 0);
 }
 
@@ -57,15 +57,10 @@ static void child_off(struct fixture *fixture)
 	check_counts(fixture, false);
 }
 
-static void environment(void)
-{
-	check_setting("VIRTIO_RING_WRAP_COUNTERS");
-}
-
 TEST_PROGRAM(
 	QUEUE_TEST(not_too_late, ALL, .context = true),
-	TEST_ONCE(environment),
-	/* What the others run this program again for. */
+	TEST_SETTING("VIRTIO_RING_WRAP_COUNTERS"),
+	CHILD("child"),
 	QUEUE_TEST(child_on, ALL, .num = 4),
 	QUEUE_TEST(child_off, ALL, .num = 4)
 )

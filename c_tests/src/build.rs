@@ -57,13 +57,13 @@ pub const ABIS: [Abi; 5] = [
         name: "6.12",
         package: "virtio_ring-6.12",
         chosen: true,
-        tests: &["abi", "header", "reset"],
+        tests: &["abi", "features", "header", "reset"],
     },
     Abi {
         name: "series",
         package: "virtio_ring-series",
         chosen: true,
-        tests: &["abi", "header", "series"],
+        tests: &["abi", "features", "header", "series"],
     },
     Abi {
         name: "mainline",
@@ -84,7 +84,7 @@ const WAYS: [&str; 2] = ["dynamic", "static"];
 
 const SUPPORT: [&str; 3] = ["fixture", "device", "test"];
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-const C11: &str = "-std=c11";
+const C11: [&str; 4] = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-g", "-O1"];
 
 /// This machine, in Rust's words.
 pub fn host() -> String {
@@ -132,8 +132,8 @@ impl Builder {
         }
         let compile = |name: &str| {
             let mut command = self.compiler(false)?;
-            command.args([C11, "-D_POSIX_C_SOURCE=200809L", "-g", "-O1"]);
             command
+                .args(C11)
                 .args(WARNINGS)
                 .arg("-I")
                 .arg(&self.out)
@@ -210,22 +210,18 @@ impl Builder {
                     } else {
                         "c11"
                     };
-                    command.arg(format!("-std={standard}")).args(WARNINGS);
+                    command.args([format!("-std={standard}"), format!("-DLINUX_{place}")]);
                     command
-                        .arg(format!("-DLINUX_{place}"))
+                        .args(WARNINGS)
                         .arg("-I")
-                        .arg(&self.out);
-                    command.args(&cflags);
-                    check(
-                        format!("header-{standard}-{}-{place}", abi.name),
-                        command,
-                        "header",
-                    );
+                        .arg(&self.out)
+                        .args(&cflags);
+                    let name = format!("header-{standard}-{}-{place}", abi.name);
+                    check(name, command, "header");
                 }
             }
             let mut command = self.compiler(false)?;
-            command.args([C11, "-D_POSIX_C_SOURCE=200809L", "-g", "-O1"]);
-            command.args(WARNINGS).args(&cflags);
+            command.args(C11).args(WARNINGS).args(&cflags);
             check(format!("layout-ours-{}", abi.name), command, "layout");
         }
         for (name, tree) in trees {

@@ -44,8 +44,9 @@ impl Job {
 
     /// Runs it. The answer is what there is to say, if it failed.
     pub fn run(&self, stage: &Path, out: &Path) -> Result<Option<String>> {
-        let log = out.join("results").join(self.name());
-        let (stdout, stderr) = (log.with_added("log"), log.with_added("stderr"));
+        let results = out.join("results");
+        let stdout = results.join(format!("{}.log", self.name()));
+        let stderr = results.join(format!("{}.stderr", self.name()));
         let (mut command, limit) = self.command(stage, out);
         let status = command
             .stdin(Stdio::null())
@@ -117,19 +118,5 @@ impl Job {
             }
         }
         (command, limit)
-    }
-}
-
-trait WithAdded {
-    fn with_added(&self, suffix: &str) -> std::path::PathBuf;
-}
-
-impl WithAdded for Path {
-    /// `Path::with_extension` would cut what follows the ABI's dot.
-    fn with_added(&self, suffix: &str) -> std::path::PathBuf {
-        let mut name = self.as_os_str().to_owned();
-        name.push(".");
-        name.push(suffix);
-        name.into()
     }
 }

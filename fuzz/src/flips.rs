@@ -9,9 +9,8 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use testkit::device::Area;
+use testkit::driver::Handle;
 use testkit::rng::Rng;
-use virtio_ring::abi::virtqueue;
-use virtio_ring::capi;
 
 /// Writes at most; then the queue is left in peace.
 const WRITES: u32 = 100_000;
@@ -37,25 +36,18 @@ pub struct Flips {
 }
 
 struct Job {
-    shared: Shared,
+    queue: Handle,
+    areas: Vec<Area>,
     seed: u64,
     stop: Arc<AtomicBool>,
     say: Sender<()>,
 }
 
-struct Shared {
-    vq: *mut virtqueue,
-    areas: Vec<Area>,
-}
-
-// SAFETY: the calls that are made are allowed from any thread.
-unsafe impl Send for Shared {}
-
 impl Flips {
     /// # Safety
     /// Queue and areas outlive the value. Neither resize nor delete runs beside
     /// it.
-    pub unsafe fn new(vq: *mut virtqueue, areas: Vec<Area>, seed: u64) -> Self {
+    pub unsafe fn new(queue: Handle, areas: Vec<Area>, seed: u64) -> Self {
         for i in 0..4 {
             let area = areas.get(i as usize);
             let (base, length) = area.map_or((0, 0), |area| (area.base(), area.length()));
@@ -65,9 +57,9 @@ impl Flips {
         fuzz_loads_seed(if seed.is_multiple_of(2) { 0 } else { seed });
         let stop = Arc::new(AtomicBool::new(false));
         let (say, said) = channel();
-        let shared = Shared { vq, areas };
         let job = Job {
-            shared,
+            queue,
+            areas,
             seed,
             stop: stop.clone(),
             say,
@@ -95,23 +87,20 @@ impl Job {
             if self.stop.load(Relaxed) {
                 break;
             }
-            self.shared.act(&mut rng);
+            self.act(&mut rng);
         }
         let _ = self.say.send(());
     }
-}
 
-impl Shared {
     fn act(&self, rng: &mut Rng) {
         let area = self.areas[rng.below(self.areas.len() as u64) as usize];
         match rng.below(64) {
-            // SAFETY: `Flips::new`: a live queue.
-            0 => unsafe {
-                capi::virtqueue_poll(self.vq, rng.below(1 << 32) as u32);
-                capi::virtqueue_poll64(self.vq, rng.below(1 << 17));
-                capi::vring_interrupt(0, self.vq.cast());
-                capi::virtqueue_disable_cb(self.vq);
-            },
+            0 => {
+                self.queue.poll(rng.below(1 << 32) as u32);
+                self.queue.poll64(rng.below(1 << 17));
+                self.queue.interrupt();
+                self.queue.disable_cb();
+            }
             // The heads of the areas have what is looked at most.
             1..32 => flip(area, rng.below(area.length().min(16) as u64), rng),
             _ => flip(area, rng.below(area.length() as u64), rng),

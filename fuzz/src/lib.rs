@@ -18,7 +18,6 @@
 mod device;
 mod flips;
 mod plan;
-mod program;
 mod queue;
 
 use std::fs::File;

@@ -7,21 +7,21 @@ mod get;
 mod reset;
 
 use std::ffi::CStr;
-use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
+use testkit::Functions;
 use testkit::block::Block;
-use testkit::device::{Area, Element, off_wrap};
+use testkit::device::{Area, Areas, Element, Options, off_wrap};
+use testkit::driver::{self, OPS};
 use testkit::lists::Lists;
-use testkit::vdev::VirtioDevice;
-use virtio_ring::abi::{virtqueue, vring};
+use testkit::vdev::{Layout, VirtioDevice};
+use virtio_ring::abi::{feature, virtqueue, vring};
 use virtio_ring::capi;
 
 use crate::Mode;
 use crate::device::Device;
 use crate::flips::Flips;
 use crate::plan::{Id, Place, Setup, Step};
-use crate::program::{self, Program, callback_if, new_device};
 
 const NAME: &CStr = c"fuzz";
 /// What is shared is on a cache line of its own.
@@ -41,28 +41,37 @@ struct Buffer {
     table: Option<Area>,
 }
 
-/// A poll token, and what it says.
+/// A poll token.
+#[derive(Debug)]
+enum Number {
+    Short(u32),
+    Long(u64),
+}
+
+/// The same, and what it says.
 struct Token {
-    short: u32,
-    long: Option<u64>,
+    number: Number,
     epoch: u32,
     got: u64,
-    /// Were wraps counted?
-    counted: bool,
+    /// Does polling with it tell the truth?
+    right: bool,
 }
 
 pub struct Queue {
-    vq: *mut virtqueue,
+    /// Dropped before the queue.
+    flips: Option<Flips>,
+    queue: driver::Queue,
     setup: Setup,
-    vdev: VirtioDevice,
-    program: Box<Program>,
+    /// Dropped after the queue.
     blocks: Vec<Block>,
     /// The areas of a ring of the program's.
     areas: Option<[u64; 3]>,
     device: Device,
-    flips: Option<Flips>,
     mode: Mode,
     size: u32,
+    /// Does it have a callback, and does that disable callbacks?
+    calls: bool,
+    disables: bool,
 
     in_flight: Vec<Buffer>,
     /// Ids that came back.
@@ -84,16 +93,53 @@ pub struct Queue {
     lists: Lists,
 }
 
+/// The device on a queue's ring, whose areas are the program's, or not.
+fn device(
+    queue: &driver::Queue,
+    setup: &Setup,
+    size: u32,
+    areas: Option<[u64; 3]>,
+    blocks: &[Block],
+) -> Device {
+    let areas = areas.unwrap_or_else(|| queue.areas());
+    let lent = matches!(setup.place, Place::Lent(_)).then(|| &blocks[0]);
+    // SAFETY: the queue's; the device lives as long as its ring.
+    unsafe {
+        let lent = lent.map(|block| Area::new(block.base().addr() as u64, block.length()));
+        Device::new(Areas::new(areas, setup.packed, size as u16), lent)
+    }
+}
+
+unsafe extern "C" fn disabling(vq: *mut virtqueue) {
+    // SAFETY: the library's call; disable_cb is allowed from any thread.
+    unsafe { capi::virtqueue_disable_cb(vq) }
+}
+
+/// The queue's device structure.
+fn structure(setup: &Setup, options: Options) -> VirtioDevice {
+    let mut features = options.features();
+    for (bit, on) in [
+        (feature::VIRTIO_F_VERSION_1, setup.version_1),
+        (feature::VIRTIO_F_ACCESS_PLATFORM, setup.access_platform),
+        (feature::VIRTIO_F_ORDER_PLATFORM, setup.order_platform),
+    ] {
+        features = features & !(1 << bit) | u64::from(on) << bit;
+    }
+    VirtioDevice::new(Layout::Mainline, features, setup.config.then_some(OPS))
+}
+
 impl Queue {
     /// The queue, unless there can't be one.
     pub fn new(setup: Setup, mode: Mode) -> Option<Self> {
-        let mut vdev = new_device(&setup);
-        let program = Box::<Program>::default();
         let size = setup.size.value();
+        let options = Options {
+            indirect: setup.indirect,
+            event_idx: setup.event_idx,
+            in_order: setup.in_order(),
+            ..Options::plain(setup.packed, size as u16)
+        };
         let mut blocks = Vec::new();
         let mut areas = None;
-        let callback = callback_if(setup.callback);
-        let notify = Some(program::notify as _);
         let name = NAME.as_ptr();
         let align = ALIGN as u32;
         let Setup {
@@ -102,7 +148,6 @@ impl Queue {
             context,
             ..
         } = setup;
-        let device = vdev.raw();
         let mut keep = |block: Block| {
             let base = block.base();
             blocks.push(block);
@@ -110,68 +155,68 @@ impl Queue {
         };
         let block = |length| Block::new(length, ALIGN, 0);
         let entries = size as usize;
-        // SAFETY: device, name and memory live as long as the queue.
-        let vq = unsafe {
-            match setup.place {
-                Place::Own => capi::vring_create_virtqueue(
-                    INDEX, size, align, device, weak, may_reduce, context, notify, callback, name,
-                ),
-                Place::Lent(more) => {
-                    // Any ring of this size fits.
-                    let length = 32 * entries + 6 * ALIGN + usize::from(more);
-                    let base = keep(block(length));
-                    capi::vring_create_virtqueue_in(
-                        INDEX, size, align, device, weak, may_reduce, context, base, length,
-                        notify, callback, name,
-                    )
+        let functions = Functions::linked();
+        // SAFETY: name and memory live as long as the queue.
+        let queue = unsafe {
+            let vdev = structure(&setup, options);
+            driver::Queue::make(&functions, vdev, options, |device, notify, callback| {
+                let callback = callback.filter(|_| setup.callback);
+                match setup.place {
+                    Place::Own => capi::vring_create_virtqueue(
+                        INDEX, size, align, device, weak, may_reduce, context, notify, callback,
+                        name,
+                    ),
+                    Place::Lent(more) => {
+                        // Any ring of this size fits.
+                        let length = 32 * entries + 6 * ALIGN + usize::from(more);
+                        let base = keep(block(length));
+                        capi::vring_create_virtqueue_in(
+                            INDEX, size, align, device, weak, may_reduce, context, base, length,
+                            notify, callback, name,
+                        )
+                    }
+                    Place::Pages => {
+                        let (block, used) = Block::split_ring(entries, ALIGN, ALIGN, 0);
+                        let base = keep(block);
+                        areas = Some([0, 16 * entries, used].map(|at| (base.addr() + at) as u64));
+                        capi::vring_new_virtqueue(
+                            INDEX, size, align, device, weak, context, base, notify, callback, name,
+                        )
+                    }
+                    Place::Parts => {
+                        let ring = vring {
+                            num: size,
+                            desc: keep(block((16 * entries).max(1))),
+                            avail: keep(block(6 + 2 * entries)),
+                            used: keep(block(6 + 8 * entries)),
+                        };
+                        areas = Some([ring.desc, ring.avail, ring.used].map(|at| at.addr() as u64));
+                        capi::__vring_new_virtqueue(
+                            INDEX, ring, device, weak, context, notify, callback, name,
+                        )
+                    }
                 }
-                Place::Pages => {
-                    let (block, used) = Block::split_ring(entries, ALIGN, ALIGN, 0);
-                    let base = keep(block);
-                    areas = Some([0, 16 * entries, used].map(|at| (base.addr() + at) as u64));
-                    capi::vring_new_virtqueue(
-                        INDEX, size, align, device, weak, context, base, notify, callback, name,
-                    )
-                }
-                Place::Parts => {
-                    let ring = vring {
-                        num: size,
-                        desc: keep(block((16 * entries).max(1))),
-                        avail: keep(block(6 + 2 * entries)),
-                        used: keep(block(6 + 8 * entries)),
-                    };
-                    areas = Some([ring.desc, ring.avail, ring.used].map(|at| at.addr() as u64));
-                    capi::__vring_new_virtqueue(
-                        INDEX, ring, device, weak, context, notify, callback, name,
-                    )
-                }
-            }
+            })
         };
         let possible = if setup.packed {
             matches!(setup.place, Place::Own | Place::Lent(_)) && (1..=32768).contains(&size)
         } else {
             size.is_power_of_two() && size <= 32768
         };
-        assert_eq!(!vq.is_null(), possible, "{setup:?}");
-        if !possible {
-            return None;
-        }
-        // SAFETY: a live queue; `priv` is the program's.
-        let device = unsafe {
-            (*vq).r#priv = ptr::from_ref(&*program).cast_mut().cast();
-            Self::find_device(vq, &setup, size, areas, &blocks)
-        };
+        assert_eq!(queue.is_some(), possible, "{setup:?}");
+        let queue = queue?;
+        let device = device(&queue, &setup, size, areas, &blocks);
         let mut queue = Self {
-            vq,
+            queue,
             setup,
-            vdev,
-            program,
             blocks,
             areas,
             device,
             flips: None,
             mode,
             size,
+            calls: setup.callback,
+            disables: false,
             in_flight: Vec::new(),
             stale: Vec::new(),
             batch: None,
@@ -193,37 +238,12 @@ impl Queue {
         Some(queue)
     }
 
-    /// The device on a queue's ring.
-    ///
-    /// # Safety
-    /// A live queue. The device lives as long as its ring.
-    unsafe fn find_device(
-        vq: *mut virtqueue,
-        setup: &Setup,
-        size: u32,
-        areas: Option<[u64; 3]>,
-        blocks: &[Block],
-    ) -> Device {
-        // SAFETY: the caller.
-        unsafe {
-            let areas = areas.unwrap_or_else(|| {
-                [
-                    capi::virtqueue_get_desc_addr(vq),
-                    capi::virtqueue_get_avail_addr(vq),
-                    capi::virtqueue_get_used_addr(vq),
-                ]
-            });
-            let lent = matches!(setup.place, Place::Lent(_))
-                .then(|| Area::new(blocks[0].base().addr() as u64, blocks[0].length()));
-            Device::new(setup.packed, size as u16, areas, lent)
-        }
-    }
-
     fn start_flips(&mut self) {
         if self.mode == Mode::Race {
             let seed = u64::from(self.setup.seed) + self.total as u64;
             // SAFETY: stopped before the queue's memory changes or goes.
-            self.flips = Some(unsafe { Flips::new(self.vq, self.device.areas(), seed) });
+            self.flips =
+                Some(unsafe { Flips::new(self.queue.handle(), self.device.areas(), seed) });
         }
     }
 
@@ -242,8 +262,7 @@ impl Queue {
     }
 
     fn broken(&self) -> bool {
-        // SAFETY: a live queue.
-        unsafe { capi::virtqueue_is_broken(self.vq) }
+        self.queue.handle().is_broken()
     }
 
     /// Free descriptors, from the record.
@@ -254,27 +273,23 @@ impl Queue {
 
     /// What holds at any time.
     fn check(&self) {
+        let vq = self.queue.raw();
+        assert_eq!(self.queue.num_free(), self.free());
         // SAFETY: a live queue.
-        let (free, size) = unsafe {
-            (
-                (&raw const (*self.vq).num_free).read(),
-                capi::virtqueue_get_vring_size(self.vq),
-            )
-        };
-        assert_eq!((free, size), (self.free(), self.size));
+        assert_eq!(unsafe { capi::virtqueue_get_vring_size(vq) }, self.size);
         // Where the driver writes next (2.9).
         let next = if self.setup.packed {
-            off_wrap(self.added, size.into())
+            off_wrap(self.added, self.size.into())
         } else {
             self.added as u16
         };
         // SAFETY: a live queue.
-        let data = unsafe { capi::vring_notification_data(self.vq) };
+        let data = unsafe { capi::vring_notification_data(vq) };
         assert_eq!(data, u32::from(next) << 16 | INDEX);
     }
 
     pub fn step(&mut self, step: Step) {
-        let vq = self.vq;
+        let signals = self.queue.signals();
         match step {
             Step::Add {
                 call,
@@ -284,56 +299,43 @@ impl Queue {
                 flaw,
             } => self.add(call, out_entries % 40, in_entries % 40, style, flaw),
             Step::Kick => {
-                // SAFETY: a live queue.
-                let told = unsafe { capi::virtqueue_kick(vq) };
+                let told = self.queue.kick();
                 assert!(told || self.broken());
             }
             Step::KickPrepare => {
-                // SAFETY: a live queue.
-                unsafe { capi::virtqueue_kick_prepare(vq) };
+                self.queue.kick_prepare();
             }
             Step::Notify => self.notify(),
             Step::GetBuf => self.get_buf(false),
             Step::GetBufCtx => self.get_buf(true),
-            Step::DisableCb => {
-                // SAFETY: a live queue.
-                unsafe { capi::virtqueue_disable_cb(vq) }
-            }
+            Step::DisableCb => self.queue.disable_cb(),
             Step::EnableCb => self.enable_cb(),
             Step::EnableCbDelayed => {
-                // SAFETY: a live queue.
-                let nothing = unsafe { capi::virtqueue_enable_cb_delayed(vq) };
+                let nothing = self.queue.enable_cb_delayed();
                 assert!(nothing || !self.broken());
             }
-            Step::EnableCbPrepare => self.enable_cb_prepare(),
-            Step::EnableCbPrepare64 => self.enable_cb_prepare64(),
-            Step::Poll(i) => self.poll(i),
-            Step::Poll64(i) => self.poll64(i),
+            Step::EnableCbPrepare => self.enable_cb_prepare(false),
+            Step::EnableCbPrepare64 => self.enable_cb_prepare(true),
+            Step::Poll(i) => self.poll(i, false),
+            Step::Poll64(i) => self.poll(i, true),
             Step::PollAny(token) => {
-                // SAFETY: a live queue.
-                let new = unsafe { capi::virtqueue_poll(vq, token) };
+                let new = self.queue.handle().poll(token);
                 assert!(!new || !self.broken());
             }
             Step::Poll64Any(token) => {
-                // SAFETY: a live queue.
-                let new = unsafe { capi::virtqueue_poll64(vq, token) };
+                let new = self.queue.handle().poll64(token);
                 assert!(!new || !self.broken());
             }
             Step::Interrupt => self.interrupt(),
             Step::Detach => {
                 self.detach();
             }
-            Step::Break(on) => self.set_broken(on),
+            Step::Break(on) => {
+                self.queue.handle().set_broken(on);
+                assert_eq!(self.broken(), on);
+            }
             Step::BreakDevice(on) => {
-                let device = self.vdev.raw();
-                // SAFETY: a live device.
-                unsafe {
-                    if on {
-                        capi::virtio_break_device(device);
-                    } else {
-                        capi::__virtio_unbreak_device(device);
-                    }
-                }
+                self.queue.set_device_broken(on);
                 assert_eq!(self.broken(), on);
             }
             Step::Reset => self.reset(),
@@ -341,24 +343,20 @@ impl Queue {
             Step::UseWrapCounter => self.use_wrap_counter(),
             Step::SetPremapped => {
                 // SAFETY: a live queue.
-                let error = unsafe { capi::virtqueue_set_dma_premapped(vq) };
+                let error = unsafe { capi::virtqueue_set_dma_premapped(self.queue.raw()) };
                 let busy = !self.in_flight.is_empty();
                 assert_eq!(error, if busy { -libc::EINVAL } else { 0 });
             }
             Step::Ask => self.ask(),
-            Step::SetCallback(on) => {
-                // SAFETY: a live queue's member, which is the program's; read
-                // volatile by the library.
-                unsafe { (&raw mut (*vq).callback).write_volatile(callback_if(on)) }
-            }
-            Step::CallbackDisables(on) => self.program.callback_disables.store(on, Relaxed),
-            Step::NotifyWorks(on) => self.program.notify_fails.store(!on, Relaxed),
-            Step::StopError(error) => self.program.stop_error.store(error.into(), Relaxed),
-            Step::StartError(error) => self.program.start_error.store(error.into(), Relaxed),
+            Step::SetCallback(on) => self.set_callback(on, self.disables),
+            Step::CallbackDisables(on) => self.set_callback(self.calls, on),
+            Step::NotifyWorks(on) => signals.refuse.store(!on, Relaxed),
+            Step::StopError(error) => signals.stop_error.store(error.into(), Relaxed),
+            Step::StartError(error) => signals.start_error.store(error.into(), Relaxed),
             Step::Use { id, length } => self.use_buffer(id, length),
             Step::Resync => self.device.go(self.got, 0),
             Step::Jump(away) => self.device.go(self.got, away),
-            Step::Event { at, flags } => self.device.want_notification(at, u16::from(flags % 4)),
+            Step::Event { at, flags } => self.device.ring.set_event(at, u16::from(flags % 4)),
             Step::Write8 { target, value } => self.device.write(target, &[value]),
             Step::Write16 { target, value } => self.device.write(target, &value.to_le_bytes()),
             Step::Write64 { target, value } => self.device.write(target, &value.to_le_bytes()),
@@ -414,39 +412,33 @@ impl Queue {
     }
 
     fn notify(&mut self) {
-        let works = !self.broken() && !self.program.notify_fails.load(Relaxed);
-        // SAFETY: a live queue.
-        let told = unsafe { capi::virtqueue_notify(self.vq) };
-        assert_eq!(told, works);
+        let works = !self.broken() && !self.queue.signals().refuse.load(Relaxed);
+        assert_eq!(self.queue.notify(), works);
         assert_eq!(self.broken(), !works);
     }
 
-    fn set_broken(&mut self, broken: bool) {
-        // SAFETY: a live queue.
-        unsafe {
-            if broken {
-                capi::__virtqueue_break(self.vq);
-            } else {
-                capi::__virtqueue_unbreak(self.vq);
-            }
-        }
-        assert_eq!(self.broken(), broken);
+    /// Does the queue have a callback from now on, and does that disable callbacks?
+    fn set_callback(&mut self, calls: bool, disables: bool) {
+        (self.calls, self.disables) = (calls, disables);
+        let function = if disables {
+            disabling
+        } else {
+            driver::callback
+        };
+        self.queue.set_callback(calls.then_some(function));
     }
 
     /// The questions.
     fn ask(&self) {
-        let ours = self.areas.is_none();
+        let (vq, packed) = (self.queue.raw(), self.setup.packed);
         // SAFETY: a live queue.
         unsafe {
-            assert_eq!(
-                capi::virtqueue_get_vring(self.vq).is_null(),
-                self.setup.packed
-            );
-            assert_eq!(capi::virtqueue_get_desc_addr(self.vq) != 0, ours);
-            assert_eq!(capi::virtqueue_get_avail_addr(self.vq) != 0, ours);
-            assert_eq!(capi::virtqueue_get_used_addr(self.vq) != 0, ours);
-            assert!(capi::virtqueue_dma_dev(self.vq).is_null());
+            assert_eq!(capi::virtqueue_get_vring(vq).is_null(), packed);
+            assert!(capi::virtqueue_dma_dev(vq).is_null());
         }
+        let ours = self.areas.is_none();
+        let addresses = self.queue.areas();
+        assert_eq!(addresses.map(|address| address != 0), [ours; 3]);
     }
 
     /// Ends the queue's life: broken or not, and emptied or not.
@@ -460,8 +452,5 @@ impl Queue {
             assert!(self.in_flight.is_empty());
             self.check();
         }
-        // SAFETY: a live queue, given up.
-        unsafe { capi::vring_del_virtqueue(self.vq) };
-        assert!(self.vdev.is_unused());
     }
 }

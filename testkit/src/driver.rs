@@ -3,17 +3,17 @@
 //! of whichever ring in safe methods.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::{self, null_mut};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use crate::Functions;
-use crate::abi::virtqueue;
+use crate::abi::{virtio_device, virtqueue, vq_callback_t, vq_notify_t};
 use crate::block::Block;
 use crate::device::{Device, Element, Options};
 use crate::lists::{Lists, Style};
 use crate::signal::Signal;
-use crate::vdev::VirtioDevice;
+use crate::vdev::{Operation, VirtioDevice};
 
 /// `vring_align`, where it is of no interest.
 const ALIGN: u32 = 64;
@@ -27,14 +27,31 @@ pub struct Signals {
     pub calls: Signal,
     /// Does the next notification fail?
     pub refuse: AtomicBool,
+    /// What stopping and starting the queue comes to when it is reset.
+    pub stop_error: AtomicI32,
+    pub start_error: AtomicI32,
+    /// Tokens that reset and resize gave back, and how often they said that it was all.
+    pub recycled: Mutex<Vec<usize>>,
+    pub recycles_done: AtomicU32,
 }
+
+/// What get_buf has returned and written.
+#[derive(Clone, Copy, Debug)]
+pub struct Got {
+    pub token: usize,
+    pub length: u32,
+    pub ctx: usize,
+}
+
+/// What its length and context are where it wrote nothing.
+pub const UNTOUCHED: u32 = 0x5a5a_5a5a;
 
 /// A queue on a device.
 pub struct Queue {
     functions: Functions,
     vq: *mut virtqueue,
     /// Dropped after the queue.
-    _device: VirtioDevice,
+    device: VirtioDevice,
     signals: Arc<Signals>,
     lists: Lists,
     options: Options,
@@ -43,8 +60,8 @@ pub struct Queue {
 // SAFETY: no call is bound to a thread.
 unsafe impl Send for Queue {}
 
-/// The queue as another thread may use it: `vring_interrupt`, `virtqueue_poll`
-/// and breaking it need no lock.
+/// The queue as another thread may use it: `vring_interrupt`, `virtqueue_poll`,
+/// `virtqueue_disable_cb` and breaking it need no lock.
 #[derive(Clone, Copy)]
 pub struct Handle {
     functions: Functions,
@@ -57,21 +74,52 @@ unsafe impl Send for Handle {}
 // SAFETY: as above.
 unsafe impl Sync for Handle {}
 
+/// # Safety
+/// `vq` is a live queue of this module's.
+unsafe fn signals<'a>(vq: *mut virtqueue) -> &'a Signals {
+    // SAFETY: set in `Queue::make`, and lives as long as the queue.
+    unsafe { &*(*vq).r#priv.cast::<Signals>() }
+}
+
 unsafe extern "C" fn notify(vq: *mut virtqueue) -> bool {
-    // SAFETY: set in `Queue::create`, and lives as long as the queue.
-    let signals = unsafe { &*(*vq).r#priv.cast::<Signals>() };
+    // SAFETY: called by the library with its queue.
+    let signals = unsafe { signals(vq) };
     signals.kicks.send();
     !signals.refuse.load(Relaxed)
 }
 
-unsafe extern "C" fn callback(vq: *mut virtqueue) {
-    // SAFETY: as in `notify`.
-    unsafe { &*(*vq).r#priv.cast::<Signals>() }.calls.send();
+/// The queue's callback, unless it is given another: counts.
+///
+/// # Safety
+/// `vq` is a live queue of this module's.
+pub unsafe extern "C" fn callback(vq: *mut virtqueue) {
+    // SAFETY: the caller.
+    unsafe { signals(vq) }.calls.send();
 }
 
-unsafe extern "C" fn reset_works(_: *mut virtqueue) -> c_int {
-    0
+unsafe extern "C" fn stop(vq: *mut virtqueue) -> c_int {
+    // SAFETY: as in `notify`.
+    unsafe { signals(vq) }.stop_error.load(Relaxed)
 }
+
+unsafe extern "C" fn start(vq: *mut virtqueue) -> c_int {
+    // SAFETY: as in `notify`.
+    unsafe { signals(vq) }.start_error.load(Relaxed)
+}
+
+unsafe extern "C" fn recycle(vq: *mut virtqueue, buffer: *mut c_void) {
+    // SAFETY: as in `notify`.
+    let recycled = &unsafe { signals(vq) }.recycled;
+    recycled.lock().expect("no panic").push(buffer.addr());
+}
+
+unsafe extern "C" fn recycle_done(vq: *mut virtqueue) {
+    // SAFETY: as in `notify`.
+    unsafe { signals(vq) }.recycles_done.fetch_add(1, Relaxed);
+}
+
+/// A device's functions for resets.
+pub const OPS: [Option<Operation>; 2] = [Some(stop), Some(start)];
 
 /// Methods that are a call without arguments.
 macro_rules! calls {
@@ -113,14 +161,11 @@ impl Queue {
     }
 
     fn create(f: &Functions, options: Options, memory: Option<&mut Block>) -> Self {
-        let ops = [Some(reset_works as _); 2];
-        let mut device = VirtioDevice::new(f.layout, options.features(), Some(ops));
-        let (size, vdev, weak) = (options.size.into(), device.raw(), !options.strong);
-        let (notify, callback, name) = (Some(notify as _), Some(callback as _), c"test".as_ptr());
-        // SAFETY: the device lives as long as the queue, the name for ever;
-        // the caller keeps the memory.
-        let vq = unsafe {
-            match memory {
+        let device = VirtioDevice::new(f.layout, options.features(), Some(OPS));
+        let (size, weak, name) = (options.size.into(), !options.strong, c"test".as_ptr());
+        // SAFETY: the name lives for ever; the caller keeps the memory.
+        let queue = unsafe {
+            Self::make(f, device, options, |vdev, notify, callback| match memory {
                 None => (f.vring_create_virtqueue)(
                     0, size, ALIGN, vdev, weak, false, false, notify, callback, name,
                 ),
@@ -138,20 +183,38 @@ impl Queue {
                     callback,
                     name,
                 ),
-            }
+            })
         };
-        assert!(!vq.is_null(), "no queue for {options:?}");
+        queue.unwrap_or_else(|| panic!("no queue for {options:?}"))
+    }
+
+    /// A queue that `create` makes on `device`, with these functions for the library to
+    /// call; none if it makes none.
+    ///
+    /// # Safety
+    /// `create` makes a queue of `f`'s, which nobody else deletes, and whose memory lives
+    /// as long.
+    pub unsafe fn make(
+        f: &Functions,
+        mut device: VirtioDevice,
+        options: Options,
+        create: impl FnOnce(*mut virtio_device, vq_notify_t, vq_callback_t) -> *mut virtqueue,
+    ) -> Option<Self> {
+        let vq = create(device.raw(), Some(notify), Some(callback));
+        if vq.is_null() {
+            return None;
+        }
         let signals = Arc::<Signals>::default();
         // SAFETY: a live queue; `priv` is the program's.
         unsafe { (*vq).r#priv = Arc::as_ptr(&signals).cast_mut().cast() };
-        Self {
+        Some(Self {
             functions: *f,
             vq,
-            _device: device,
+            device,
             signals,
             lists: Lists::default(),
             options,
-        }
+        })
     }
 
     pub fn options(&self) -> Options {
@@ -172,6 +235,34 @@ impl Queue {
     /// The queue, for calls that are not here.
     pub fn raw(&self) -> *mut virtqueue {
         self.vq
+    }
+
+    pub fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
+    /// The device structure.
+    pub fn device_structure(&mut self) -> &mut VirtioDevice {
+        &mut self.device
+    }
+
+    /// Breaks the queues of the device, or mends them.
+    pub fn set_device_broken(&mut self, broken: bool) {
+        let device = self.device.raw();
+        // SAFETY: a live device.
+        unsafe {
+            match broken {
+                true => (self.functions.virtio_break_device)(device),
+                false => (self.functions.__virtio_unbreak_device)(device),
+            }
+        }
+    }
+
+    /// Gives the queue another callback, or none.
+    pub fn set_callback(&mut self, callback: vq_callback_t) {
+        // SAFETY: a live queue's member, which is the program's; read volatile by the
+        // library.
+        unsafe { (&raw mut (*self.vq).callback).write_volatile(callback) }
     }
 
     /// Addresses of the three areas: descriptors, driver, device.
@@ -229,10 +320,26 @@ impl Queue {
 
     /// The next used buffer: token and length.
     pub fn get(&mut self) -> Option<(usize, u32)> {
-        let mut length = 0;
+        let Got { token, length, .. } = self.get_buf(false);
+        (token != 0).then_some((token, length))
+    }
+
+    /// `virtqueue_get_buf` or `virtqueue_get_buf_ctx`.
+    pub fn get_buf(&mut self, with_ctx: bool) -> Got {
+        let (f, vq) = (&self.functions, self.vq);
+        let (mut length, mut ctx) = (UNTOUCHED, ptr::without_provenance_mut(UNTOUCHED as usize));
         // SAFETY: a live queue.
-        let token = unsafe { (self.functions.virtqueue_get_buf)(self.vq, &mut length) };
-        (!token.is_null()).then_some((token.addr(), length))
+        let token = unsafe {
+            match with_ctx {
+                true => (f.virtqueue_get_buf_ctx)(vq, &mut length, &mut ctx),
+                false => (f.virtqueue_get_buf)(vq, &mut length),
+            }
+        };
+        Got {
+            token: token.addr(),
+            length,
+            ctx: ctx.addr(),
+        }
     }
 
     /// Ours only.
@@ -257,20 +364,28 @@ impl Queue {
 
     /// Resets the queue, forgetting what is in flight.
     pub fn reset(&mut self) {
-        let function = self.functions.virtqueue_reset.expect("not in 6.1");
+        assert_eq!(self.try_reset().expect("not in 6.1"), 0);
+    }
+
+    /// Resets the queue, if the ring can: buffers go to `recycled`.
+    pub fn try_reset(&mut self) -> Option<c_int> {
+        let function = self.functions.virtqueue_reset?;
         // SAFETY: a live queue whose device does nothing meanwhile.
-        assert_eq!(unsafe { function(self.vq, None, None) }, 0);
+        Some(unsafe { function(self.vq, Some(recycle), Some(recycle_done)) })
+    }
+
+    /// The same with another size, which the caller tells [`Queue::device`] of.
+    pub fn try_resize(&mut self, size: u32) -> c_int {
+        let (function, done) = (self.functions.virtqueue_resize, recycle_done as *mut c_void);
+        // SAFETY: as above.
+        unsafe { function(self.vq, size, Some(recycle), done) }
     }
 
     /// Gives the queue another size.
     pub fn resize(&mut self, size: u16) {
-        // SAFETY: a live queue whose device does nothing meanwhile; the public
-        // head's limit is the program's to raise.
-        let error = unsafe {
-            (*self.vq).num_max = 1 << 15;
-            (self.functions.virtqueue_resize)(self.vq, size.into(), None, null_mut())
-        };
-        assert_eq!(error, 0);
+        // SAFETY: a live queue; the public head's limit is the program's to raise.
+        unsafe { (*self.vq).num_max = 1 << 15 };
+        assert_eq!(self.try_resize(size.into()), 0);
         self.options.size = size;
     }
 }
@@ -279,6 +394,7 @@ impl Drop for Queue {
     fn drop(&mut self) {
         // SAFETY: a live queue, given up.
         unsafe { (self.functions.vring_del_virtqueue)(self.vq) }
+        assert!(self.device.is_unused(), "a deleted queue is in the list");
     }
 }
 
@@ -286,7 +402,16 @@ impl Handle {
     /// Interrupts the driver. Was it for this queue?
     pub fn interrupt(self) -> bool {
         // SAFETY: a live queue.
-        unsafe { (self.functions.vring_interrupt)(0, self.vq.cast()) == 1 }
+        match unsafe { (self.functions.vring_interrupt)(0, self.vq.cast()) } {
+            0 => false,
+            1 => true,
+            other => panic!("vring_interrupt: {other}"),
+        }
+    }
+
+    pub fn disable_cb(self) {
+        // SAFETY: a live queue.
+        unsafe { (self.functions.virtqueue_disable_cb)(self.vq) }
     }
 
     pub fn poll(self, token: u32) -> bool {

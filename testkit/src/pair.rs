@@ -2,7 +2,7 @@
 //! A queue of ours, its device, and buffers with numbers: buffer `n` has the
 //! pattern `n` and the token `n + 1`.
 
-use crate::device::{self, Area, Chain, Device, Element, Options};
+use crate::device::{Chain, Device, Element, Options};
 use crate::driver::Queue;
 use crate::lists::Style;
 use crate::pattern::{self, Shape};
@@ -42,13 +42,6 @@ impl Pair {
 
     pub fn size(&self) -> u16 {
         self.queue.options().size
-    }
-
-    /// The queue's areas: descriptors, driver, device.
-    pub fn areas(&self) -> [Area; 3] {
-        let Options { packed, size, .. } = self.queue.options();
-        // SAFETY: the queue's, as long as nobody keeps them.
-        unsafe { device::areas(self.queue.areas(), packed, size.into()) }
     }
 
     /// Adds the next buffer: half of it for the device to read.

@@ -21,6 +21,11 @@ impl Signal {
         self.count.load(SeqCst)
     }
 
+    /// The same, and counts anew.
+    pub fn take(&self) -> u64 {
+        self.count.swap(0, SeqCst)
+    }
+
     pub fn send(&self) {
         self.count.fetch_add(1, SeqCst);
         for sleeper in &*self.sleepers.lock().expect("no panic") {

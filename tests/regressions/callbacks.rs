@@ -86,7 +86,7 @@ fn published(pair: &Pair) -> [u16; 2] {
     } else {
         [4 + 2 * usize::from(pair.size()), 0]
     };
-    offsets.map(|offset| pair.areas()[1].get16(offset))
+    offsets.map(|offset| pair.device.ring().driver.get16(offset))
 }
 
 /// Kernel 8d622d21d248: the device has interrupted for the event that is

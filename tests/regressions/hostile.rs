@@ -78,7 +78,7 @@ fn forgery(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
         assert_eq!(free, 32 - descriptors, "{what}, round {round}");
         let chains: Vec<_> = (0..buffers).map(|_| pair.take()).collect();
         for i in 0..options.size {
-            forge(&pair.device.descriptor(i), i, options.size);
+            forge(&pair.device.ring().descriptor(i), i, options.size);
         }
         // The last one first.
         for i in (0..buffers).rev() {
@@ -131,15 +131,8 @@ on_both!(forged_indirect_tables, forged_tables);
 /// The table that was made available at a position, nothing else being in
 /// flight.
 fn place_of(pair: &Pair, at: u64) -> Area {
-    let options = pair.queue.options();
-    let i = if options.packed {
-        (at % u64::from(options.size)) as u16
-    } else {
-        // The available ring (virtio 1.3, 2.7.6).
-        let entry = 4 + 2 * (at % u64::from(options.size)) as usize;
-        pair.areas()[1].get16(entry)
-    };
-    let raw = pair.device.descriptor(i);
+    let ring = pair.device.ring();
+    let raw = ring.descriptor(ring.head(at));
     // SAFETY: the descriptor describes a table, which is there as long as the
     // chain is in flight.
     unsafe { Area::new(raw.address(), raw.length() as usize) }

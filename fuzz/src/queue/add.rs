@@ -65,7 +65,7 @@ impl Queue {
         let entries = if never { announced } else { shape.entries };
         let before = (self.broken(), self.free());
 
-        let vq = self.vq;
+        let vq = self.queue.raw();
         // SAFETY: a live queue; lists that live through the call.
         let error = unsafe {
             match call {
@@ -114,16 +114,18 @@ impl Queue {
 
     /// Notes a buffer that was just added.
     fn record(&mut self, token: usize, ctx: usize) {
-        // SAFETY: a live queue.
-        let free = unsafe { (&raw const (*self.vq).num_free).read() };
+        let free = self.queue.num_free();
         let entries = self.elements.len() as u32;
         let descriptors = self.free().checked_sub(free).expect("num_free rose");
         assert!(
             descriptors == entries || descriptors == 1 && self.indirect(),
             "{entries} entries take {descriptors} descriptors"
         );
-        let (id, table) = self.device.added(self.added);
-        let table = table.filter(|_| self.exact()).map(|(base, length)| {
+        let ring = &self.device.ring;
+        let head = ring.head(self.added);
+        let id = ring.id(head);
+        let table = ring.descriptor(head).table().filter(|_| self.exact());
+        let table = table.map(|(base, length)| {
             // SAFETY: nobody else has written there since the driver has.
             unsafe { Area::new(base, length as usize) }
         });

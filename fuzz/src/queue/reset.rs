@@ -2,13 +2,9 @@
 //! Reset and resize.
 
 use std::mem::take;
-use std::ptr::null_mut;
 use std::sync::atomic::Ordering::Relaxed;
 
-use virtio_ring::capi;
-
-use super::Queue;
-use crate::program::recycle;
+use super::{Queue, device};
 
 impl Queue {
     /// Why the device does not even stop.
@@ -19,28 +15,26 @@ impl Queue {
         if !self.setup.config {
             return Some(-libc::ENOENT);
         }
-        let error = self.program.stop_error.load(Relaxed);
+        let error = self.queue.signals().stop_error.load(Relaxed);
         (error != 0).then_some(error)
     }
 
     pub(super) fn reset(&mut self) {
-        // SAFETY: a live queue.
-        let error = unsafe { capi::virtqueue_reset(self.vq, Some(recycle), None) };
+        let error = self.queue.try_reset().expect("ours has it");
         if let Some(refusal) = self.refusal() {
             assert_eq!(error, refusal);
             return;
         }
         self.emptied();
-        let fails = self.program.start_error.load(Relaxed) != 0;
+        let fails = self.queue.signals().start_error.load(Relaxed) != 0;
         assert_eq!(error, if fails { -libc::EBUSY } else { 0 });
     }
 
     pub(super) fn resize(&mut self, size: u32) {
         self.stop_flips();
         // SAFETY: a live queue.
-        let max = unsafe { (&raw const (*self.vq).num_max).read() };
-        // SAFETY: a live queue, and no other call on it.
-        let error = unsafe { capi::virtqueue_resize(self.vq, size, Some(recycle), null_mut()) };
+        let max = unsafe { (&raw const (*self.queue.raw()).num_max).read() };
+        let error = self.queue.try_resize(size);
         let refusal = match size {
             _ if size > max => Some(-libc::E2BIG),
             0 => Some(-libc::EINVAL),
@@ -55,7 +49,7 @@ impl Queue {
                 self.size = size;
             }
             self.emptied();
-            let expected = match (possible, self.program.start_error.load(Relaxed)) {
+            let expected = match (possible, self.queue.signals().start_error.load(Relaxed)) {
                 (true, 0) => 0,
                 (false, 0) => -libc::ENOMEM,
                 _ => -libc::EBUSY,
@@ -67,7 +61,7 @@ impl Queue {
 
     /// Everything came back, and the ring starts anew.
     fn emptied(&mut self) {
-        let mut recycled = take(&mut *self.program.recycled.lock().expect("no panic"));
+        let mut recycled = take(&mut *self.queue.signals().recycled.lock().expect("no panic"));
         let mut expected: Vec<usize> = self.in_flight.drain(..).map(|b| b.token).collect();
         recycled.sort_unstable();
         expected.sort_unstable();
@@ -75,9 +69,8 @@ impl Queue {
         (self.added, self.got) = (0, 0);
         (self.batch, self.batch_shown) = (None, false);
         self.epoch += 1;
-        // SAFETY: a live queue.
-        self.device =
-            unsafe { Self::find_device(self.vq, &self.setup, self.size, self.areas, &self.blocks) };
+        let (setup, areas, blocks) = (&self.setup, self.areas, &self.blocks);
+        self.device = device(&self.queue, setup, self.size, areas, blocks);
         self.check();
     }
 }

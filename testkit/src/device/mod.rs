@@ -9,6 +9,7 @@
 //! division. The library counts in another way.
 
 mod area;
+mod areas;
 mod options;
 mod packed;
 mod split;
@@ -16,6 +17,7 @@ mod split;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
 pub use area::Area;
+pub use areas::{Areas, Raw, Used};
 pub use options::Options;
 pub use packed::{AVAIL, USED, off_wrap, used_flags, wrap};
 
@@ -26,34 +28,6 @@ pub const INDIRECT: u16 = 4;
 
 /// A descriptor of either layout.
 pub const DESCRIPTOR: usize = 16;
-
-/// How long the three areas are (2.7 and 2.8).
-pub fn area_lengths(packed: bool, size: usize) -> [usize; 3] {
-    if packed {
-        [DESCRIPTOR * size, 4, 4]
-    } else {
-        [DESCRIPTOR * size, 6 + 2 * size, 6 + 8 * size]
-    }
-}
-
-/// The three areas at these addresses.
-///
-/// # Safety
-/// They are a ring's of `size` descriptors, and live as long as the values are used.
-pub unsafe fn areas(addresses: [u64; 3], packed: bool, size: usize) -> [Area; 3] {
-    let lengths = area_lengths(packed, size);
-    // SAFETY: the caller; 2.7 and 2.8 say how large they are.
-    [0, 1, 2].map(|i| unsafe { Area::new(addresses[i], lengths[i]) })
-}
-
-/// Has the device used what is at a position?
-pub fn is_used_at([desc, _, device]: [Area; 3], packed: bool, size: u64, position: u64) -> bool {
-    if !packed {
-        return device.get16(2) != position as u16;
-    }
-    let flags = desc.get16((position % size) as usize * DESCRIPTOR + 14);
-    flags & (AVAIL | USED) == used_flags(position, size)
-}
 
 /// One part of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +51,7 @@ pub struct Chain {
 
 /// The device of either layout.
 pub struct Device {
-    /// Descriptors; available ring or driver event; used ring or device event.
-    desc: Area,
-    driver: Area,
-    device: Area,
+    ring: Areas,
     options: Options,
     /// Positions: what was taken, what was given, and what was given when the
     /// driver's wish was last looked at.
@@ -105,13 +76,9 @@ impl Device {
         };
         let mut aligned = areas.iter().zip(aligns);
         assert!(aligned.all(|(area, align)| area.is_multiple_of(align)));
-        // SAFETY: the caller.
-        let [desc, driver, device] =
-            unsafe { self::areas(areas, options.packed, options.size.into()) };
         Self {
-            desc,
-            driver,
-            device,
+            // SAFETY: the caller.
+            ring: unsafe { Areas::new(areas, options.packed, options.size) },
             options,
             taken: 0,
             given: 0,
@@ -183,12 +150,14 @@ impl Device {
 
     /// One entry for all chains.
     fn give_all(&mut self, chains: &[Chain], id: u32, length: u32) {
-        let at = self.given;
+        // WRITE says that the length means something (2.8.3).
+        let flags = match chains[chains.len() - 1].writable {
+            true => WRITE,
+            false => 0,
+        };
+        let count = chains.len() as u16;
+        self.ring.set_used(self.given, id, length, flags, count);
         self.given += self.steps(chains);
-        match self.options.packed {
-            true => self.mark_packed(at, id as u16, length, chains[chains.len() - 1].writable),
-            false => self.mark_split(at, id, length),
-        }
     }
 
     /// Goes on using chains at position `at`: where the driver is, after a
@@ -212,10 +181,9 @@ impl Device {
     /// Asks for a notification of the next available chain. True if there is
     /// none yet, so that the device may go to sleep.
     pub fn sleep(&mut self) -> bool {
-        match (self.options.event_idx, self.options.packed) {
-            (true, _) => self.wake_at(self.taken),
-            (false, true) => self.tell_driver(0, packed::ENABLE),
-            (false, false) => self.set_used_flags(0),
+        match self.options.event_idx {
+            true => self.wake_at(self.taken),
+            false => self.ring.set_event(0, packed::ENABLE),
         }
         fence(SeqCst);
         !self.is_more()
@@ -223,11 +191,11 @@ impl Device {
 
     /// Asks for no notifications, as far as that can be said.
     pub fn stay_awake(&mut self) {
-        match (self.options.event_idx, self.options.packed) {
-            (_, true) => self.tell_driver(0, packed::DISABLE),
-            (false, false) => self.set_used_flags(split::NO_NOTIFY),
+        match (self.options.packed, self.options.event_idx) {
+            (true, _) => self.ring.set_event(0, packed::DISABLE),
+            (false, false) => self.ring.set_event(0, split::NO_NOTIFY),
             // There is no way to say so: the event stays behind.
-            (true, false) => {}
+            (false, true) => {}
         }
     }
 
@@ -235,10 +203,11 @@ impl Device {
     /// event index only.
     pub fn wake_at(&mut self, at: u64) {
         assert!(self.options.event_idx);
-        match self.options.packed {
-            true => self.tell_driver(off_wrap(at, self.size()), packed::AT_DESCRIPTOR),
-            false => self.set_avail_event(at as u16),
-        }
+        let (event, flags) = match self.options.packed {
+            true => (off_wrap(at, self.size()), packed::AT_DESCRIPTOR),
+            false => (at as u16, 0),
+        };
+        self.ring.set_event(event, flags);
     }
 
     /// Where the next available chain will be.
@@ -251,56 +220,9 @@ impl Device {
         self.given
     }
 
-    /// Descriptor `i` of the ring, for a device that writes what it should
-    /// not.
-    pub fn descriptor(&self, i: u16) -> Raw {
-        Raw {
-            area: self.desc,
-            offset: usize::from(i) * DESCRIPTOR,
-            packed: self.options.packed,
-        }
-    }
-}
-
-/// One descriptor's memory, in the order in which the layout has its fields.
-pub struct Raw {
-    pub area: Area,
-    pub offset: usize,
-    packed: bool,
-}
-
-impl Raw {
-    pub fn set_address(&self, address: u64) {
-        self.area.set64(self.offset, address);
-    }
-
-    pub fn set_length(&self, length: u32) {
-        self.area.set32(self.offset + 8, length);
-    }
-
-    /// Sets all flags; in a packed ring, all but those that say whose it is.
-    pub fn set_flags(&self, flags: u16) {
-        if self.packed {
-            let whose = AVAIL | USED;
-            let kept = self.area.get16(self.offset + 14) & whose;
-            self.area.set16(self.offset + 14, flags & !whose | kept);
-        } else {
-            self.area.set16(self.offset + 12, flags);
-        }
-    }
-
-    /// Sets `next` (split) or the buffer id (packed).
-    pub fn set_tag(&self, tag: u16) {
-        let tag_offset = if self.packed { 12 } else { 14 };
-        self.area.set16(self.offset + tag_offset, tag);
-    }
-
-    pub fn address(&self) -> u64 {
-        self.area.get64(self.offset)
-    }
-
-    pub fn length(&self) -> u32 {
-        self.area.get32(self.offset + 8)
+    /// The ring, for a device that writes what it should not.
+    pub fn ring(&self) -> &Areas {
+        &self.ring
     }
 }
 

@@ -34,14 +34,9 @@ pub const AT_DESCRIPTOR: u16 = 2;
 const WRAP: u16 = 1 << 15;
 
 impl Device {
-    /// Byte offset of the descriptor at a position.
-    fn offset(&self, at: u64) -> usize {
-        (at % self.size()) as usize * DESCRIPTOR
-    }
-
     /// Its flags, if the descriptor at a position is available in that lap.
     pub(super) fn available(&self, at: u64) -> Option<u16> {
-        let flags = self.desc.get16(self.offset(at) + 14);
+        let flags = self.ring.desc.get16(self.ring.at(at) + 14);
         let expected = used_flags(at, self.size()) ^ USED;
         (flags & (AVAIL | USED) == expected).then_some(flags)
     }
@@ -52,9 +47,9 @@ impl Device {
         loop {
             let at = self.taken + u64::from(count);
             let flags = self.available(at).expect("a chain's end is not available");
-            let offset = self.offset(at);
+            let offset = self.ring.at(at);
             // The last descriptor has the id (2.8.6).
-            let id = self.desc.get16(offset + 12);
+            let id = self.ring.desc.get16(offset + 12);
             if count == 0 && flags & INDIRECT != 0 {
                 self.read_table(offset, flags, elements);
                 return (id, 1);
@@ -62,7 +57,7 @@ impl Device {
             count += 1;
             assert!(count <= self.options.size, "a chain that does not end");
             assert_eq!(flags & !(NEXT | WRITE | AVAIL | USED), 0, "flags at {at}");
-            elements.push(element(self.desc, offset, flags));
+            elements.push(element(self.ring.desc, offset, flags));
             if flags & NEXT == 0 {
                 return (id, count);
             }
@@ -73,7 +68,7 @@ impl Device {
     fn read_table(&self, offset: usize, flags: u16, elements: &mut Vec<Element>) {
         let others = flags & !(INDIRECT | AVAIL | USED);
         assert_eq!(others, 0, "flags beside INDIRECT");
-        let descriptor = element(self.desc, offset, flags);
+        let descriptor = element(self.ring.desc, offset, flags);
         let table = table(descriptor, flags, self.options.indirect);
         for entry in (0..table.length()).step_by(DESCRIPTOR) {
             let flags = table.get16(entry + 14);
@@ -82,30 +77,13 @@ impl Device {
         }
     }
 
-    pub(super) fn tell_driver(&self, off_wrap: u16, flags: u16) {
-        // In one go: the driver must not see half of it.
-        self.device
-            .set32(0, u32::from(flags) << 16 | u32::from(off_wrap));
-    }
-
-    /// The descriptor at position `at`.
-    pub(super) fn mark_packed(&self, at: u64, id: u16, length: u32, writable: bool) {
-        let offset = self.offset(at);
-        self.desc.set16(offset + 12, id);
-        self.desc.set32(offset + 8, length);
-        // WRITE says that the length means something (2.8.3).
-        let flags = if writable { WRITE } else { 0 };
-        let whose = used_flags(at, self.size());
-        self.desc.set16(offset + 14, flags | whose);
-    }
-
     pub(super) fn packed_wish(&self, from: u64) -> bool {
-        match self.driver.get16(EVENT_FLAGS) {
+        match self.ring.driver.get16(EVENT_FLAGS) {
             ENABLE => self.given > from,
             DISABLE => false,
             AT_DESCRIPTOR => {
                 assert!(self.options.event_idx, "an event that was not negotiated");
-                let off_wrap = self.driver.get16(OFF_WRAP);
+                let off_wrap = self.ring.driver.get16(OFF_WRAP);
                 let slot = u64::from(off_wrap & !WRAP);
                 assert!(slot < self.size(), "event at descriptor {slot}");
                 let lap = if off_wrap & WRAP != 0 { 0 } else { self.size() };

@@ -4,12 +4,10 @@
 use super::{Area, DESCRIPTOR, Device, Element, INDIRECT, NEXT, WRITE};
 use super::{element, passed, table};
 
-/// Available and used ring: flags, index, entries, event (2.7.6 and 2.7.8).
+/// Available ring: flags, index, entries, event (2.7.6).
 const FLAGS: usize = 0;
 const INDEX: usize = 2;
 const ENTRIES: usize = 4;
-/// An entry of the used ring: id, length.
-const USED_ENTRY: usize = 8;
 
 const NO_INTERRUPT: u16 = 1;
 pub const NO_NOTIFY: u16 = 1;
@@ -19,7 +17,7 @@ const PERIOD: u64 = 1 << 16;
 
 impl Device {
     pub(super) fn avail_idx(&self) -> u16 {
-        self.driver.get16(INDEX)
+        self.ring.driver.get16(INDEX)
     }
 
     /// Walks a chain from `first` on, in the ring or in a table.
@@ -50,19 +48,18 @@ impl Device {
     pub(super) fn read_split(&self, elements: &mut Vec<Element>) -> (u16, u16) {
         let ahead = self.avail_idx().wrapping_sub(self.taken as u16);
         assert!(u64::from(ahead) <= self.size(), "{ahead} chains available");
-        let entry = (self.taken % self.size()) as usize;
-        let head = self.driver.get16(ENTRIES + 2 * entry);
+        let head = self.ring.head(self.taken);
         if self.options.in_order {
             // Descriptors are used round the table (2.7.5).
             let place = self.descriptors % self.size();
             assert_eq!(u64::from(head), place, "out of order");
         }
         let at = usize::from(head) * DESCRIPTOR;
-        let flags = self.desc.get16(at + 12);
+        let flags = self.ring.desc.get16(at + 12);
         if flags & INDIRECT == 0 {
-            return (head, self.walk(self.desc, head, elements));
+            return (head, self.walk(self.ring.desc, head, elements));
         }
-        let descriptor = element(self.desc, at, flags);
+        let descriptor = element(self.ring.desc, at, flags);
         let table = table(descriptor, flags, self.options.indirect);
         let count = self.walk(table, 0, elements);
         let length = usize::from(count) * DESCRIPTOR;
@@ -70,32 +67,15 @@ impl Device {
         (head, 1)
     }
 
-    /// The entry at position `at`, and the index.
-    pub(super) fn mark_split(&self, at: u64, id: u32, length: u32) {
-        let entry = ENTRIES + USED_ENTRY * (at % self.size()) as usize;
-        self.device.set32(entry, id);
-        self.device.set32(entry + 4, length);
-        self.device.set16(INDEX, self.given as u16);
-    }
-
     pub(super) fn split_wish(&self, from: u64) -> bool {
-        let flags = self.driver.get16(FLAGS);
+        let flags = self.ring.driver.get16(FLAGS);
         if self.options.event_idx {
             assert_eq!(flags, 0, "flags beside event index (2.7.7.1)");
-            let event = self.driver.get16(ENTRIES + 2 * self.size() as usize);
+            let event = self.ring.driver.get16(ENTRIES + 2 * self.size() as usize);
             passed(event.into(), from, self.given, PERIOD)
         } else {
             assert_eq!(flags & !NO_INTERRUPT, 0);
             self.given > from && flags & NO_INTERRUPT == 0
         }
-    }
-
-    pub(super) fn set_used_flags(&self, flags: u16) {
-        self.device.set16(FLAGS, flags);
-    }
-
-    pub(super) fn set_avail_event(&self, index: u16) {
-        let after = ENTRIES + USED_ENTRY * self.size() as usize;
-        self.device.set16(after, index);
     }
 }

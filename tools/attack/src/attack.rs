@@ -120,7 +120,7 @@ const PACKED: [Field; 4] = [
 /// Half a word of one of the areas.
 fn half(scene: &Scene, area: usize, offset: usize) -> Place {
     Place {
-        area: scene.areas[area],
+        area: scene.ring.all()[area],
         offset,
         width: 2,
     }
@@ -131,7 +131,7 @@ fn used(scene: &Scene, ahead: u64, part: Part) -> Place {
 }
 
 fn avail_entry(scene: &Scene, behind: u64) -> Place {
-    let entry = (scene.driver.added() - behind) as usize % usize::from(scene.size());
+    let entry = (scene.driver.pair.added - behind) as usize % usize::from(scene.size());
     half(scene, 1, 4 + 2 * entry)
 }
 
@@ -166,13 +166,13 @@ impl Field {
         match self {
             Self::Descriptor(which, part) => {
                 let offset = 16 * usize::from(slot(scene, which));
-                part.place(scene.areas[0], offset, scene.options.packed)
+                part.place(scene.ring.desc, offset, scene.ring.packed)
             }
             Self::Table(last, part) => {
                 let kept = scene.kept().next();
                 let table = kept.and_then(|kept| kept.table).expect("no table");
                 let offset = if last { table.length() - 16 } else { 0 };
-                part.place(table, offset, scene.options.packed)
+                part.place(table, offset, scene.ring.packed)
             }
             Self::Other(_, place) => place(scene),
         }
@@ -180,7 +180,10 @@ impl Field {
 
     fn name(self, packed: bool) -> String {
         match self {
-            Self::Descriptor(which, part) => format!("desc[{which}].{}", part.name(packed)),
+            Self::Descriptor(which, part) => {
+                let which = format!("{which:?}").to_lowercase();
+                format!("desc[{which}].{}", part.name(packed))
+            }
             Self::Table(last, part) => {
                 let entry = if last { "last" } else { "first" };
                 format!("table[{entry}].{}", part.name(packed))
@@ -207,12 +210,12 @@ impl Part {
 
     /// The id (`Tag`) or length of what is used at a position.
     pub fn used_place(self, scene: &Scene, at: u64) -> Place {
-        let i = (at % u64::from(scene.size())) as usize;
-        if scene.options.packed {
-            return self.place(scene.areas[0], 16 * i, true);
+        let i = (at % scene.ring.size) as usize;
+        if scene.ring.packed {
+            return self.place(scene.ring.desc, 16 * i, true);
         }
         Place {
-            area: scene.areas[2],
+            area: scene.ring.device,
             offset: 4 + 8 * i + if self == Self::Tag { 0 } else { 4 },
             width: 4,
         }
@@ -234,8 +237,8 @@ fn slot(scene: &Scene, which: Which) -> u16 {
     let position = |at: u64| (at % u64::from(size)) as u16;
     let (next, behind) = (scene.next(), scene.behind());
     match which {
-        Which::Next if scene.options.packed => position(scene.driver.position()),
-        Which::Behind if scene.options.packed => {
+        Which::Next if scene.ring.packed => position(scene.driver.position()),
+        Which::Behind if scene.ring.packed => {
             position(scene.driver.position() + u64::from(next.chain.descriptors))
         }
         Which::Next => next.slots[0],
@@ -295,14 +298,14 @@ impl Value {
             Self::LiveId => unused.chain.id.into(),
             // Packed ids are not the descriptors' places. Both rings count them
             // from a chain's first on when they are new.
-            Self::MidChain => match scene.options.packed {
+            Self::MidChain => match scene.ring.packed {
                 true => u64::from((unused.chain.id + 1) % scene.size()),
                 false => unused.slots[1].into(),
             },
             Self::StaleLap => match field {
                 Field::Table(_, part) => {
                     let table = unused.table.expect("no table");
-                    part.place(table, 16, scene.options.packed).get()
+                    part.place(table, 16, scene.ring.packed).get()
                 }
                 _ => stale(scene, place),
             },
@@ -311,7 +314,7 @@ impl Value {
 }
 
 fn stale(scene: &Scene, place: Place) -> u64 {
-    let area = scene.areas.iter().position(|&area| area == place.area);
+    let area = scene.ring.all().iter().position(|&area| area == place.area);
     let area = area.expect("in one of the areas");
     let halves = (0..place.width / 2).rev();
     halves.fold(0, |value, i| {
@@ -397,19 +400,6 @@ impl Attack {
             Self::Field(field, value) => format!("{}: {value}", field.name(packed)),
             Self::Forgery(forgery) => forgery.name.into(),
         }
-    }
-}
-
-impl Display for Which {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Next => "next",
-            Self::Behind => "behind",
-            Self::Unused => "unused",
-            Self::Middle => "middle",
-            Self::Last => "last",
-            Self::Free => "free",
-        })
     }
 }
 

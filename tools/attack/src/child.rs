@@ -23,7 +23,7 @@ use crate::life::{self, When};
 use crate::limit::{self, Limit};
 use crate::queue::Queue;
 use crate::step;
-use crate::verdict::{Checked, Fault, Verdict};
+use crate::verdict::{Checked, Outcome, Verdict};
 
 /// What is done to one kind of queue.
 pub type Case = (Attack, When);
@@ -39,13 +39,6 @@ pub fn cases(queue: Queue) -> Vec<Case> {
         cases.extend(whens.map(|when| (attack, when)));
     }
     cases
-}
-
-/// A verdict and, if it is not ok, its reason.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    pub verdict: Verdict,
-    pub text: String,
 }
 
 /// Time that may pass until one process ends; against one that sleeps.
@@ -165,7 +158,7 @@ static SAYING: Mutex<()> = Mutex::new(());
 fn say(outcome: &Checked<Verdict>) {
     match outcome {
         Ok(verdict) => println!("{verdict}"),
-        Err(Fault { verdict, text }) => println!("{verdict}: {}", text.replace('\n', " ")),
+        Err(Outcome { verdict, text }) => println!("{verdict}: {}", text.replace('\n', " ")),
     }
 }
 
@@ -190,7 +183,7 @@ pub fn run(ring: PathBuf, queue: usize, first: usize, turns: u32) -> Result<()> 
     // either thread, and nobody unwinds.
     panic::set_hook(Box::new(|info| {
         let _only_one = SAYING.lock();
-        say(&Err(Fault {
+        say(&Err(Outcome {
             verdict: Verdict::Corruption,
             text: text_of(info.payload()),
         }));

@@ -3,54 +3,40 @@
 //! The driver's side: a queue, and our own record of what was added to it. What
 //! has to come back is told from the record, never from the ring.
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 
 use testkit::Functions;
-use testkit::device::{Element, Options};
+use testkit::device::Options;
 use testkit::driver::Queue;
-use testkit::lists::Style;
+use testkit::pair::Pair;
 use testkit::pattern::{self, Shape};
 
 use crate::verdict::{Checked, corruption, leak};
 
-/// A buffer that the device has.
-struct InFlight {
-    token: usize,
-    descriptors: u16,
-}
-
 pub struct Driver {
-    functions: Functions,
-    queue: Queue,
+    pub pair: Pair,
     options: Options,
-    in_flight: Vec<InFlight>,
+    /// How many descriptors each buffer takes that the device has, by its token.
+    in_flight: BTreeMap<usize, u16>,
     broken: bool,
-    /// Buffers added, and the descriptors that they took.
-    added: u64,
+    /// Descriptors that all buffers took.
     added_descriptors: u64,
     /// Where the driver looks for the next used buffer: buffers (split) or
     /// descriptors (packed) that came back.
     position: u64,
-    elements: Vec<Element>,
 }
 
 impl Driver {
     pub fn new(functions: &Functions, options: Options) -> Self {
         Self {
-            functions: *functions,
-            queue: Queue::new(functions, options),
+            pair: Pair::over(Queue::new(functions, options)),
             options,
-            in_flight: Vec::new(),
+            in_flight: BTreeMap::new(),
             broken: false,
-            added: 0,
             added_descriptors: 0,
             position: 0,
-            elements: Vec::new(),
         }
-    }
-
-    pub fn queue(&self) -> &Queue {
-        &self.queue
     }
 
     pub fn is_broken(&self) -> bool {
@@ -61,21 +47,17 @@ impl Driver {
         self.position
     }
 
-    pub fn added(&self) -> u64 {
-        self.added
-    }
-
     pub fn added_descriptors(&self) -> u64 {
         self.added_descriptors
     }
 
     pub fn is_in_flight(&self, token: usize) -> bool {
-        self.in_flight.iter().any(|buffer| buffer.token == token)
+        self.in_flight.contains_key(&token)
     }
 
     /// The buffer that was added first.
     pub fn oldest(&self) -> Option<usize> {
-        self.in_flight.iter().map(|buffer| buffer.token).min()
+        self.in_flight.keys().next().copied()
     }
 
     /// How many bytes the device may write to a buffer of `entries`, modulo 2^32.
@@ -92,10 +74,7 @@ impl Driver {
 
     /// How many descriptors have to be free.
     fn free(&self) -> u32 {
-        let taken = self
-            .in_flight
-            .iter()
-            .map(|buffer| u32::from(buffer.descriptors));
+        let taken = self.in_flight.values().copied().map(u32::from);
         u32::from(self.options.size) - taken.sum::<u32>()
     }
 
@@ -115,12 +94,6 @@ impl Driver {
     /// Adds a buffer, half of it for the device to read. Its token, or none if
     /// the queue is broken or full.
     pub fn add(&mut self, entries: u32) -> Checked<Option<usize>> {
-        let shape = Shape {
-            entries,
-            readable: entries / 2,
-        };
-        pattern::fill(self.added, shape, &mut self.elements);
-        let token = self.added as usize + 1;
         let expected = if self.broken {
             -libc::EIO
         } else if !self.has_room(entries) {
@@ -128,14 +101,12 @@ impl Driver {
         } else {
             0
         };
-        let readable = shape.readable as usize;
-        let result = self
-            .queue
-            .add(&self.elements, readable, Style::Whole, token);
+        let result = self.pair.try_add(entries);
+        let token = self.pair.added as usize + 1;
         if result == 0 {
             let descriptors = self.descriptors(entries);
-            self.in_flight.push(InFlight { token, descriptors });
-            self.added += 1;
+            self.in_flight.insert(token, descriptors);
+            self.pair.added += 1;
             self.added_descriptors += u64::from(descriptors);
         }
         if result != expected {
@@ -157,17 +128,13 @@ impl Driver {
     ) -> Checked<(Option<(usize, u32)>, bool)> {
         let was_broken = self.broken;
         let mut length = 0;
-        let (get_buf, vq) = (self.functions.virtqueue_get_buf, self.queue.raw());
+        let (f, vq) = (self.pair.queue.functions(), self.pair.queue.raw());
         // SAFETY: a live queue.
-        let (data, answer) = run(&mut || unsafe { get_buf(vq, &mut length) });
+        let (data, answer) = run(&mut || unsafe { (f.virtqueue_get_buf)(vq, &mut length) });
         let token = data.addr();
         if token == 0 {
             self.check("get_buf")?;
             return Ok((None, answer));
-        }
-        let oldest = self.oldest();
-        if self.options.in_order && oldest.is_some_and(|oldest| oldest != token) {
-            return corruption(format!("get_buf: token {token} before {oldest:?}"));
         }
         if was_broken {
             return corruption(format!("get_buf: token {token} on a broken queue"));
@@ -183,39 +150,35 @@ impl Driver {
 
     /// Takes an unused buffer back.
     pub fn detach(&mut self) -> Checked<Option<usize>> {
-        let Some(token) = self.queue.detach() else {
+        let Some(token) = self.pair.queue.detach() else {
             self.check("detach_unused_buf")?;
-            if let Some(lost) = self.in_flight.first() {
-                return leak(format!("token {} never came back", lost.token));
+            if let Some(lost) = self.oldest() {
+                return leak(format!("token {lost} never came back"));
             }
             return Ok(None);
         };
-        let oldest = self.oldest();
-        if self.options.in_order && oldest.is_some_and(|oldest| oldest != token) {
-            return corruption(format!(
-                "detach_unused_buf: token {token} before {oldest:?}"
-            ));
-        }
         self.came_back("detach_unused_buf", token)?;
         Ok(Some(token))
     }
 
     /// Strikes a token off the record; how many descriptors it had.
     fn came_back(&mut self, call: &str, token: usize) -> Checked<u16> {
-        let place = self.in_flight.iter().position(|b| b.token == token);
-        let Some(place) = place else {
+        let oldest = self.oldest();
+        let Some(descriptors) = self.in_flight.remove(&token) else {
             return corruption(format!("{call}: token {token:#x} is not in flight"));
         };
-        let buffer = self.in_flight.swap_remove(place);
+        if self.options.in_order && oldest != Some(token) {
+            return corruption(format!("{call}: token {token} before {oldest:?}"));
+        }
         self.check(call)?;
-        Ok(buffer.descriptors)
+        Ok(descriptors)
     }
 
     /// All other calls that look at what the device writes. Does poll say that there
     /// is a used buffer?
     pub fn other_calls(&mut self) -> Checked<bool> {
         let was_broken = self.broken;
-        let (handle, queue) = (self.queue.handle(), &mut self.queue);
+        let (handle, queue) = (self.pair.queue.handle(), &mut self.pair.queue);
         queue.kick_prepare();
         let told = queue.notify();
         queue.disable_cb();
@@ -234,8 +197,8 @@ impl Driver {
 
     /// Compares the queue's public state with the record.
     fn check(&mut self, call: &str) -> Checked<()> {
-        let free = self.queue.num_free();
-        let broken = self.queue.handle().is_broken();
+        let free = self.pair.queue.num_free();
+        let broken = self.pair.queue.handle().is_broken();
         let (expected, size) = (self.free(), u32::from(self.options.size));
         if free > size {
             return corruption(format!("{call}: num_free {free} of {size}"));

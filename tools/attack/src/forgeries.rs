@@ -94,7 +94,7 @@ static FORGERIES: [Forgery; 38] = [
         descriptor(scene, last, &[(Part::Flags, NEXT), (Part::Tag, other)])
     }),
     forgery("next beyond the ring", Both, |scene| {
-        let size = scene.size().into();
+        let size = scene.ring.size;
         each(scene, |_| vec![(Part::Flags, NEXT), (Part::Tag, size)])
     }),
     // The rest of the chain is lost.
@@ -112,7 +112,7 @@ static FORGERIES: [Forgery; 38] = [
         each(scene, |_| vec![(Part::Flags, INDIRECT), (Part::Length, 0)])
     }),
     forgery("addresses of the ring itself", Both, |scene| {
-        let own = scene.driver.queue().areas()[0];
+        let own = scene.driver.pair.queue.areas()[0];
         each(scene, |_| vec![(Part::Address, own)])
     }),
     forgery("every address 0", Both, |scene| {
@@ -122,7 +122,7 @@ static FORGERIES: [Forgery; 38] = [
         each(scene, |_| vec![(Part::Length, u64::MAX)])
     }),
     forgery("every descriptor all ones", Both, |scene| {
-        fill(scene.areas[0], |_| u64::MAX)
+        fill(scene.ring.desc, |_| u64::MAX)
     }),
     // Ids.
     forgery("an id replayed", Both, |scene| {
@@ -133,7 +133,7 @@ static FORGERIES: [Forgery; 38] = [
         let id = free_slot(scene).into();
         used_ids(scene, [id, id])
     }),
-    forgery("id + size", Both, |scene| plus(scene, scene.size().into())),
+    forgery("id + size", Both, |scene| plus(scene, scene.ring.size)),
     forgery("id + size, rounded up to a power of two", Both, |scene| {
         plus(scene, scene.size().next_power_of_two().into())
     }),
@@ -141,7 +141,7 @@ static FORGERIES: [Forgery; 38] = [
     forgery("id + 2^16", Split, |scene| plus(scene, 1 << 16)),
     forgery("id + 2^31", Split, |scene| plus(scene, 1 << 31)),
     forgery("the size as an id", Both, |scene| {
-        used_ids(scene, [scene.size().into(); 2])
+        used_ids(scene, [scene.ring.size; 2])
     }),
     forgery("lengths of 2^31", Both, |scene| {
         let used = |ahead| [used(scene, ahead, Part::Length, 1 << 31)];
@@ -149,7 +149,7 @@ static FORGERIES: [Forgery; 38] = [
     }),
     // Indices.
     forgery("used.idx beyond what was made available", Split, |scene| {
-        used_idx(scene, u64::from(scene.size()) + 1)
+        used_idx(scene, scene.ring.size + 1)
     }),
     forgery("used.idx half a lap ahead", Split, |scene| {
         used_idx(scene, 1 << 15)
@@ -159,7 +159,7 @@ static FORGERIES: [Forgery; 38] = [
     }),
     forgery("every used entry the same live id", Split, |scene| {
         let id = scene.unused().chain.id;
-        let ids = (0..scene.size().into()).map(|i| Write {
+        let ids = (0..scene.ring.size).map(|i| Write {
             place: Part::Tag.used_place(scene, i),
             value: id.into(),
         });
@@ -196,8 +196,8 @@ static FORGERIES: [Forgery; 38] = [
         "a batch ends with the descriptor before",
         InOrder,
         |scene| {
-            let before = u64::from(scene.next().slots[0]) + u64::from(scene.size()) - 1;
-            used_ids(scene, [before % u64::from(scene.size()); 2])
+            let before = u64::from(scene.next().slots[0]) + scene.ring.size - 1;
+            used_ids(scene, [before % scene.ring.size; 2])
         },
     ),
     forgery(
@@ -217,7 +217,7 @@ static FORGERIES: [Forgery; 38] = [
     forgery("all zero", Both, |scene| everything(scene, |_| 0)),
     forgery("all ones", Both, |scene| everything(scene, |_| u64::MAX)),
     forgery("all random", Both, |scene| {
-        let mut rng = Rng::new(scene.driver.added());
+        let mut rng = Rng::new(scene.driver.pair.added);
         everything(scene, |_| rng.below(1 << 32) << 32 | rng.below(1 << 32))
     }),
 ];
@@ -231,8 +231,8 @@ fn each(scene: &Scene, parts: impl Fn(u64) -> Vec<(Part, u64)>) -> Vec<Write> {
 
 fn descriptor(scene: &Scene, i: u16, parts: &[(Part, u64)]) -> Vec<Write> {
     let write = |&(part, value): &(Part, u64)| {
-        let packed = scene.options.packed;
-        let place = part.place(scene.areas[0], 16 * usize::from(i), packed);
+        let packed = scene.ring.packed;
+        let place = part.place(scene.ring.desc, 16 * usize::from(i), packed);
         let value = match part {
             Part::Flags if packed => value | place.get() & WHOSE,
             _ => value,
@@ -245,10 +245,10 @@ fn descriptor(scene: &Scene, i: u16, parts: &[(Part, u64)]) -> Vec<Write> {
 /// Packed: whose each descriptor is, told from whether the driver is in a lap
 /// whose wrap counter is 1.
 fn whose(scene: &Scene, flags: fn(bool) -> u64) -> Vec<Write> {
-    let lap = scene.driver.position() / u64::from(scene.size());
+    let lap = scene.driver.position() / scene.ring.size;
     let flags = flags(lap.is_multiple_of(2));
     let write = |i: u16| {
-        let place = Part::Flags.place(scene.areas[0], 16 * usize::from(i), true);
+        let place = Part::Flags.place(scene.ring.desc, 16 * usize::from(i), true);
         Write {
             place,
             value: place.get() & !WHOSE | flags,
@@ -259,7 +259,7 @@ fn whose(scene: &Scene, flags: fn(bool) -> u64) -> Vec<Write> {
 
 /// A part of what the driver takes back next, or of what is behind it.
 fn used(scene: &Scene, ahead: u64, part: Part, value: u64) -> Write {
-    let step = match scene.options.packed {
+    let step = match scene.ring.packed {
         true => scene.next().chain.descriptors.into(),
         false => 1,
     };
@@ -280,7 +280,7 @@ fn plus(scene: &Scene, more: u64) -> Vec<Write> {
 
 fn used_idx(scene: &Scene, ahead: u64) -> Vec<Write> {
     let place = Place {
-        area: scene.areas[2],
+        area: scene.ring.device,
         offset: 2,
         width: 2,
     };
@@ -308,7 +308,7 @@ fn tables(scene: &Scene, mut value: impl FnMut(usize) -> u64) -> Vec<Write> {
 }
 
 fn everything(scene: &Scene, mut value: impl FnMut(usize) -> u64) -> Vec<Write> {
-    let areas = scene.areas.into_iter();
+    let areas = scene.ring.all().into_iter();
     let mut all: Vec<Write> = areas.flat_map(|area| fill(area, &mut value)).collect();
     // A lasting attack may have any chain come back, and its table freed.
     if !scene.lasting {

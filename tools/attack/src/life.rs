@@ -238,9 +238,9 @@ fn work(scene: &mut Scene, turns: u32, flips: &AtomicU32) -> Checked<u32> {
         }
         if let Some(chain) = chains.pop_front() {
             if !scene.queue.in_order {
-                scene.device.resume_at(scene.driver.position());
+                scene.driver.pair.device.resume_at(scene.driver.position());
             }
-            scene.device.give(chain, turn);
+            scene.driver.pair.device.give(chain, turn);
         }
         if turn % 16 == 0 {
             scene.driver.other_calls()?;

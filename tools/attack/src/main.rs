@@ -47,7 +47,7 @@ fn attack_all(options: &Options) -> Result<bool> {
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut failures = known::unseen(&c_ring("6.1")?, &folder)?;
 
-    let mut rings = vec![("ours".to_owned(), ours(options)?)];
+    let mut rings = vec![("ours".to_owned(), testkit::ours()?)];
     if !options.short {
         for kernel in KERNELS {
             rings.push((format!("C {kernel}"), c_ring(kernel)?));
@@ -71,13 +71,13 @@ fn attack_all(options: &Options) -> Result<bool> {
     failures.extend(report.failures());
     fs::write(folder.join("report.md"), report.rows())?;
     fs::write(folder.join("attacks.md"), report.document())?;
-    println!("{}\n{}", report.summary(), report.totals());
+    println!("{}\n\n{}", report.summary(), report.totals());
     failures
         .iter()
         .for_each(|failure| println!("FAIL {failure}"));
     let (rows, failed) = (report.len(), failures.len());
     println!(
-        "{rows} attacks, {failed} failures; one by one: {}",
+        "\n{rows} attacks, {failed} failures; one by one: {}",
         folder.join("report.md").display()
     );
     Ok(failed == 0)
@@ -85,11 +85,4 @@ fn attack_all(options: &Options) -> Result<bool> {
 
 fn c_ring(kernel: &str) -> Result<PathBuf> {
     testkit::build(kernel, Change::None, "-O2")
-}
-
-fn ours(options: &Options) -> Result<PathBuf> {
-    match &options.ring {
-        Some(ring) => Ok(ring.clone()),
-        None => testkit::ours(),
-    }
 }

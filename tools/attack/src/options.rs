@@ -15,9 +15,6 @@ pub struct Options {
     /// the time; of C's rings, only the known faults of 6.1 are tried
     #[arg(long)]
     pub short: bool,
-    /// Attack this library instead of target/release/libvirtio_ring.so
-    #[arg(long, value_name = "FILE")]
-    pub ring: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Option<Command>,
 }

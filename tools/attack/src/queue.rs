@@ -88,11 +88,7 @@ impl Queue {
 
 impl Display for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let buffers = match self.buffers {
-            Buffers::Direct => "direct",
-            Buffers::Chained => "chained",
-            Buffers::Indirect => "indirect",
-        };
+        let buffers = format!("{:?}", self.buffers).to_lowercase();
         let events = if self.event_idx { ", event index" } else { "" };
         write!(f, "{}, {buffers}{events}", self.layout())
     }

@@ -3,12 +3,13 @@
 //! The table of all attacks, its summary, and what failed.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+
+use testkit::report::table;
 
 use crate::attack::Attack;
-use crate::child::{Case, Outcome, cases};
+use crate::child::{Case, cases};
 use crate::queue::Queue;
-use crate::verdict::Verdict;
+use crate::verdict::{Outcome, Verdict};
 
 /// Outcomes of one ring: for each queue, those of its cases.
 type Outcomes = Vec<Vec<Outcome>>;
@@ -41,49 +42,48 @@ impl Report {
         }
     }
 
-    fn header(&self, first: &str) -> String {
-        let names = self.rings.iter().map(|(name, _)| format!(" {name} |"));
-        let line = "---|".repeat(first.matches('|').count() - 1 + self.rings.len());
-        format!("{first}{}\n|{line}\n", names.collect::<String>())
+    /// Rows with a column for each ring.
+    fn table(&self, head: &[&str], rows: Vec<Vec<String>>) -> String {
+        let names = self.rings.iter().map(|(name, _)| name.as_str());
+        let head = head.iter().copied().chain(names);
+        let columns = head.clone().count();
+        table(head, rows, columns)
     }
 
     /// A line for each attack.
     pub fn rows(&self) -> String {
-        let mut text = self.header("| queue | attack | when |");
+        let mut rows = Vec::new();
         self.each(|queue, (attack, when), outcomes| {
             let name = attack.name(queue.packed);
-            let _ = write!(text, "| {queue} | {name} | {when} |");
-            for outcome in outcomes {
-                let Some(Outcome { verdict, text: why }) = outcome else {
-                    text.push_str(" |");
-                    continue;
-                };
-                let _ = match why.as_str() {
-                    "" => write!(text, " {} |", cell(*verdict)),
-                    why => write!(text, " **{verdict}**: {} |", why.replace('|', "/")),
-                };
-            }
-            text.push('\n');
+            let mut row = vec![queue.to_string(), name, when.to_string()];
+            row.extend(outcomes.into_iter().map(|outcome| match outcome {
+                None => String::new(),
+                Some(Outcome { verdict, text }) => match text.as_str() {
+                    "" => format!("ok, {verdict}"),
+                    text => format!("**{verdict}**: {}", text.replace('|', "/")),
+                },
+            }));
+            rows.push(row);
         });
-        text
+        self.table(&["queue", "attack", "when"], rows)
     }
 
     /// How often there was which verdict, by what was attacked.
     pub fn summary(&self) -> String {
-        self.counts("| layout | attacked |", |queue, attack| {
-            format!("{} | {}", queue.layout(), attack.group(queue.packed))
+        self.counts(&["layout", "attacked"], |queue, attack| {
+            vec![queue.layout().into(), attack.group(queue.packed)]
         })
     }
 
     /// The same by layout alone.
     pub fn totals(&self) -> String {
-        self.counts("| layout |", |queue, _| queue.layout().into())
+        self.counts(&["layout"], |queue, _| vec![queue.layout().into()])
     }
 
-    fn counts(&self, header: &str, group: impl Fn(Queue, Attack) -> String) -> String {
+    fn counts(&self, head: &[&str], group: impl Fn(Queue, Attack) -> Vec<String>) -> String {
         type Counts = Vec<BTreeMap<&'static str, u32>>;
         // In the order of the attacks.
-        let mut groups: Vec<(String, Counts)> = Vec::new();
+        let mut groups: Vec<(Vec<String>, Counts)> = Vec::new();
         self.each(|queue, (attack, _), outcomes| {
             let name = group(queue, attack);
             let place = groups.iter().position(|(known, _)| *known == name);
@@ -97,15 +97,11 @@ impl Report {
                 }
             }
         });
-        let mut text = self.header(header);
-        for (name, counts) in groups {
-            let _ = write!(text, "| {name} |");
-            for counts in counts {
-                let _ = write!(text, " {} |", counted(&counts));
-            }
-            text.push('\n');
-        }
-        text
+        let rows = groups.into_iter().map(|(mut row, counts)| {
+            row.extend(counts.iter().map(counted));
+            row
+        });
+        self.table(head, rows.collect())
     }
 
     /// Rows of ours, the first ring, that are not ok; rows without an attack
@@ -135,15 +131,11 @@ impl Report {
     /// The summary as a page of the documentation.
     pub fn document(&self) -> String {
         let (totals, summary) = (self.totals(), self.summary());
-        format!("{}\n{totals}\n{summary}", include_str!("document.md"))
+        format!("{}\n{totals}\n\n{summary}\n", include_str!("document.md"))
     }
 }
 
-fn cell(verdict: Verdict) -> String {
-    format!("ok, {verdict}")
-}
-
-fn counted(counts: &BTreeMap<&str, u32>) -> String {
+fn counted(counts: &BTreeMap<&'static str, u32>) -> String {
     // "ok" first, then by name.
     let mut all: Vec<_> = counts.iter().collect();
     all.sort_by_key(|(name, _)| **name != "ok");

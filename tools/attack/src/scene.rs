@@ -3,13 +3,11 @@
 //! A queue with both of its sides, in the middle of its work: where an attack
 //! finds it. What the device knows it has read before the attack.
 
-use testkit::Functions;
-use testkit::device::{
-    self, Area, Chain, DESCRIPTOR, Device, Element, INDIRECT, Options, is_used_at,
-};
-use testkit::pattern;
+use std::iter;
 
-use crate::attack::Part;
+use testkit::Functions;
+use testkit::device::{Area, Areas, Chain, Used};
+
 use crate::driver::Driver;
 use crate::queue::Queue;
 use crate::verdict::{Checked, corruption, leak};
@@ -32,11 +30,8 @@ pub const UNUSED: usize = 3;
 
 pub struct Scene {
     pub queue: Queue,
-    pub options: Options,
     pub driver: Driver,
-    pub device: Device,
-    /// Descriptors, driver area, device area.
-    pub areas: [Area; 3],
+    pub ring: Areas,
     /// What was in them a lap ago, by 16 bits.
     before: [Vec<u16>; 3],
     /// The batch that the device has.
@@ -45,9 +40,8 @@ pub struct Scene {
     pub returned: usize,
     /// Is the attack to go on while buffers come back?
     pub lasting: bool,
-    elements: Vec<Element>,
     /// In order: the last token of the open batch, and the length that the device wrote.
-    batch: Option<(usize, u64)>,
+    batch: Option<(usize, u32)>,
     /// In order: it is not known which batch is open, or whether one is.
     unsure: bool,
 }
@@ -58,29 +52,23 @@ impl Scene {
     pub fn new(functions: &Functions, queue: Queue) -> Checked<Self> {
         let options = queue.options();
         let driver = Driver::new(functions, options);
-        let (addresses, packed, size) = (driver.queue().areas(), options.packed, options.size);
-        // SAFETY: the queue's areas, which live as long as the scene.
-        let areas = unsafe { device::areas(addresses, packed, size.into()) };
-        // SAFETY: the queue lives as long as the scene, and is never reset.
-        let device = unsafe { driver.queue().device() };
+        let addresses = driver.pair.queue.areas();
         let mut scene = Self {
             queue,
-            options,
-            device,
             driver,
-            areas,
+            // SAFETY: the queue's areas, which live as long as the scene.
+            ring: unsafe { Areas::new(addresses, options.packed, options.size) },
             before: Default::default(),
             taken: Vec::new(),
             returned: 0,
             lasting: false,
-            elements: Vec::new(),
             batch: None,
             unsure: false,
         };
-        while scene.driver.added_descriptors() < u64::from(options.size) {
+        while scene.driver.added_descriptors() < scene.ring.size {
             scene.pass_batch()?;
         }
-        scene.before = scene.areas.map(|area| {
+        scene.before = scene.ring.all().map(|area| {
             let halves = (0..area.length()).step_by(2);
             halves.map(|offset| area.get16(offset)).collect()
         });
@@ -90,7 +78,7 @@ impl Scene {
     }
 
     pub fn size(&self) -> u16 {
-        self.options.size
+        self.ring.size as u16
     }
 
     /// What half a word of an area was a lap ago.
@@ -140,46 +128,33 @@ impl Scene {
     /// The device takes a batch, and looks at each byte of it.
     pub fn take_batch(&mut self) {
         self.taken.clear();
-        let first = self.driver.added() - self.queue.batch().len() as u64;
-        for serial in first..self.driver.added() {
-            let at = self.device.next_available();
-            let chain = self.device.take(&mut self.elements);
-            let chain = chain.expect("the driver has added, and nothing is available");
-            pattern::check(serial, &self.elements);
-            let slots = self.slots(at, chain);
-            let table = self.table(slots[0]);
+        let first = self.driver.pair.added - self.queue.batch().len() as u64;
+        for serial in first..self.driver.pair.added {
+            let at = self.driver.pair.device.next_available();
+            let chain = self.driver.pair.take();
+            let head = self.ring.head(at);
+            let slots = self.slots(head, chain.descriptors);
+            // SAFETY: the driver says that there is a table as long as the chain is in
+            // flight; `kept`.
+            let table = |(address, length)| unsafe { Area::new(address, length as usize) };
             self.taken.push(Taken {
                 token: serial as usize + 1,
                 chain,
                 slots,
-                table,
+                table: self.ring.descriptor(head).table().map(table),
             });
         }
     }
 
-    /// The descriptors of a chain that was made available at a position.
-    fn slots(&self, at: u64, chain: Chain) -> Vec<u16> {
-        let size = u64::from(self.size());
-        if self.options.packed {
-            let positions = at..at + u64::from(chain.descriptors);
-            return positions.map(|at| (at % size) as u16).collect();
-        }
-        let next = |&i: &u16| Some(self.areas[0].get16(usize::from(i) * DESCRIPTOR + 14));
-        std::iter::successors(Some(chain.id), next)
-            .take(chain.descriptors.into())
+    /// The descriptors of a chain.
+    fn slots(&self, head: u16, descriptors: u16) -> Vec<u16> {
+        let next = |&i: &u16| match self.ring.packed {
+            true => Some((i + 1) % self.size()),
+            false => Some(self.ring.descriptor(i).tag()),
+        };
+        iter::successors(Some(head), next)
+            .take(descriptors.into())
             .collect()
-    }
-
-    fn table(&self, slot: u16) -> Option<Area> {
-        let at = usize::from(slot) * DESCRIPTOR;
-        let flags_at = if self.options.packed { 14 } else { 12 };
-        if self.areas[0].get16(at + flags_at) & INDIRECT == 0 {
-            return None;
-        }
-        let (address, length) = (self.areas[0].get64(at), self.areas[0].get32(at + 8));
-        // SAFETY: the driver says that there is a table as long as the chain is
-        // in flight; `kept`.
-        Some(unsafe { Area::new(address, length as usize) })
     }
 
     /// The device uses the chains in `ORDER`, and tells the driver of all; in order, with
@@ -188,11 +163,11 @@ impl Scene {
         self.returned = 0;
         if self.queue.in_order {
             let chains = IN_ORDER.map(|i| self.taken[i].chain);
-            self.device.give_batch(&chains, 5);
+            self.driver.pair.device.give_batch(&chains, 5);
             return;
         }
         for i in ORDER {
-            self.device.give(self.taken[i].chain, 5);
+            self.driver.pair.device.give(self.taken[i].chain, 5);
         }
     }
 
@@ -217,15 +192,8 @@ impl Scene {
     /// The driver takes back the next buffer that the device says it has used:
     /// the one whose id is there, and its length.
     pub fn get(&mut self) -> Checked<Option<usize>> {
-        let position = self.driver.position();
-        let written = |part: Part| part.used_place(self, position).get();
-        let (id, length) = (written(Part::Tag), written(Part::Length));
-        let is_used = is_used_at(
-            self.areas,
-            self.options.packed,
-            self.size().into(),
-            position,
-        );
+        let used = self.ring.used(self.driver.position());
+        let announced = self.ring.announced(self.driver.position());
         let oldest = self.driver.oldest();
         let Some((token, got)) = self.driver.get()? else {
             if self.batch.is_some() && !self.driver.is_broken() {
@@ -238,18 +206,16 @@ impl Scene {
             return Ok(Some(token));
         }
         if self.queue.in_order {
-            let announced = self.areas[2].get16(2).wrapping_sub(position as u16);
-            let announced = (!self.options.packed).then_some(announced);
-            let entry = is_used.then_some((id, length));
-            self.check_batch(oldest, token, got, entry, announced)?;
+            let announced = (!self.ring.packed).then_some(announced);
+            self.check_batch(oldest, token, got, used, announced)?;
             return Ok(Some(token));
         }
-        if !is_used {
+        let Some(Used { id, length }) = used else {
             return corruption(format!("get_buf: token {token}, and nothing was used"));
-        }
+        };
         let of_token = self.taken.iter().find(|taken| taken.token == token);
-        let known = of_token.map(|taken| u64::from(taken.chain.id));
-        if known != Some(id) || u64::from(got) != length {
+        let known = of_token.map(|taken| u32::from(taken.chain.id));
+        if known != Some(id) || got != length {
             return corruption(format!(
                 "get_buf: token {token}, whose id is {known:?}, {got} bytes; \
                  the device wrote {id}, {length} bytes"
@@ -265,13 +231,13 @@ impl Scene {
         oldest: Option<usize>,
         token: usize,
         got: u32,
-        entry: Option<(u64, u64)>,
+        entry: Option<Used>,
         announced: Option<u16>,
     ) -> Checked<()> {
         let oldest = oldest.unwrap_or(token);
         let opened = || {
-            let (id, length) = entry?;
-            let in_flight = |t: &&Taken| t.token >= oldest && u64::from(t.chain.id) == id;
+            let Used { id, length } = entry?;
+            let in_flight = |t: &&Taken| t.token >= oldest && u32::from(t.chain.id) == id;
             let last = self.taken.iter().find(in_flight)?.token;
             let fits = announced.is_none_or(|n| last - oldest < usize::from(n));
             fits.then_some((last, length))
@@ -285,9 +251,9 @@ impl Scene {
         let expected = if token == last {
             length
         } else {
-            Driver::writable(token, batch[(token - 1) % batch.len()]).into()
+            Driver::writable(token, batch[(token - 1) % batch.len()])
         };
-        if u64::from(got) != expected {
+        if got != expected {
             return corruption(format!("get_buf: {got} bytes, {expected} expected"));
         }
         self.batch = (token != last).then_some((last, length));
@@ -308,8 +274,8 @@ impl Scene {
         if !self.driver.is_in_flight(token) {
             return Ok(());
         }
-        self.device.resume_at(self.driver.position());
-        self.device.give(chain, 5);
+        self.driver.pair.device.resume_at(self.driver.position());
+        self.driver.pair.device.give(chain, 5);
         if self.driver.is_broken() {
             // The driver's own check: a token is a fault.
             self.driver.get()?;
@@ -339,14 +305,11 @@ impl Scene {
     /// The chain that was added last, as the device would find it; for a device
     /// that can't trust what it reads, as it is lying to itself.
     pub fn peek(&self, descriptors: u16) -> Chain {
-        let size = u64::from(self.size());
-        let id = if self.options.packed {
-            let slot = (self.driver.added_descriptors() - u64::from(descriptors)) % size;
-            self.areas[0].get16(slot as usize * DESCRIPTOR + 12)
-        } else {
-            let entry = (self.driver.added() - 1) % size;
-            self.areas[1].get16(4 + 2 * entry as usize)
+        let at = match self.ring.packed {
+            true => self.driver.added_descriptors() - u64::from(descriptors),
+            false => self.driver.pair.added - 1,
         };
+        let id = self.ring.id(self.ring.head(at));
         Chain {
             id,
             descriptors,

@@ -56,25 +56,24 @@ impl Display for Verdict {
     }
 }
 
-/// Why a ring is not ok.
-#[derive(Debug)]
-pub struct Fault {
+/// A verdict and, if it is not ok, its reason.
+#[derive(Clone, Debug)]
+pub struct Outcome {
     pub verdict: Verdict,
     pub text: String,
 }
 
-pub type Checked<T> = Result<T, Fault>;
+/// The error says why a ring is not ok.
+pub type Checked<T> = Result<T, Outcome>;
+
+fn fault<T>(verdict: Verdict, text: String) -> Checked<T> {
+    Err(Outcome { verdict, text })
+}
 
 pub fn corruption<T>(text: String) -> Checked<T> {
-    Err(Fault {
-        verdict: Verdict::Corruption,
-        text,
-    })
+    fault(Verdict::Corruption, text)
 }
 
 pub fn leak<T>(text: String) -> Checked<T> {
-    Err(Fault {
-        verdict: Verdict::Leak,
-        text,
-    })
+    fault(Verdict::Leak, text)
 }

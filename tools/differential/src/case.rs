@@ -198,6 +198,8 @@ pub enum Size {
     AboveMax,
 }
 
+const STEPS: usize = 500;
+
 /// The largest size that a queue may be given.
 pub const NUM_MAX: u32 = 1 << 16;
 
@@ -390,10 +392,10 @@ fn fault(raw: u8) -> Fault {
     }
 }
 
-/// Cases of `steps` steps, more or less.
-pub fn cases(steps: usize) -> impl Strategy<Value = Case> {
+/// Cases of [`STEPS`] steps, more or less.
+pub fn cases() -> impl Strategy<Value = Case> {
     let queues = any::<(u16, u16, u8, (u8, u8, u16))>()
         .prop_map(|(bits, size, align, before)| queue(bits, size, align, before));
-    let steps = vec(any::<(u8, u8, u16)>().prop_map(step), 0..=2 * steps);
+    let steps = vec(any::<(u8, u8, u16)>().prop_map(step), 0..=2 * STEPS);
     (queues, steps).prop_map(|(queue, steps)| Case { queue, steps })
 }

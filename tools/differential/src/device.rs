@@ -7,15 +7,12 @@
 //! that is wrong has to be told of, and its case made smaller.)
 
 use crate::case::Wish;
-use crate::memory::Areas;
-use testkit::device::{AVAIL, DESCRIPTOR, INDIRECT, NEXT, USED, WRITE, off_wrap, used_flags};
+use testkit::device::{AVAIL, Areas, INDIRECT, NEXT, USED, WRITE, off_wrap, used_flags};
 
-/// Event suppression (virtio 1.3, 2.8.10).
+/// Event suppression (virtio 1.3, 2.8.10); a used ring has the first two, too (2.7.8).
 const ENABLE: u16 = 0;
 const DISABLE: u16 = 1;
 const AT_DESCRIPTOR: u16 = 2;
-/// Used ring flag (2.7.8).
-const NO_NOTIFY: u16 = 1;
 
 /// A chain that the device has taken.
 struct Chain {
@@ -32,40 +29,12 @@ pub struct Device {
     chains: Vec<Chain>,
 }
 
-/// Byte offset of a packed descriptor.
-fn offset(position: u64, size: u64) -> usize {
-    (position % size) as usize * DESCRIPTOR
-}
-
-/// A packed descriptor's flags.
-fn flags(c: &Areas, position: u64, size: u64) -> u16 {
-    c.desc().get16(offset(position, size) + 14)
-}
-
-/// Writes the used entry of `count` buffers at a position.
-fn write_used(
-    both: [&Areas; 2],
-    packed: bool,
-    size: u64,
-    at: u64,
-    id: u16,
-    length: u32,
-    count: usize,
-) {
+/// Says in both rings that chains are used, `count` of them.
+fn set_used(both: [&Areas; 2], at: u64, id: u16, length: u32, count: usize) {
+    // WRITE says that the length means something (2.8.3).
+    let flags = if length == 0 { 0 } else { WRITE };
     for areas in both {
-        if packed {
-            let (desc, offset) = (areas.desc(), offset(at, size));
-            desc.set16(offset + 12, id);
-            desc.set32(offset + 8, length);
-            // WRITE says that the length means something (2.8.3).
-            let flags = used_flags(at, size) | if length == 0 { 0 } else { WRITE };
-            desc.set16(offset + 14, flags);
-        } else {
-            let (used, entry) = (areas.device(), 4 + 8 * (at % size) as usize);
-            used.set32(entry, id.into());
-            used.set32(entry + 4, length);
-            used.set16(2, (at as usize + count) as u16);
-        }
+        areas.set_used(at, id.into(), length, flags, count as u16);
     }
 }
 
@@ -76,71 +45,54 @@ impl Device {
     }
 
     /// Takes everything that is available.
-    pub fn take(&mut self, c: &Areas, packed: bool, size: u64) {
-        while let Some(chain) = match packed {
-            true => self.next_packed(c, size),
-            false => self.next_split(c, size),
-        } {
+    pub fn take(&mut self, c: &Areas) {
+        while let Some(chain) = self.next(c) {
             self.chains.push(chain);
         }
     }
 
-    fn next_split(&mut self, c: &Areas, size: u64) -> Option<Chain> {
-        let avail = c.driver();
-        if avail.get16(2) == self.taken as u16 {
+    fn next(&mut self, c: &Areas) -> Option<Chain> {
+        let (from, flags) = (self.taken, |at| c.descriptor((at % c.size) as u16).flags());
+        let available = match c.packed {
+            true => flags(from) & (AVAIL | USED) == used_flags(from, c.size) ^ USED,
+            false => c.driver.get16(2) != from as u16,
+        };
+        if !available {
             return None;
         }
-        let id = avail.get16(4 + 2 * (self.taken % size) as usize);
-        self.taken += 1;
-        Some(Chain { id, descriptors: 1 })
-    }
-
-    fn next_packed(&mut self, c: &Areas, size: u64) -> Option<Chain> {
-        let first = flags(c, self.taken, size);
-        if first & (AVAIL | USED) != used_flags(self.taken, size) ^ USED {
-            return None;
-        }
-        let from = self.taken;
-        if first & INDIRECT == 0 {
-            while flags(c, self.taken, size) & NEXT != 0 {
+        if c.packed && flags(from) & INDIRECT == 0 {
+            while flags(self.taken) & NEXT != 0 {
                 self.taken += 1;
             }
         }
         self.taken += 1;
-        // The last descriptor has the id (2.8.6).
-        Some(Chain {
-            id: c.desc().get16(offset(self.taken - 1, size) + 12),
-            descriptors: (self.taken - from) as u16,
-        })
+        let id = match c.packed {
+            // The last descriptor has it (2.8.6).
+            true => c.id(((self.taken - 1) % c.size) as u16),
+            false => c.head(from),
+        };
+        let descriptors = (self.taken - from) as u16;
+        Some(Chain { id, descriptors })
     }
 
     /// Uses the `nth` chain of those that it has, modulo their number.
-    pub fn give(&mut self, both: [&Areas; 2], packed: bool, size: u64, nth: u16, length: u32) {
+    pub fn give(&mut self, both: [&Areas; 2], nth: u16, length: u32) {
         if self.chains.is_empty() {
             return;
         }
         let chain = self.chains.remove(usize::from(nth) % self.chains.len());
-        write_used(both, packed, size, self.given, chain.id, length, 1);
+        set_used(both, self.given, chain.id, length, 1);
         self.given += u64::from(chain.descriptors);
     }
 
     /// Uses the first `count` chains of those that it has with one entry (2.7.9, 2.8.8).
-    pub fn give_batch(
-        &mut self,
-        both: [&Areas; 2],
-        packed: bool,
-        size: u64,
-        count: usize,
-        length: u32,
-    ) {
-        let mut batch = self.chains.drain(..count);
-        let Some(last) = batch.next_back() else {
+    pub fn give_batch(&mut self, both: [&Areas; 2], count: usize, length: u32) {
+        let Some(last) = self.chains[..count].last() else {
             return;
         };
-        let descriptors: u64 = batch.map(|chain| u64::from(chain.descriptors)).sum();
-        let all = descriptors + u64::from(last.descriptors);
-        write_used(both, packed, size, self.given, last.id, length, count);
-        self.given += all;
+        set_used(both, self.given, last.id, length, count);
+        let batch = self.chains.drain(..count);
+        self.given += batch.map(|chain| u64::from(chain.descriptors)).sum::<u64>();
     }
 
     /// Forgets what it has taken: the driver has it back. A split ring's
@@ -150,32 +102,26 @@ impl Device {
         self.taken = self.given;
     }
 
-    /// Says which notifications it wants.
-    pub fn wish(&self, both: [&Areas; 2], packed: bool, size: u64, wish: Wish) {
+    /// Says which notifications it wants. In a split ring, the flag and the event are two
+    /// fields, of which each wish writes one.
+    pub fn wish(&self, both: [&Areas; 2], wish: Wish) {
+        let [c, _] = both;
+        let at = |ahead: i16| match c.packed {
+            true => off_wrap(self.taken.saturating_add_signed(ahead.into()), c.size),
+            false => (self.taken as u16).wrapping_add_signed(ahead),
+        };
+        let (event, flags) = match wish {
+            Wish::Always => (None, ENABLE),
+            Wish::Never => (None, DISABLE),
+            Wish::At(ahead) => (Some(at(ahead)), AT_DESCRIPTOR),
+            Wish::Bits(bits) => (Some(bits), AT_DESCRIPTOR),
+        };
         for areas in both {
-            let device = areas.device();
-            if packed {
-                let (event, flags) = match wish {
-                    Wish::Always => (0, ENABLE),
-                    Wish::Never => (0, DISABLE),
-                    Wish::At(ahead) => {
-                        let at = self.taken.saturating_add_signed(ahead.into());
-                        (off_wrap(at, size), AT_DESCRIPTOR)
-                    }
-                    Wish::Bits(bits) => (bits, AT_DESCRIPTOR),
-                };
-                device.set16(0, event);
-                device.set16(2, flags);
-            } else {
-                let event = 4 + 8 * size as usize;
-                match wish {
-                    Wish::Always => device.set16(0, 0),
-                    Wish::Never => device.set16(0, NO_NOTIFY),
-                    Wish::At(ahead) => {
-                        device.set16(event, (self.taken as u16).wrapping_add_signed(ahead));
-                    }
-                    Wish::Bits(bits) => device.set16(event, bits),
-                }
+            let device = areas.device;
+            match event {
+                _ if areas.packed => areas.set_event(event.unwrap_or(0), flags),
+                Some(event) => device.set16(device.length() - 2, event),
+                None => device.set16(0, flags),
             }
         }
     }

@@ -7,9 +7,9 @@ use std::env;
 use std::fs;
 use std::path::Path;
 use std::process;
-use std::thread;
 
 use anyhow::{Context, Result, ensure};
+use testkit::mainline::{self, NAME as MAINLINE};
 use testkit::{Change, Functions, KERNELS, Library};
 
 use crate::case::Wraps;
@@ -27,57 +27,38 @@ pub struct Pairs {
 impl Pairs {
     /// Builds C's rings, unless they are there, and loads all.
     pub fn load(file: &Path, build: bool) -> Result<Self> {
-        let ours = KERNELS
-            .iter()
-            .map(|kernel| load_ours(file, kernel))
-            .collect::<Result<Vec<_>>>()?;
-        let pairs = |change| -> Result<Vec<Pair>> {
-            thread::scope(|scope| {
-                let builds: Vec<_> = KERNELS
-                    .iter()
-                    .map(|kernel| scope.spawn(move || load_c(kernel, change, build)))
-                    .collect();
-                builds
-                    .into_iter()
-                    .zip(KERNELS)
-                    .zip(&ours)
-                    .map(|((c, kernel), &ours)| {
-                        let c = c.join().expect("no panic")?;
-                        Ok(Pair {
-                            name: format!("{} and ours", c.name),
-                            c,
-                            ours,
-                            kernel: match kernel {
-                                "6.1" => Kernel::V6_1,
-                                _ => Kernel::V6_12,
-                            },
-                        })
-                    })
-                    .collect()
-            })
+        let pairs = |kernels: &[&str], change| -> Result<Vec<Pair>> {
+            let pair = |&kernel: &&str| {
+                // First, as it says to both which structures their programs have.
+                let ours = load_ours(file, kernel)?;
+                let c = load_c(kernel, change, build)?;
+                Ok(Pair {
+                    name: format!("{} and ours", c.name),
+                    c,
+                    ours,
+                    kernel: match kernel {
+                        "6.1" => Kernel::V6_1,
+                        MAINLINE => Kernel::Mainline,
+                        _ => Kernel::V6_12,
+                    },
+                })
+            };
+            kernels.iter().map(pair).collect()
         };
-        let (uncounted, series) = (pairs(Change::None)?, pairs(Change::Series)?);
-        let always = pairs(Change::Always)?;
-        let mut mainline = Vec::new();
-        if testkit::mainline::tree().is_some() {
-            let ours = load_ours(file, testkit::mainline::NAME)?;
-            let c = load_c(testkit::mainline::NAME, Change::None, build)?;
-            mainline.push(Pair {
-                name: format!("{} and ours", c.name),
-                c,
-                ours,
-                kernel: Kernel::Mainline,
-            });
-        } else {
+        let newer: &[&str] = match mainline::tree() {
+            Some(_) => &[MAINLINE],
+            None => &[],
+        };
+        if newer.is_empty() {
             println!(
                 "differential: KERNEL_SRC names no tree of 6.19 or later: nothing is in order"
             );
         }
         Ok(Self {
-            uncounted,
-            series,
-            always,
-            mainline,
+            uncounted: pairs(&KERNELS, Change::None)?,
+            series: pairs(&KERNELS, Change::Series)?,
+            always: pairs(&KERNELS, Change::Always)?,
+            mainline: pairs(newer, Change::None)?,
         })
     }
 

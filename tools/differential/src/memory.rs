@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::slice;
 
-use testkit::device::{Area, DESCRIPTOR, area_lengths};
+use testkit::device::{Area, Areas};
 
 use crate::rules::{Applied, Id};
 
@@ -13,99 +13,42 @@ use crate::rules::{Applied, Id};
 const ID: u64 = 0xffff << 32;
 
 /// A larger ring is not looked at as a whole after each step.
-const LARGE: usize = 1024;
+const LARGE: u64 = 1024;
 
-/// The three areas of a ring.
-#[derive(Clone, Copy)]
-pub struct Areas {
-    addresses: [usize; 3],
-    lengths: [usize; 3],
-    size: usize,
-    packed: bool,
+/// How far the other areas of a split ring are behind its descriptors. (Those of a packed
+/// ring lie anywhere.)
+pub fn layout(ring: &Areas) -> Option<[usize; 2]> {
+    let behind = |area: Area| area.base() - ring.desc.base();
+    (!ring.packed).then(|| [behind(ring.driver), behind(ring.device)])
 }
 
-impl Default for Areas {
-    fn default() -> Self {
-        Self {
-            addresses: [DESCRIPTOR; 3],
-            lengths: [0; 3],
-            size: 0,
-            packed: false,
-        }
+/// Where the driver's event is in its area.
+fn event_at(ring: &Areas) -> usize {
+    match ring.packed {
+        true => 0,
+        false => ring.driver.length() - 2,
     }
 }
 
-impl Areas {
-    /// # Safety
-    /// They are a ring's of `size` descriptors, which lives as long as the
-    /// value is used.
-    pub unsafe fn new(addresses: [u64; 3], size: usize, packed: bool) -> Self {
-        Self {
-            addresses: addresses.map(|address| address as usize),
-            lengths: area_lengths(packed, size),
-            size,
-            packed,
-        }
-    }
+/// The driver's event.
+pub fn event(ring: &Areas) -> u16 {
+    ring.driver.get16(event_at(ring))
+}
 
-    /// How far the other areas of a split ring are behind its descriptors.
-    /// (Those of a packed ring lie anywhere.)
-    pub fn layout(&self) -> Option<[usize; 2]> {
-        let [desc, driver, device] = self.addresses;
-        (!self.packed).then(|| [driver - desc, device - desc])
-    }
+/// The driver's area without its event.
+fn eventless(ring: &Areas) -> [&[u8]; 2] {
+    let (before, after) = bytes(&ring.driver).split_at(event_at(ring));
+    [before, &after[2..]]
+}
 
-    fn area(&self, i: usize) -> Area {
-        // SAFETY: `new`.
-        unsafe { Area::new(self.addresses[i] as u64, self.lengths[i]) }
-    }
+fn bytes(area: &Area) -> &[u8] {
+    // SAFETY: `Area::new`; nobody writes while this is looked at.
+    unsafe { slice::from_raw_parts(area.base() as *const u8, area.length()) }
+}
 
-    pub fn all(&self) -> [Area; 3] {
-        [0, 1, 2].map(|i| self.area(i))
-    }
-
-    pub fn desc(&self) -> Area {
-        self.area(0)
-    }
-
-    /// Available ring, or driver event suppression structure.
-    pub fn driver(&self) -> Area {
-        self.area(1)
-    }
-
-    /// Used ring, or device event suppression structure.
-    pub fn device(&self) -> Area {
-        self.area(2)
-    }
-
-    /// Where the driver's event is in its area.
-    fn event_at(&self) -> usize {
-        match self.packed {
-            true => 0,
-            false => self.lengths[1] - 2,
-        }
-    }
-
-    /// The driver's event.
-    pub fn event(&self) -> u16 {
-        self.driver().get16(self.event_at())
-    }
-
-    /// The driver's area without its event.
-    fn eventless(&self) -> [&[u8]; 2] {
-        let (before, after) = self.bytes(1).split_at(self.event_at());
-        [before, &after[2..]]
-    }
-
-    fn bytes(&self, i: usize) -> &[u8] {
-        // SAFETY: `new`; nobody writes while this is looked at.
-        unsafe { slice::from_raw_parts(self.addresses[i] as *const u8, self.lengths[i]) }
-    }
-
-    fn descriptors(&self) -> &[[u64; 2]] {
-        // SAFETY: as above; a descriptor is two words, and aligned so.
-        unsafe { slice::from_raw_parts(self.addresses[0] as *const [u64; 2], self.size) }
-    }
+fn descriptors(ring: &Areas) -> &[[u64; 2]] {
+    // SAFETY: as above; a descriptor is two words, and aligned so.
+    unsafe { slice::from_raw_parts(ring.desc.base() as *const [u64; 2], ring.size as usize) }
 }
 
 /// Indirect tables of one buffer, C's and ours.
@@ -139,27 +82,27 @@ impl Memory {
     }
 
     /// Descriptor `slot` names a table of `entries` now, in either ring.
-    pub fn set_table(&mut self, both: [&Areas; 2], slot: usize, entries: u32) {
+    pub fn set_table(&mut self, both: [&Areas; 2], slot: u16, entries: u32) {
         if self.tables.is_empty() {
-            self.tables.resize(both[0].size, None);
+            self.tables.resize(both[0].size as usize, None);
         }
-        self.tables[slot] = Some(Pair {
-            addresses: both.map(|areas| areas.desc().get64(slot * DESCRIPTOR)),
+        self.tables[usize::from(slot)] = Some(Pair {
+            addresses: both.map(|areas| areas.desc.get64(areas.at(slot.into()))),
             entries,
             live: true,
         });
     }
 
     /// Descriptor `slot` names a part of a buffer now.
-    pub fn set_plain(&mut self, slot: usize) {
-        if let Some(table) = self.tables.get_mut(slot) {
+    pub fn set_plain(&mut self, slot: u16) {
+        if let Some(table) = self.tables.get_mut(usize::from(slot)) {
             *table = None;
         }
     }
 
     /// The buffer at `slot` came back.
-    pub fn retire(&mut self, slot: usize) {
-        if let Some(Some(table)) = self.tables.get_mut(slot) {
+    pub fn retire(&mut self, slot: u16) {
+        if let Some(Some(table)) = self.tables.get_mut(usize::from(slot)) {
             table.live = false;
         }
     }
@@ -176,22 +119,20 @@ impl Memory {
         if !whole && c.size > LARGE {
             return compare_ends(c, ours, late_event);
         }
-        for (i, name) in [(1, "driver area"), (2, "device area")] {
-            let equal = match late_event && i == 1 {
-                true => c.eventless() == ours.eventless(),
-                false => c.bytes(i) == ours.bytes(i),
-            };
-            if !equal {
-                return Err(bytes_differ(name, c.bytes(i), ours.bytes(i)));
-            }
+        let driver_equal = match late_event {
+            true => eventless(c) == eventless(ours),
+            false => bytes(&c.driver) == bytes(&ours.driver),
+        };
+        if !driver_equal || bytes(&c.device) != bytes(&ours.device) {
+            return Err(bytes_differ(c, ours));
         }
         if self.tables.is_empty() {
-            return match c.bytes(0) == ours.bytes(0) {
+            return match bytes(&c.desc) == bytes(&ours.desc) {
                 true => Ok(()),
                 false => Err(descriptors_differ(c, ours, |_| false)),
             };
         }
-        let both = c.descriptors().iter().zip(ours.descriptors());
+        let both = descriptors(c).iter().zip(descriptors(ours));
         for ((table, (theirs, mine)), slot) in self.tables.iter().zip(both).zip(0..) {
             let Some(table) = table else {
                 if !same(*theirs, *mine) {
@@ -220,13 +161,13 @@ impl Memory {
 /// What stands in front of and behind a split ring's tables, and a packed
 /// ring's events.
 fn compare_ends(c: &Areas, ours: &Areas, late_event: bool) -> Result<(), Mismatch> {
-    for (i, name) in [(1, "driver area"), (2, "device area")] {
-        let (theirs, mine) = (c.bytes(i), ours.bytes(i));
+    for (i, (theirs, mine)) in c.all().iter().zip(ours.all()).enumerate().skip(1) {
+        let (theirs, mine) = (bytes(theirs), bytes(&mine));
         let end = theirs.len() - 2;
         let late = late_event && i == 1;
         let start = if late && c.packed { 2..4 } else { 0..4 };
         if theirs[start.clone()] != mine[start] || (!late && theirs[end..] != mine[end..]) {
-            return Err(bytes_differ(name, theirs, mine));
+            return Err(bytes_differ(c, ours));
         }
     }
     Ok(())
@@ -280,7 +221,7 @@ fn shown([address, rest]: [u64; 2], packed: bool) -> String {
 }
 
 fn descriptors_differ(c: &Areas, ours: &Areas, skip: impl Fn(usize) -> bool) -> Mismatch {
-    let both = c.descriptors().iter().zip(ours.descriptors());
+    let both = descriptors(c).iter().zip(descriptors(ours));
     let mut text = String::new();
     for (slot, (theirs, mine)) in both.enumerate() {
         if !skip(slot) && theirs != mine && text.len() < 500 {
@@ -291,13 +232,18 @@ fn descriptors_differ(c: &Areas, ours: &Areas, skip: impl Fn(usize) -> bool) -> 
     Mismatch(text.trim_end().to_owned())
 }
 
-fn bytes_differ(name: &str, theirs: &[u8], mine: &[u8]) -> Mismatch {
+/// What differs outside of the descriptors.
+fn bytes_differ(c: &Areas, ours: &Areas) -> Mismatch {
     let mut text = String::new();
-    for (i, (c, ours)) in theirs.chunks(2).zip(mine.chunks(2)).enumerate() {
-        if c != ours && text.len() < 300 {
-            let [c, ours] = [c, ours].map(|word| u16::from_le_bytes([word[0], word[1]]));
-            let at = 2 * i;
-            let _ = write!(text, "{name}, byte {at}: C {c:#x}; here {ours:#x}\n    ");
+    for (name, c, ours) in [
+        ("driver area", c.driver, ours.driver),
+        ("device area", c.device, ours.device),
+    ] {
+        for at in (0..c.length()).step_by(2) {
+            let (c, ours) = (c.get16(at), ours.get16(at));
+            if c != ours && text.len() < 300 {
+                let _ = write!(text, "{name}, byte {at}: C {c:#x}; here {ours:#x}\n    ");
+            }
         }
     }
     Mismatch(text.trim_end().to_owned())

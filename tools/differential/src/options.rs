@@ -20,9 +20,6 @@ pub struct Options {
     /// Seed of the random cases
     #[arg(long, value_name = "S", default_value = "1")]
     pub seed: u64,
-    /// Run about N operations in each case
-    #[arg(long, value_name = "N", default_value = "500")]
-    pub steps: usize,
     /// Run N cases at a time
     #[arg(long, value_name = "N", default_value = "1")]
     pub threads: usize,
@@ -42,7 +39,7 @@ pub struct Options {
     #[arg(long)]
     pub no_build: bool,
     /// Leave RULE out of the table of differences
-    #[arg(long, value_name = "RULE", value_parser = rule)]
+    #[arg(long, value_name = "RULE", hide_possible_values = true)]
     pub without: Option<rules::Id>,
     /// Print the table of differences (docs/differences.md)
     #[arg(long)]
@@ -53,7 +50,3 @@ const ENDS: &str = "\
 Exit status: 0 if every difference is in the table of differences; 1 if one is not, whose
 case, made as small as possible, is printed and kept in target/differential; 2 if nothing
 could be run. A ring that crashes ends the program.";
-
-fn rule(name: &str) -> Result<rules::Id, &'static str> {
-    rules::find(name).ok_or("no rule of that name is applied")
-}

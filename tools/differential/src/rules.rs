@@ -7,71 +7,56 @@
 //! comparison. Where C would not survive an input, or the comparison can't make
 //! it, the rule has a test elsewhere.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
+
+use clap::ValueEnum;
 
 use crate::memory::Mismatch;
 
 /// Rules that the comparison applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Id {
+    #[value(name = "table-id")]
     TableEntry,
     PollBeyondRing,
-    PollCounted,
-    TokenCounted,
     TooLarge,
     PackedVring,
+    TokenCounted,
+    PollCounted,
     ResizeOrder,
     DelayedBroken,
     Features,
     NotThere,
+    PollUpper,
     InOrderEvent,
     InOrderPoll,
     InOrderReset,
     InOrderDetach,
-    PollUpper,
 }
 
 /// Where a rule is put to the test.
-pub enum Test {
+enum Test {
     /// The comparison applies it.
-    Applied(Id),
+    By(Id),
     /// A test of its own, for what C would not survive or the comparison does
     /// not reach.
     Own(&'static str),
 }
 
-/// Which C it is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Which {
-    /// Both kernels' rings.
-    C,
-    /// 6.1's, where 6.12's is ours.
-    Old,
-    /// Rings with the wrap counter series.
-    Series,
-    /// Rings of 7.0 and later.
-    Mainline,
+use Test::{By, Own};
+
+/// One difference: a row of the documentation's tables.
+struct Rule {
+    what: &'static str,
+    c: &'static str,
+    here: &'static str,
+    why: &'static str,
+    test: Test,
 }
 
-/// One difference.
-pub struct Rule {
-    pub name: &'static str,
-    pub which: Which,
-    pub what: &'static str,
-    pub c: &'static str,
-    pub here: &'static str,
-    pub why: &'static str,
-    pub test: Test,
-}
-
-use Test::{Applied as By, Own};
-use Which::{C, Mainline, Old, Series};
-
-/// All of them, rows of the documentation's tables.
-pub const RULES: [Rule; 44] = [
+/// From both kernels' rings.
+const BOTH: &[Rule] = &[
     Rule {
-        name: "table-id",
-        which: C,
         what: "`id` in packed indirect tables",
         c: "not written: what was in the memory before",
         here: "0",
@@ -79,8 +64,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::TableEntry),
     },
     Rule {
-        name: "poll-beyond-ring",
-        which: C,
         what: "poll with a position beyond a packed ring",
         c: "read out of bounds",
         here: "true, nothing is read",
@@ -88,8 +71,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::PollBeyondRing),
     },
     Rule {
-        name: "too-large",
-        which: C,
         what: "`virtqueue_resize` above 32768",
         c: "done, if `num_max` allows it",
         here: "-ENOMEM: the queue is reset, and keeps its size",
@@ -97,8 +78,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::TooLarge),
     },
     Rule {
-        name: "packed-vring",
-        which: C,
         what: "`virtqueue_get_vring` on a packed ring",
         c: "a pointer to something else",
         here: "NULL",
@@ -106,8 +85,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::PackedVring),
     },
     Rule {
-        name: "bug",
-        which: C,
         what: "`data` NULL, no entries, ctx on a queue with indirect descriptors",
         c: "BUG()",
         here: "-EINVAL and one line; nothing has changed",
@@ -115,8 +92,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
-        name: "no-recycle",
-        which: C,
         what: "`virtqueue_reset`, `_resize` without `recycle`, buffers in flight",
         c: "a call of NULL",
         here: "-EINVAL and one line; nothing has changed, the device is not asked",
@@ -124,8 +99,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/reset.c"),
     },
     Rule {
-        name: "short-list",
-        which: C,
         what: "a list shorter than its count",
         c: "0, and a descriptor is lost",
         here: "-EINVAL and one line",
@@ -133,8 +106,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
-        name: "long-list",
-        which: C,
         what: "a list longer than its count",
         c: "written beyond the table",
         here: "-EINVAL and one line; entries after those announced are not read",
@@ -142,8 +113,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
-        name: "endless-list",
-        which: C,
         what: "a list that links to itself, in `virtqueue_add_sgs`",
         c: "never returns",
         here: "-EINVAL and one line after 65,536 entries (split) or 1,048,576 (packed); on a \
@@ -152,8 +121,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
-        name: "split-table",
-        which: C,
         what: "a buffer of more than 65,536 entries in a split ring's indirect table",
         c: "0; `next` wraps around, and the table has no end",
         here: "-EINVAL and one line; nothing has changed",
@@ -161,8 +128,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
-        name: "never-fits",
-        which: C,
         what: "a buffer of more entries than the ring has, without indirect descriptors",
         c: "-ENOSPC; warns once, whatever the queue",
         here: "-ENOSPC, and one line, once for each queue",
@@ -170,8 +135,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/bad_add.c"),
     },
     Rule {
-        name: "not-set-up",
-        which: C,
         what: "a device that was never set up: a list head in `vqs` is NULL",
         c: "waits for ever for the device's lock, or crashes",
         here: "NULL and one line, before the lock is touched; breaking such a device does \
@@ -180,8 +143,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/create.c"),
     },
     Rule {
-        name: "held-lock",
-        which: C,
         what: "the device's lock does not open within a second",
         c: "waits",
         here: "waits, too, and writes one line",
@@ -189,8 +150,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/lock.c"),
     },
     Rule {
-        name: "sizes",
-        which: C,
         what: "a queue of size 0 or above 32768, or a split one whose size is no power of two",
         c: "some functions make one",
         here: "NULL and one line",
@@ -198,8 +157,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/create.c"),
     },
     Rule {
-        name: "serialised",
-        which: C,
         what: "breaking or mending a queue beside `virtqueue_resize`",
         c: "allowed",
         here: "the caller serialises: a resize runs alone",
@@ -207,8 +164,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("include/virtio_ring.h says it"),
     },
     Rule {
-        name: "interrupt-beside-get-buf",
-        which: C,
         what: "`vring_interrupt` beside get_buf",
         c: "may return IRQ_NONE although another buffer is used",
         here: "looks again",
@@ -216,8 +171,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("ring/tests/model.rs"),
     },
     Rule {
-        name: "alignment",
-        which: C,
         what: "`vring_align` not a power of two, or below 4; areas of a given ring not aligned",
         c: "tried",
         here: "NULL and one line",
@@ -225,8 +178,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/create.c"),
     },
     Rule {
-        name: "foreign-address",
-        which: C,
         what: "`virtqueue_get_desc_addr`, `virtqueue_get_avail_addr` and `virtqueue_get_used_addr` on a ring that the program made",
         c: "BUG()",
         here: "0 and one line",
@@ -234,8 +185,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/create.c"),
     },
     Rule {
-        name: "next-flags",
-        which: C,
         what: "NEXT flags in shared memory",
         c: "followed when a buffer is given back: a device can make it loop, or lose descriptors",
         here: "not read",
@@ -243,8 +192,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("tests/regressions/hostile.rs"),
     },
     Rule {
-        name: "wide-flag",
-        which: C,
         what: "breaking or mending a queue",
         c: "turns off event index and indirect descriptors, too, in the userspace build: \
             `WRITE_ONCE()` writes an int",
@@ -253,8 +200,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("the comparison breaks and mends queues"),
     },
     Rule {
-        name: "byte-order",
-        which: C,
         what: "byte order of a queue",
         c: "the device's features at each use",
         here: "the device's features when the queue was made",
@@ -262,8 +207,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("none: on little-endian machines it is the same"),
     },
     Rule {
-        name: "strong-barriers",
-        which: C,
         what: "strong barriers (`weak_barriers` false, ORDER_PLATFORM)",
         c: "abort in the userspace build",
         here: "the kernel's instructions",
@@ -271,8 +214,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("tests/carry"),
     },
     Rule {
-        name: "premapped",
-        which: C,
         what: "`sg_dma_address()` on premapped queues",
         c: "0 in the userspace build",
         here: "the entry's `dma_address`",
@@ -280,8 +221,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/dma.c"),
     },
     Rule {
-        name: "wide-addresses",
-        which: C,
         what: "64-bit addresses of a packed ring",
         c: "cut off in the userspace build",
         here: "whole",
@@ -289,8 +228,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/packed.c"),
     },
     Rule {
-        name: "table-place",
-        which: C,
         what: "indirect tables",
         c: "allocated for each buffer",
         here: "up to 128 entries, in memory that belongs to the descriptor; beyond that, allocated",
@@ -298,17 +235,63 @@ pub const RULES: [Rule; 44] = [
         test: Own("the comparison looks at tables, not at where they are"),
     },
     Rule {
-        name: "bad-used-line",
-        which: C,
         what: "the bad used entry's line",
         c: "`NAME:id 300 out of range`",
         here: "the same, preceded by `virtio_ring: virtqueue_get_buf: `",
         why: "every line names library and function",
         test: Own("c_tests/get_buf.c"),
     },
+];
+
+/// From 6.1's, where 6.12's is ours.
+const OLD: &[Rule] = &[
     Rule {
-        name: "token-counted",
-        which: Series,
+        what: "`virtqueue_resize` on a ring that the program made",
+        c: "-EPERM, whatever the size",
+        here: "-E2BIG, -EINVAL or 0 if the size is too large, 0 or unchanged; else -EPERM",
+        why: "6.12's order",
+        test: By(Id::ResizeOrder),
+    },
+    Rule {
+        what: "`virtqueue_enable_cb_delayed` on a broken queue",
+        c: "goes on",
+        here: "true, nothing is written",
+        why: "6.12's; else a caller could spin",
+        test: By(Id::DelayedBroken),
+    },
+    Rule {
+        what: "`vring_transport_features`",
+        c: "clears NOTIFICATION_DATA (38), leaves 41 alone",
+        here: "leaves NOTIFICATION_DATA, clears 41",
+        why: "6.12's",
+        test: By(Id::Features),
+    },
+    Rule {
+        what: "`virtqueue_reset`, `vring_notification_data`",
+        c: "not there",
+        here: "6.12's",
+        why: "one library for both",
+        test: By(Id::NotThere),
+    },
+    Rule {
+        what: "`virtqueue_set_dma_premapped`",
+        c: "-EINVAL without the DMA API; the flag is never read",
+        here: "0, and it is read",
+        why: "6.12's",
+        test: Own("c_tests/dma.c"),
+    },
+    Rule {
+        what: "the flags of a packed add that fails in mid-chain",
+        c: "stay written",
+        here: "restored",
+        why: "6.12's: a shorter chain at the same place would go on into them",
+        test: Own("ring/src/tests/unmapped.rs"),
+    },
+];
+
+/// From rings with the wrap counter series.
+const SERIES: &[Rule] = &[
+    Rule {
         what: "the upper half of a poll token, wraps counted",
         c: "packed: laps, so that its lowest bit repeats the wrap counter; a reset leaves it",
         here: "packed: the bits that the position leaves free count, too: a token comes again \
@@ -317,8 +300,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::TokenCounted),
     },
     Rule {
-        name: "poll-counted",
-        which: Series,
         what: "poll while wraps are counted",
         c: "tells from the token, then the ring: false on a packed ring that was filled again, \
             or with a token from before a reset",
@@ -327,71 +308,17 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::PollCounted),
     },
     Rule {
-        name: "features-ok",
-        which: Series,
         what: "`virtqueue_use_wrap_counter` when FEATURES_OK is set",
         c: "-EBUSY",
         here: "0",
         why: "only DRIVER_OK makes a device live",
         test: Own("c_tests/series.c"),
     },
+];
+
+/// From rings of 7.0 and later.
+const MAINLINE: &[Rule] = &[
     Rule {
-        name: "resize-order",
-        which: Old,
-        what: "`virtqueue_resize` on a ring that the program made",
-        c: "-EPERM, whatever the size",
-        here: "-E2BIG, -EINVAL or 0 if the size is too large, 0 or unchanged; else -EPERM",
-        why: "6.12's order",
-        test: By(Id::ResizeOrder),
-    },
-    Rule {
-        name: "delayed-broken",
-        which: Old,
-        what: "`virtqueue_enable_cb_delayed` on a broken queue",
-        c: "goes on",
-        here: "true, nothing is written",
-        why: "6.12's; else a caller could spin",
-        test: By(Id::DelayedBroken),
-    },
-    Rule {
-        name: "features",
-        which: Old,
-        what: "`vring_transport_features`",
-        c: "clears NOTIFICATION_DATA (38), leaves 41 alone",
-        here: "leaves NOTIFICATION_DATA, clears 41",
-        why: "6.12's",
-        test: By(Id::Features),
-    },
-    Rule {
-        name: "not-there",
-        which: Old,
-        what: "`virtqueue_reset`, `vring_notification_data`",
-        c: "not there",
-        here: "6.12's",
-        why: "one library for both",
-        test: By(Id::NotThere),
-    },
-    Rule {
-        name: "premapped-refused",
-        which: Old,
-        what: "`virtqueue_set_dma_premapped`",
-        c: "-EINVAL without the DMA API; the flag is never read",
-        here: "0, and it is read",
-        why: "6.12's",
-        test: Own("c_tests/dma.c"),
-    },
-    Rule {
-        name: "unpublished",
-        which: Old,
-        what: "the flags of a packed add that fails in mid-chain",
-        c: "stay written",
-        here: "restored",
-        why: "6.12's: a shorter chain at the same place would go on into them",
-        test: Own("ring/src/tests/unmapped.rs"),
-    },
-    Rule {
-        name: "poll-upper",
-        which: Mainline,
         what: "packed: the upper half of a token that is given to poll",
         c: "taken for a wrap counter of 1",
         here: "ignored while wraps are not counted, as by earlier kernels",
@@ -399,8 +326,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::PollUpper),
     },
     Rule {
-        name: "in-order-event",
-        which: Mainline,
         what: "the event while a batch is taken back",
         c: "written after every buffer",
         here: "written at the end of the batch",
@@ -408,8 +333,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::InOrderEvent),
     },
     Rule {
-        name: "in-order-poll",
-        which: Mainline,
         what: "poll and both enable_cb within a batch, packed; poll with an old token",
         c: "\"nothing new\", although buffers of the batch are left",
         here: "there are used buffers",
@@ -417,8 +340,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::InOrderPoll),
     },
     Rule {
-        name: "in-order-reset",
-        which: Mainline,
         what: "`virtqueue_reset`, split or within a batch",
         c: "the next buffer to come back breaks the queue",
         here: "the queue is as new",
@@ -426,8 +347,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::InOrderReset),
     },
     Rule {
-        name: "in-order-detach",
-        which: Mainline,
         what: "the order in which buffers are detached",
         c: "by descriptor number",
         here: "as they were added",
@@ -435,8 +354,6 @@ pub const RULES: [Rule; 44] = [
         test: By(Id::InOrderDetach),
     },
     Rule {
-        name: "in-order-id",
-        which: Mainline,
         what: "a batch whose id is that of no buffer in flight",
         c: "every buffer in flight is handed out, then the queue breaks; without end, if the \
             driver adds each again",
@@ -445,8 +362,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/in_order.c"),
     },
     Rule {
-        name: "in-order-no-batch",
-        which: Mainline,
         what: "a split ring's used entry with id 0xffffffff",
         c: "taken for one buffer",
         here: "the queue breaks",
@@ -454,8 +369,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/in_order.c"),
     },
     Rule {
-        name: "in-order-length",
-        which: Mainline,
         what: "a batch of more buffers than the used index announces",
         c: "handed out",
         here: "the queue breaks at once",
@@ -463,8 +376,6 @@ pub const RULES: [Rule; 44] = [
         test: Own("c_tests/in_order.c"),
     },
     Rule {
-        name: "in-order-next",
-        which: Mainline,
         what: "NEXT flags in the descriptor table",
         c: "followed when a buffer is given back: descriptors in flight are written to",
         here: "not read",
@@ -473,13 +384,10 @@ pub const RULES: [Rule; 44] = [
     },
 ];
 
-/// How many rules there are to apply.
-const APPLIED: usize = 15;
-
 /// Which rules were applied, and how often.
 #[derive(Clone, Default)]
 pub struct Applied {
-    counts: [u64; APPLIED],
+    counts: [u64; Id::InOrderDetach as usize + 1],
     /// One that must not be: for the rules' own tests.
     without: Option<Id>,
 }
@@ -496,10 +404,7 @@ impl Applied {
     pub fn allow(&mut self, rule: Id) -> Result<(), Mismatch> {
         self.counts[rule as usize] += 1;
         match self.without == Some(rule) {
-            true => Err(Mismatch(format!(
-                "differs as the rule {} has it",
-                name(rule)
-            ))),
+            true => Err(Mismatch(format!("differs as the rule {rule} has it"))),
             false => Ok(()),
         }
     }
@@ -510,32 +415,17 @@ impl Applied {
         }
     }
 
-    /// Each rule's name, and how often it was applied.
-    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        RULES.iter().filter_map(|rule| match rule.test {
-            By(id) => Some((rule.name, self.counts[id as usize])),
-            Own(_) => None,
-        })
+    /// Each rule, and how often it was applied.
+    pub fn counts(&self) -> impl Iterator<Item = (&Id, u64)> {
+        Id::value_variants().iter().zip(self.counts)
     }
 }
 
-fn name(id: Id) -> &'static str {
-    RULES
-        .iter()
-        .find(|rule| matches!(rule.test, By(other) if other == id))
-        .expect("each rule to apply is in the table")
-        .name
-}
-
-/// The rule of that name, if it is one to apply.
-pub fn find(name: &str) -> Option<Id> {
-    RULES
-        .iter()
-        .find(|rule| rule.name == name)
-        .and_then(|rule| match rule.test {
-            By(id) => Some(id),
-            Own(_) => None,
-        })
+impl Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.to_possible_value().expect("none is hidden");
+        f.write_str(name.get_name())
+    }
 }
 
 /// The table as Markdown.
@@ -547,24 +437,28 @@ pub fn markdown() -> String {
          both rings, and applies the rules in the last column: a rule says what the answer has\n\
          to be instead of C's. The rows without a rule name their own test.\n",
     );
-    for (which, title, head) in [
-        (C, "From both kernels' rings", "C"),
-        (Old, "From 6.1's, where this is 6.12's ring", "6.1"),
-        (Series, "From rings with the wrap counter series", "series"),
-        (Mainline, "From the rings of 7.0 to 7.3-rc1", "7.x"),
+    for (rules, title, head) in [
+        (BOTH, "From both kernels' rings", "C"),
+        (OLD, "From 6.1's, where this is 6.12's ring", "6.1"),
+        (SERIES, "From rings with the wrap counter series", "series"),
+        (MAINLINE, "From the rings of 7.0 to 7.3-rc1", "7.x"),
     ] {
         let _ = write!(
             text,
             "\n## {title}\n\n| | {head} | here | why | rule or test |\n|---|---|---|---|---|\n"
         );
-        for rule in RULES.iter().filter(|rule| rule.which == which) {
-            let test = match rule.test {
-                By(_) => format!("rule `{}`", rule.name),
-                Own(test) => test.to_owned(),
+        for Rule {
+            what,
+            c,
+            here,
+            why,
+            test,
+        } in rules
+        {
+            let test = match test {
+                By(id) => format!("rule `{id}`"),
+                Own(test) => (*test).to_owned(),
             };
-            let Rule {
-                what, c, here, why, ..
-            } = rule;
             let _ = writeln!(text, "| {what} | {c} | {here} | {why} | {test} |");
         }
     }

@@ -8,12 +8,12 @@ use std::fmt::{Display, Write};
 use testkit::device::Element;
 use testkit::lists;
 use testkit::position::Position;
-use testkit::{Functions, Library};
+use testkit::{Functions, Library, driver};
 
 use crate::case::{Add, Case, Entries, Lists, Queue, Step, Wraps};
 use crate::device::Device;
-use crate::memory::{Areas, Memory, Mismatch};
-use crate::ring::{Answer, BIT_41, NOTIFICATION_DATA, Returned, Ring, Vq};
+use crate::memory::{self, Memory, Mismatch};
+use crate::ring::{Answer, BIT_41, NOTIFICATION_DATA, Returned, Ring};
 use crate::rules::{Applied, Id};
 
 /// A C ring, ours with the settings of that kernel, and what they are called.
@@ -41,7 +41,7 @@ pub const TOKENS: usize = 8;
 /// A buffer in flight.
 pub struct Flight {
     /// Where its first descriptor is.
-    pub slot: usize,
+    pub slot: u16,
     pub descriptors: u32,
     pub ctx: usize,
 }
@@ -56,13 +56,26 @@ pub struct Token {
     pub wide: u64,
 }
 
+impl Token {
+    /// What it has to be, with wraps counted or not.
+    pub fn now(position: &Position, counted: bool) -> Self {
+        let low = position.low().into();
+        let (c, ours) = match counted {
+            true => (position.series(), position.counted()),
+            false => (low, low),
+        };
+        let wide = position.number();
+        Self { c, ours, wide }
+    }
+}
+
 /// Two rings and what is known of both.
 pub struct Bench<'a> {
     pub kernel: Kernel,
     pub counted: bool,
     pub queue: &'a Queue,
-    pub c: Ring<'a>,
-    pub ours: Ring<'a>,
+    pub c: Ring,
+    pub ours: Ring,
     pub size: u32,
     pub broken: bool,
     pub memory: Memory,
@@ -126,11 +139,7 @@ impl<'a> Bench<'a> {
         let size = u32::from(queue.size);
         let counted = matches!(queue.wraps, Wraps::Series | Wraps::Always);
         let position = Position::new(queue.packed, size.into());
-        let token = Token {
-            c: position.low().into(),
-            ours: position.low().into(),
-            wide: position.number(),
-        };
+        let token = Token::now(&position, counted);
         let mut bench = Self {
             kernel: pair.kernel,
             counted,
@@ -169,22 +178,19 @@ impl<'a> Bench<'a> {
     fn made(&mut self) -> Result<(), Mismatch> {
         if self.packed() {
             self.rules.allow(Id::PackedVring)?;
-            let vring = self.ours.call(|f, vq| {
-                // SAFETY: a live queue.
-                unsafe { (f.virtqueue_get_vring)(vq) }.addr() as i64
-            });
-            expect("virtqueue_get_vring", 0, vring.value)?;
+            let ours = &self.ours.queue;
+            // SAFETY: a live queue.
+            let vring = unsafe { (ours.functions().virtqueue_get_vring)(ours.raw()) };
+            expect("virtqueue_get_vring", 0, vring.addr() as i64)?;
         }
         if self.counted {
-            let [c, ours] = self.both(|f, vq| {
-                let function = f.virtqueue_use_wrap_counter.expect("the series' function");
-                // SAFETY: a live queue.
-                unsafe { function(vq) }
-            });
+            let [c, ours] =
+                self.both(|queue| queue.use_wrap_counter().expect("the series' function"));
             expect("virtqueue_use_wrap_counter in C", 0, c.value)?;
             expect("virtqueue_use_wrap_counter", 0, ours.value)?;
         }
-        let [c, ours] = [self.c.features(), self.ours.features()];
+        let [c, ours] =
+            [&mut self.c, &mut self.ours].map(|ring| ring.queue.device_structure().features());
         let mut expected = c;
         if self.kernel == Kernel::V6_1 {
             self.rules.allow(Id::Features)?;
@@ -206,7 +212,7 @@ impl<'a> Bench<'a> {
 
     /// Compares where the parts of the ring are.
     pub fn same_layout(&self) -> Result<(), Mismatch> {
-        match [&self.c, &self.ours].map(|ring| ring.areas.layout()) {
+        match [&self.c, &self.ours].map(|ring| memory::layout(&ring.areas)) {
             [c, ours] if c == ours => Ok(()),
             layouts => Err(Mismatch(format!(
                 "areas behind the descriptors: {layouts:?}"
@@ -240,8 +246,11 @@ impl<'a> Bench<'a> {
     }
 
     /// Calls the same function on both.
-    pub fn both<R: Into<Returned>>(&self, function: impl Fn(&Functions, Vq) -> R) -> [Returned; 2] {
-        [self.c.call(&function), self.ours.call(&function)]
+    pub fn both<R: Into<Returned>>(
+        &mut self,
+        function: impl Fn(&mut driver::Queue) -> R,
+    ) -> [Returned; 2] {
+        [&mut self.c, &mut self.ours].map(|ring| function(&mut ring.queue).into())
     }
 
     /// Compares what calls came to, and notes it.
@@ -277,7 +286,7 @@ impl<'a> Bench<'a> {
 
     pub fn compare(&mut self, whole: bool) -> Result<(), Mismatch> {
         let both = [&self.c.areas, &self.ours.areas];
-        let [c, ours] = both.map(Areas::event);
+        let [c, ours] = both.map(memory::event);
         let before = std::mem::replace(&mut self.events, [c, ours]);
         let late = self.queue.in_order && c != ours;
         if late {
@@ -300,13 +309,15 @@ pub fn expect(what: &str, expected: i64, found: i64) -> Result<(), Mismatch> {
 
 /// An answer in words, without what says nothing.
 fn shown(answer: &Answer) -> String {
-    let mut text = format!(" = {}", answer.value);
-    if answer.token != 0 {
-        let _ = write!(
-            text,
-            ", token {:#x}, length {}",
-            answer.token, answer.length
-        );
+    let Returned {
+        value,
+        token,
+        length,
+        ..
+    } = answer.returned;
+    let mut text = format!(" = {value}");
+    if token != 0 {
+        let _ = write!(text, ", token {token:#x}, length {length}");
     }
     let _ = write!(text, ", num_free {}", answer.num_free);
     for (name, n) in [("kicks", answer.kicks), ("calls", answer.calls)] {
@@ -331,10 +342,10 @@ fn answers_differ(what: &dyn Display, c: &Answer, ours: &Answer) -> Mismatch {
             let _ = write!(text, "\n    {name}: C 0x{c}; here 0x{ours}");
         }
     };
-    field("returned", &c.value, &ours.value);
-    field("token", &c.token, &ours.token);
-    field("length", &c.length, &ours.length);
-    field("ctx", &c.ctx, &ours.ctx);
+    field("returned", &c.returned.value, &ours.returned.value);
+    field("token", &c.returned.token, &ours.returned.token);
+    field("length", &c.returned.length, &ours.returned.length);
+    field("ctx", &c.returned.ctx, &ours.returned.ctx);
     field("num_free", &c.num_free, &ours.num_free);
     field("notify calls", &c.kicks, &ours.kicks);
     field("callback calls", &c.calls, &ours.calls);

@@ -104,7 +104,7 @@ fn try_case(
     };
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let case = cases(options.steps)
+    let case = cases()
         .new_tree(&mut runner)
         .expect("every case can be drawn");
     let found = runner.run_one(case, |case| {

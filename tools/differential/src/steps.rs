@@ -3,17 +3,18 @@
 //! What each step of a case is on both rings, and what has to come of it.
 
 use std::fmt::Display;
+use std::sync::atomic::Ordering::Relaxed;
 
-use testkit::Functions;
 use testkit::abi::{virtqueue_buf, virtqueue_used_buf};
-use testkit::device::{DESCRIPTOR, Element, INDIRECT, NEXT, is_used_at};
+use testkit::device::{Element, NEXT};
+use testkit::driver::{Queue, callback};
 use testkit::lists;
 use testkit::pattern::{self, Shape};
 
 use crate::case::{Add, Entries, Fault, Lists, NUM_MAX, Size, Step};
 use crate::device::Device;
 use crate::memory::Mismatch;
-use crate::ring::{Returned, Vq};
+use crate::ring::Returned;
 use crate::rules::Id;
 use crate::run::{Bench, Flight, Kernel, TOKENS, Token, expect};
 
@@ -26,20 +27,12 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const E2BIG: i64 = -(libc::E2BIG as i64);
 const EBUSY: i64 = -(libc::EBUSY as i64);
 
-/// Calls a function of the queue alone, from which nothing follows but its answer.
-macro_rules! call {
-    ($bench:ident, $function:ident) => {
-        // SAFETY: a live queue.
-        $bench.plain(stringify!($function), |f, vq| unsafe { (f.$function)(vq) })
-    };
-}
-
 impl Bench<'_> {
     /// A call that nothing follows from but its answer.
     fn plain<R: Into<Returned>>(
         &mut self,
         what: &str,
-        function: impl Fn(&Functions, Vq) -> R,
+        function: impl Fn(&mut Queue) -> R,
     ) -> Result<(), Mismatch> {
         let [c, ours] = self.both(function);
         self.came_to(what, c, ours)
@@ -50,14 +43,20 @@ impl Bench<'_> {
         &mut self,
         what: &str,
         answer: bool,
-        function: impl Fn(&Functions, Vq) -> bool,
+        function: impl Fn(&mut Queue) -> bool,
     ) -> Result<(), Mismatch> {
-        let [mut c, ours] = self.both(function);
-        if c.value != i64::from(answer) {
-            self.rules.allow(Id::InOrderPoll)?;
-            c.value = answer.into();
+        let c = function(&mut self.c.queue);
+        let ours = function(&mut self.ours.queue);
+        let c = self.truth(Id::InOrderPoll, c, answer)?;
+        self.came_to(what, c.into(), ours.into())
+    }
+
+    /// What C should have answered, if the rule allows another answer.
+    fn truth(&mut self, rule: Id, c: bool, expected: bool) -> Result<bool, Mismatch> {
+        if c != expected {
+            self.rules.allow(rule)?;
         }
-        self.came_to(what, c, ours)
+        Ok(expected)
     }
 
     /// Compares what a call has returned, and what else it did.
@@ -73,32 +72,26 @@ impl Bench<'_> {
                 entries,
                 lists,
             } => self.add(call, entries, lists),
-            Step::Kick => call!(self, virtqueue_kick),
-            Step::KickPrepare => call!(self, virtqueue_kick_prepare),
-            Step::Notify => call!(self, virtqueue_notify),
-            Step::DisableCb => call!(self, virtqueue_disable_cb),
+            Step::Kick => self.plain("kick", Queue::kick),
+            Step::KickPrepare => self.plain("kick_prepare", Queue::kick_prepare),
+            Step::Notify => self.plain("notify", Queue::notify),
+            Step::DisableCb => self.plain("disable_cb", Queue::disable_cb),
             Step::EnableCb if self.queue.in_order => {
                 let answer = !self.more_used() || self.broken;
-                // SAFETY: a live queue.
-                self.told("enable_cb", answer, |f, vq| unsafe {
-                    (f.virtqueue_enable_cb)(vq)
-                })
+                self.told("enable_cb", answer, Queue::enable_cb)
             }
-            Step::EnableCb => call!(self, virtqueue_enable_cb),
-            Step::Break(true) => call!(self, __virtqueue_break),
-            Step::Break(false) => call!(self, __virtqueue_unbreak),
+            Step::EnableCb => self.plain("enable_cb", Queue::enable_cb),
+            Step::Break(broken) => {
+                let what = if broken { "break" } else { "unbreak" };
+                self.plain(what, |queue| queue.handle().set_broken(broken))
+            }
             Step::GetBuf => self.get_buf(false),
             Step::GetBufCtx => self.get_buf(true),
             Step::Use { count, nth, length } => {
                 self.device_uses(count, nth, length);
                 Ok(())
             }
-            Step::Interrupt => {
-                // SAFETY: a live queue.
-                self.plain("interrupt", |f, vq| unsafe {
-                    (f.vring_interrupt)(0, vq.cast())
-                })
-            }
+            Step::Interrupt => self.plain("interrupt", |queue| queue.handle().interrupt()),
             Step::EnableCbDelayed => self.enable_cb_delayed(),
             Step::EnableCbPrepare => self.prepare(false),
             Step::EnableCbPrepare64 => self.prepare(true),
@@ -109,28 +102,24 @@ impl Bench<'_> {
             Step::PollWith(bits) => self.poll(bits, bits),
             Step::Poll64 { age } => self.poll64(age),
             Step::Wish(wish) => {
-                let (packed, size) = (self.packed(), self.size.into());
                 let both = [&self.c.areas, &self.ours.areas];
-                self.device.wish(both, packed, size, wish);
+                self.device.wish(both, wish);
                 self.note(format_args!("the device writes its wish"));
                 Ok(())
             }
             Step::Refuse(refuse) => {
                 self.note(format_args!("notify fails from now on: {refuse}"));
-                self.c.refuse(refuse);
-                self.ours.refuse(refuse);
+                self.both(|queue| queue.signals().refuse.store(refuse, Relaxed));
                 Ok(())
             }
             Step::Callback(wanted) => {
                 self.note(format_args!("a callback: {wanted}"));
-                self.c.set_callback(wanted);
-                self.ours.set_callback(wanted);
+                let function = wanted.then_some(callback as _);
+                self.both(|queue| queue.set_callback(function));
                 Ok(())
             }
             Step::BreakDevice(broken) => {
-                self.c.break_device(broken);
-                self.ours.break_device(broken);
-                self.plain("break_device", |_, _| ())
+                self.plain("break_device", |queue| queue.set_device_broken(broken))
             }
             Step::NotificationData => self.notification_data(),
             Step::Reset(fault) => self.reset(fault),
@@ -154,14 +143,12 @@ impl Bench<'_> {
             self.note(format_args!("the device stands still"));
             return;
         }
-        let (packed, size) = (self.packed(), self.size.into());
         let both = [&self.c.areas, &self.ours.areas];
-        self.device.take(both[0], packed, size);
+        self.device.take(both[0]);
         let count = usize::from(count).min(self.device.holds());
         if self.queue.in_order {
             if count > 0 {
-                let device = &mut self.device;
-                device.give_batch(both, packed, size, count, length);
+                self.device.give_batch(both, count, length);
                 self.batches.push_back((count, 0));
             }
             self.note(format_args!("the device uses {count} as a batch"));
@@ -169,7 +156,7 @@ impl Bench<'_> {
         }
         for i in 0..count {
             let length = length.wrapping_add(i as u32);
-            self.device.give(both, packed, size, nth, length);
+            self.device.give(both, nth, length);
         }
         let left = self.device.holds();
         self.note(format_args!("the device uses {count}, has {left} left"));
@@ -208,7 +195,8 @@ impl Bench<'_> {
         let ctx_pointer = std::ptr::without_provenance_mut(ctx);
         // The same as virtqueue_add_inbuf, where both rings have it.
         let clean = self.kernel == Kernel::Mainline && self.serial.is_multiple_of(4);
-        let [c, ours] = self.both(|f, vq| {
+        let [c, ours] = self.both(|queue| {
+            let (f, vq) = (queue.functions(), queue.raw());
             // SAFETY: a live queue, lists that live through the call.
             unsafe {
                 match call {
@@ -261,11 +249,10 @@ impl Bench<'_> {
             };
             parts.extend(self.elements.iter().enumerate().map(part));
         }
-        let ours = self.ours.call(|f, vq| {
-            let function = f.virtqueue_add_bufs.expect("ours has it");
-            // SAFETY: a live queue, parts that live through the call.
-            unsafe { function(vq, parts.as_ptr(), parts.len() as u32, 0) }
-        });
+        let (queue, count_all) = (&self.ours.queue, parts.len() as u32);
+        let function = queue.functions().virtqueue_add_bufs.expect("ours has it");
+        // SAFETY: a live queue, parts that live through the call.
+        let ours = unsafe { function(queue.raw(), parts.as_ptr(), count_all, 0) };
         let (mut added, mut error) = (0, 0);
         for i in 0..count {
             self.serial += 1;
@@ -274,29 +261,22 @@ impl Bench<'_> {
             }
             let Shape { entries, readable } = shape(i);
             pattern::fill(self.serial, shape(i), &mut self.elements);
-            let whole = lists::Style::Whole;
-            let (outs, ins) = self.lists.build(&self.elements, readable as usize, whole);
-            let heads = self.lists.heads();
-            let token = token(self.serial);
-            let data = std::ptr::without_provenance_mut(token);
-            let c = self.c.call(|f, vq| {
-                // SAFETY: a live queue, lists that live through the call.
-                unsafe { (f.virtqueue_add_sgs)(vq, heads, outs, ins, data, 0) }
-            });
-            error = c.value;
+            let (readable, token) = (readable as usize, token(self.serial));
+            let queue = &mut self.c.queue;
+            error = queue.add(&self.elements, readable, lists::Style::Whole, token);
             if error == 0 {
                 self.added(token, 0, entries);
-                added += i64::from(entries);
+                added += entries as i32;
             }
         }
         let c = if added > 0 { added } else { error };
-        self.came_to("add_bufs", c.into(), ours)
+        self.came_to("add_bufs", c.into(), ours.into())
     }
 
     fn get_bufs(&mut self, count: u8) -> Result<(), Mismatch> {
         let mut tokens = Vec::new();
         while tokens.len() < count.into() {
-            let c = self.c.get_buf(false);
+            let c = self.c.queue.get_buf(false);
             if c.token == 0 {
                 break;
             }
@@ -304,45 +284,39 @@ impl Bench<'_> {
             tokens.push((c.token, buffer.ctx, c.length));
         }
         let mut room: Vec<virtqueue_used_buf> = Vec::with_capacity(count.into());
-        let ours = self.ours.call(|f, vq| {
-            let function = f.virtqueue_get_bufs.expect("ours has it");
-            // SAFETY: a live queue, and room for `count`.
-            i64::from(unsafe { function(vq, room.as_mut_ptr(), count.into()) })
-        });
-        // SAFETY: the function wrote as many.
-        unsafe { room.set_len(ours.value as usize) };
+        let queue = &self.ours.queue;
+        let function = queue.functions().virtqueue_get_bufs.expect("ours has it");
+        // SAFETY: a live queue, and room for `count`, of which the function writes as many
+        // as it says.
+        let ours = unsafe {
+            let ours = function(queue.raw(), room.as_mut_ptr(), count.into());
+            room.set_len(ours as usize);
+            i64::from(ours)
+        };
         let got = room
             .iter()
             .map(|buf| (buf.data.addr(), buf.ctx.addr(), buf.len));
         if !got.eq(tokens.iter().copied()) {
             return Err(Mismatch(format!("get_bufs: C's buffers are {tokens:x?}")));
         }
-        self.came_to("get_bufs", (tokens.len() as i64).into(), ours)
+        self.came_to("get_bufs", (tokens.len() as i64).into(), ours.into())
     }
 
     /// C has a buffer more: finds it in its ring.
     fn added(&mut self, token: usize, ctx: usize, entries: u32) {
-        let (size, packed) = (u64::from(self.size), self.packed());
         let (c, ours) = (&self.c.areas, &self.ours.areas);
-        let slot = match packed {
-            true => self.added % size,
-            false => {
-                let last = u64::from(c.driver().get16(2).wrapping_sub(1)) % size;
-                c.driver().get16(4 + 2 * last as usize).into()
-            }
-        } as usize;
-        let desc = c.desc();
-        let flags = |slot: usize| desc.get16(slot * DESCRIPTOR + if packed { 14 } else { 12 });
-        let descriptors = if flags(slot) & INDIRECT != 0 {
+        let last = c.driver.get16(2).wrapping_sub(1);
+        let slot = c.head(if c.packed { self.added } else { last.into() });
+        let descriptors = if c.descriptor(slot).table().is_some() {
             self.memory.set_table([c, ours], slot, entries);
             1
         } else {
             let mut at = slot;
             for _ in 0..entries {
                 self.memory.set_plain(at);
-                at = match packed {
-                    true => (at + 1) % size as usize,
-                    false if flags(at) & NEXT != 0 => desc.get16(at * DESCRIPTOR + 14).into(),
+                at = match c.packed {
+                    true => (at + 1) % c.size as u16,
+                    false if c.descriptor(at).flags() & NEXT != 0 => c.descriptor(at).tag(),
                     false => break,
                 };
             }
@@ -393,13 +367,11 @@ impl Bench<'_> {
     }
 
     fn get_buf(&mut self, with_ctx: bool) -> Result<(), Mismatch> {
-        let returned = [self.c.get_buf(with_ctx), self.ours.get_buf(with_ctx)];
-        let token = returned[0].token;
+        let [c, ours] = self.both(|queue| queue.get_buf(with_ctx));
         let mut flight = None;
-        if token != 0 {
-            flight = Some(self.got(token)?);
+        if c.token != 0 {
+            flight = Some(self.got(c.token)?);
         }
-        let [c, ours] = returned;
         if let (Some(flight), true) = (flight, with_ctx)
             && (!self.queue.indirect || self.queue.context)
         {
@@ -410,13 +382,11 @@ impl Bench<'_> {
 
     /// Is there a used buffer that get_buf has not given?
     fn more_used(&self) -> bool {
-        let (areas, size) = (self.c.areas.all(), self.size.into());
-        !self.batches.is_empty() || is_used_at(areas, self.packed(), size, self.position.seen())
+        !self.batches.is_empty() || self.c.areas.used(self.position.seen()).is_some()
     }
 
     fn enable_cb_delayed(&mut self) -> Result<(), Mismatch> {
-        // SAFETY: a live queue.
-        let call = |f: &Functions, vq| unsafe { (f.virtqueue_enable_cb_delayed)(vq) };
+        let call = Queue::enable_cb_delayed;
         if self.kernel == Kernel::V6_12 || !self.broken {
             let answer = !self.more_used();
             return match self.queue.in_order && self.packed() {
@@ -426,55 +396,29 @@ impl Bench<'_> {
         }
         self.rules.allow(Id::DelayedBroken)?;
         // True, and nothing has changed: as C's, which was not called.
-        let ours = self.ours.call(call);
-        self.came_to("enable_cb_delayed", true.into(), ours)
+        let ours = call(&mut self.ours.queue);
+        self.came_to("enable_cb_delayed", true.into(), ours.into())
     }
 
     fn prepare(&mut self, wide: bool) -> Result<(), Mismatch> {
-        let call = |f: &Functions, vq| {
-            // SAFETY: a live queue.
-            i64::from(unsafe { (f.virtqueue_enable_cb_prepare)(vq) })
-        };
-        let mut c = self.c.call(call);
-        let low = self.position.low().into();
-        let token = Token {
-            c: if self.counted {
-                self.position.series()
-            } else {
-                low
-            },
-            ours: if self.counted {
-                self.position.counted()
-            } else {
-                low
-            },
-            wide: self.position.number(),
-        };
-        expect("enable_cb_prepare in C", token.c.into(), c.value)?;
-        let ours = if wide {
-            c.value = token.wide as i64;
-            self.ours.call(|f, vq| {
-                let function = f.virtqueue_enable_cb_prepare64.expect("ours has it");
-                // SAFETY: a live queue.
-                unsafe { function(vq) as i64 }
-            })
+        let c = self.c.queue.enable_cb_prepare();
+        let token = Token::now(&self.position, self.counted);
+        expect("enable_cb_prepare in C", token.c.into(), c.into())?;
+        let queue = &mut self.ours.queue;
+        let (expected, ours) = if wide {
+            (token.wide as i64, queue.enable_cb_prepare64() as i64)
         } else {
             if token.c != token.ours {
                 self.rules.allow(Id::TokenCounted)?;
             }
-            c.value = token.ours.into();
-            self.ours.call(call)
+            (token.ours.into(), queue.enable_cb_prepare().into())
         };
         self.newest = (self.newest + 1) % TOKENS;
         self.tokens[self.newest] = token;
-        self.came_to("enable_cb_prepare", c, ours)
+        self.came_to("enable_cb_prepare", expected.into(), ours.into())
     }
 
     fn poll(&mut self, c_token: u32, token: u32) -> Result<(), Mismatch> {
-        let call = |token: u32| {
-            // SAFETY: a live queue.
-            move |f: &Functions, vq| unsafe { (f.virtqueue_poll)(vq, token) }
-        };
         let beyond = self.packed() && c_token & 0x7fff >= self.size;
         let mut c_token = c_token;
         if self.kernel == Kernel::Mainline && self.packed() && c_token > 0xffff {
@@ -483,27 +427,19 @@ impl Bench<'_> {
         }
         let mut c = if beyond && !self.broken {
             self.rules.allow(Id::PollBeyondRing)?;
-            true.into()
+            true
         } else {
-            self.c.call(call(c_token))
+            self.c.queue.handle().poll(c_token)
         };
-        let ours = self.ours.call(call(token));
-        if self.queue.in_order {
-            let news = token as u16 != self.position.low() || self.more_used();
-            let expected = i64::from(news && !self.broken);
-            if c.value != expected {
-                self.rules.allow(Id::InOrderPoll)?;
-                c.value = expected;
-            }
+        let ours = self.ours.queue.handle().poll(token);
+        if self.counted || self.queue.in_order {
+            let (rule, is_last) = match self.counted {
+                true => (Id::PollCounted, token == self.position.counted()),
+                false => (Id::InOrderPoll, token as u16 == self.position.low()),
+            };
+            c = self.truth(rule, c, (!is_last || self.more_used()) && !self.broken)?;
         }
-        if self.counted {
-            let news = token != self.position.counted() || self.more_used();
-            let expected = i64::from(news && !self.broken);
-            if c.value != expected {
-                self.rules.allow(Id::PollCounted)?;
-                c.value = expected;
-            }
-        }
+        let (c, ours) = (c.into(), ours.into());
         self.came_to(format_args!("poll {token:#x}, C's {c_token:#x}"), c, ours)
     }
 
@@ -511,32 +447,21 @@ impl Bench<'_> {
     fn poll64(&mut self, age: u8) -> Result<(), Mismatch> {
         let token = self.token(age).wide;
         let news = token != self.position.number() || self.more_used();
-        let ours = self.ours.call(|f, vq| {
-            let function = f.virtqueue_poll64.expect("ours has it");
-            // SAFETY: a live queue.
-            unsafe { function(vq, token) }
-        });
-        self.came_to("poll64", (news && !self.broken).into(), ours)
+        let ours = self.ours.queue.handle().poll64(token);
+        self.came_to("poll64", (news && !self.broken).into(), ours.into())
     }
 
     fn notification_data(&mut self) -> Result<(), Mismatch> {
-        let call = |f: &Functions, vq| {
+        let [c, ours] = [&self.c, &self.ours].map(|ring| {
+            let function = ring.queue.functions().vring_notification_data?;
             // SAFETY: a live queue.
-            f.vring_notification_data
-                .map(|function| i64::from(unsafe { function(vq) }))
-        };
-        let ours = self.ours.call(|f, vq| call(f, vq).expect("ours has it"));
-        let mut there = true;
-        let c = self.c.call(|f, vq| {
-            call(f, vq).unwrap_or_else(|| {
-                there = false;
-                ours.value
-            })
+            Some(i64::from(unsafe { function(ring.queue.raw()) }))
         });
-        if !there {
+        let ours = ours.expect("ours has it");
+        if c.is_none() {
             self.rules.allow(Id::NotThere)?;
         }
-        self.came_to("notification_data", c, ours)
+        self.came_to("notification_data", c.unwrap_or(ours).into(), ours.into())
     }
 
     fn reset(&mut self, fault: Fault) -> Result<(), Mismatch> {
@@ -610,7 +535,7 @@ impl Bench<'_> {
         }
         // Nothing was done if an error came before the queue was stopped, or
         // the size is the same.
-        let done = match answers[0].value {
+        let done = match answers[0].returned.value {
             0 => answers[0].size != self.size || what == "reset",
             error => error == ENOMEM || error == EBUSY,
         };

@@ -22,7 +22,8 @@
 
 /* More than the ring has, than a slot of a queue's own tables, and than a slab's memory. */
 #define LONG		600
-#define PART		8
+/* (No two mappings share a cache line: DMA-API debugging warns of that.) */
+#define PART		SMP_CACHE_BYTES
 /* More than software bounce buffers map in one piece, so that this always fails there. */
 #define TOO_LARGE	(512 * 1024)
 

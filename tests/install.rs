@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
+use testkit::command::output;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
 
@@ -29,13 +31,7 @@ fn make(arguments: &[&str]) -> String {
         make.env_remove(variable);
     }
     make.env("CARGO_TARGET_DIR", target());
-    let output = make.output().expect("make can't be run");
-    assert!(
-        output.status.success(),
-        "this fails: make -C {ROOT} {arguments:?}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    output(&mut make).unwrap()
 }
 
 /// A program that is linked against the build folder starts, too.
@@ -48,16 +44,12 @@ fn program_starts_from_the_build_folder() {
     std::fs::write(&source, text).unwrap();
     let release = target().join("release");
     let built = release.display();
-    let compiled = Command::new("cc")
-        .args([&source, Path::new("-o"), &program])
-        .args([format!("-I{ROOT}/include"), format!("-L{built}")])
-        .args(["-lvirtio_ring".into(), format!("-Wl,-rpath,{built}")])
-        .status();
-    assert!(compiled.unwrap().success());
-    let status = Command::new(&program)
-        .env_remove("LD_LIBRARY_PATH")
-        .status();
-    assert!(status.unwrap().success());
+    let mut compile = Command::new("cc");
+    compile.args([&source, Path::new("-o"), &program]);
+    compile.args([format!("-I{ROOT}/include"), format!("-L{built}")]);
+    compile.args(["-lvirtio_ring".into(), format!("-Wl,-rpath,{built}")]);
+    output(&mut compile).unwrap();
+    output(Command::new(&program).env_remove("LD_LIBRARY_PATH")).unwrap();
 }
 
 /// The loader learns of a new library where it looks for it; anywhere else, one line
@@ -128,12 +120,7 @@ fn install_copies_the_examples() {
 fn uninstall_removes_what_install_left() {
     let root = format!("{TEMPORARY}/uninstalled");
     let _ = std::fs::remove_dir_all(&root);
-    let files = || {
-        let find = Command::new("find")
-            .args([root.as_str(), "!", "-type", "d"])
-            .output();
-        String::from_utf8(find.unwrap().stdout).unwrap()
-    };
+    let files = || output(Command::new("find").args([&root, "!", "-type", "d"])).unwrap();
     let destination = format!("DESTDIR={root}");
     std::fs::create_dir_all(format!("{root}/usr/local/lib")).unwrap();
     let of_others = format!("{root}/usr/local/lib/libother.so");

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use testkit::device::{AnyDevice, Element, Options};
+use testkit::device::{Device, Element, Options};
 use testkit::driver::{Handle, Queue, Signals};
 use testkit::lists::Style;
 use testkit::signal::{PATIENCE, Signal};
@@ -103,7 +103,7 @@ impl Stress {
     }
 
     /// Uses buffers in bursts.
-    fn device(&self, mut device: AnyDevice, plan: Plan) {
+    fn device(&self, mut device: Device, plan: Plan) {
         self.signals.kicks.wakes_this_thread();
         let mut elements = Vec::new();
         let mut random = 1u64;
@@ -289,10 +289,7 @@ fn stress(packed: bool, sizes: &[u16]) {
             [(false, false), (true, false), (false, true), (true, true)]
         {
             let plan = Plan {
-                options: Options {
-                    event_idx,
-                    ..Options::plain(packed, size)
-                },
+                options: Options::plain(packed, size).event_idx(event_idx),
                 quiet_drainer,
                 buffers: match (long, size) {
                     (false, 1) => 10_000,

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use object::elf::{DT_NEEDED, DT_SONAME, DynamicTag, FileHeader64};
 use object::read::elf::ElfFile;
 use object::{Endianness, Object, ObjectSymbol, SymbolScope};
+use testkit::command::output;
 
 type Elf<'data> = ElfFile<'data, FileHeader64<Endianness>>;
 
@@ -17,18 +18,10 @@ const TEMPORARY: &str = env!("CARGO_TARGET_TMPDIR");
 
 /// Where the shared object is, built by the cargo that runs this test.
 static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "-p", "virtio-ring"])
-        .arg("--target-dir")
-        .arg(testkit::target())
-        .current_dir(ROOT)
-        .output()
-        .expect("cargo can't be run");
-    assert!(
-        output.status.success(),
-        "the shared object can't be built\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--release", "-p", "virtio-ring"]);
+    build.arg("--target-dir").arg(testkit::target());
+    output(build.current_dir(ROOT)).unwrap();
     testkit::target().join("release")
 });
 
@@ -137,11 +130,9 @@ fn stripped_shared_object_is_small() {
     // ring (layout, order, barriers).
     const LIMIT: u64 = 264 * 1024;
     let stripped = Path::new(TEMPORARY).join("stripped.so");
-    let strip = Command::new("strip")
-        .arg("-o")
-        .args([&stripped, &BUILT.join("libvirtio_ring.so")])
-        .status();
-    assert!(strip.unwrap().success());
+    let mut strip = Command::new("strip");
+    strip.arg("-o").arg(&stripped);
+    output(strip.arg(BUILT.join("libvirtio_ring.so"))).unwrap();
     let size = std::fs::metadata(&stripped).unwrap().len();
     assert!(size < LIMIT, "{size} bytes, {LIMIT} are too many");
 }

@@ -21,8 +21,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 pub use options::Options;
-use report::Measured;
-use rounds::Samples;
+use report::{Measured, Measurement};
 use rows::Row;
 use subjects::Subject;
 
@@ -40,12 +39,20 @@ pub fn run(options: &Options) -> Result<()> {
     for (i, row) in rows.into_iter().enumerate() {
         eprintln!("bench: row {}: {row}", i + 1);
         let samples = rounds::run(&row, &subjects, rounds)?;
-        let counts = if row.is_counted() && !options.no_counts {
-            count(&row, &subjects, &samples)?
-        } else {
-            vec![None; samples.len()]
+        let counted = row.is_counted() && !options.no_counts;
+        let result = |(subject, nanoseconds): (&Subject, Vec<f64>)| {
+            // Of those that are shared objects.
+            let file = subject.file.as_ref().filter(|_| counted);
+            let counts = file
+                .map(|file| counts::count(file, &row.work))
+                .transpose()?;
+            let instructions = counts.map(|counts| counts.all());
+            let (ring, name) = (subject.ring, &subject.name);
+            Ok(Measurement::new(ring, name, nanoseconds, instructions))
         };
-        measured.push(Measured::new(row, &subjects, samples, counts));
+        let results = subjects.iter().zip(samples).filter(|(_, s)| !s.is_empty());
+        let results = results.map(result).collect::<Result<_>>()?;
+        measured.push(Measured::new(row, results));
     }
 
     let folder = testkit::target().join("bench");
@@ -62,15 +69,4 @@ pub fn run(options: &Options) -> Result<()> {
     write("report.svg", &chart::chart(&measured)?)?;
     print!("\n{}", report::verdicts(&measured));
     Ok(())
-}
-
-/// Instructions for a buffer, of those that are shared objects.
-fn count(row: &Row, subjects: &[Subject], samples: &[Samples]) -> Result<Vec<Option<f64>>> {
-    let counted = samples.iter().map(|samples| {
-        let Some(file) = &subjects[samples.subject].file else {
-            return Ok(None);
-        };
-        Ok(Some(counts::count(file, &row.work)?.all()))
-    });
-    counted.collect()
 }

@@ -6,9 +6,8 @@ use std::fmt::Write;
 use testkit::report::{command, compilers, flags, machine, table};
 use testkit::stats::{Spread, speed};
 
-use crate::rounds::Samples;
 use crate::rows::{Group, Row};
-use crate::subjects::{IN_ORDER, OURS, PING_PONG, REFERENCE, Subject};
+use crate::subjects::{IN_ORDER, OURS, PING_PONG, REFERENCE};
 
 /// One row's results.
 pub struct Measured {
@@ -29,32 +28,27 @@ pub struct Measurement {
     pub ratio: Option<Spread>,
 }
 
-impl Measured {
+impl Measurement {
     pub fn new(
-        row: Row,
-        subjects: &[Subject],
-        samples: Vec<Samples>,
-        counts: Vec<Option<f64>>,
+        ring: &'static str,
+        name: &str,
+        nanoseconds: Vec<f64>,
+        instructions: Option<f64>,
     ) -> Self {
-        let results = samples
-            .into_iter()
-            .zip(counts)
-            .map(|(samples, instructions)| {
-                let subject = &subjects[samples.subject];
-                let time = samples.nanoseconds.iter().copied();
-                Measurement {
-                    time: Spread::of(time).expect("a sample"),
-                    ring: subject.ring,
-                    name: subject.name.clone(),
-                    nanoseconds: samples.nanoseconds,
-                    instructions,
-                    ratio: None,
-                }
-            });
-        let mut measured = Self {
-            row,
-            results: results.collect(),
-        };
+        Self {
+            ring,
+            name: name.to_owned(),
+            time: Spread::of(nanoseconds.iter().copied()).expect("a sample"),
+            nanoseconds,
+            instructions,
+            ratio: None,
+        }
+    }
+}
+
+impl Measured {
+    pub fn new(row: Row, results: Vec<Measurement>) -> Self {
+        let mut measured = Self { row, results };
         let reference = measured.fastest(measured.reference());
         let reference = reference.map(|m| m.nanoseconds.clone());
         if let Some(reference) = reference {
@@ -163,7 +157,6 @@ fn short_table(text: &mut String, rows: &[&Measured], rings: &[&str]) {
     if counted {
         head.extend(["instructions: C 6.1", "this ring"]);
     }
-    let head = head.into_iter().map(String::from).collect();
     let cells = |row: &&Measured| {
         let fastest = |ring| row.fastest(ring);
         let (ours, c) = (fastest(OURS), fastest(REFERENCE));
@@ -176,14 +169,13 @@ fn short_table(text: &mut String, rows: &[&Measured], rings: &[&str]) {
         if counted {
             cells.extend([c, ours].map(|m| m.map(instructions)));
         }
-        cells.into_iter().map(Option::unwrap_or_default).collect()
+        cells.into_iter().map(Option::unwrap_or_default)
     };
-    let table: String = table::<Vec<String>>(head, rows.iter().map(cells), 1);
-    let _ = writeln!(text, "{table}");
+    let _ = writeln!(text, "{}", table(head, rows.iter().map(cells), 1));
 }
 
 fn full(text: &mut String, rows: &[&Measured]) {
-    let head = ["work", "ring", "ns", "least", "instructions", "/ C 6.1"].map(String::from);
+    let head = ["work", "ring", "ns", "least", "instructions", "/ C 6.1"];
     let results = rows
         .iter()
         .flat_map(|m| m.results.iter().map(|result| (&m.row, result)));
@@ -247,38 +239,21 @@ mod tests {
 
     use super::*;
 
-    fn subject(ring: &'static str, name: &str) -> Subject {
-        Subject {
-            ring,
-            name: name.into(),
-            file: None,
-            make: Box::new(|_| Ok(None)),
-        }
-    }
-
-    fn measured() -> Measured {
-        let subjects = [
-            subject(REFERENCE, "C 6.1 -O2"),
-            subject(REFERENCE, "C 6.1 -O3"),
-            subject(OURS, OURS),
-        ];
-        let times = [[20.0, 40.0, 30.0], [10.0, 30.0, 20.0], [6.0, 12.0, 10.0]];
-        let samples = times.iter().enumerate().map(|(subject, times)| Samples {
-            subject,
-            nanoseconds: times.to_vec(),
-        });
+    #[test]
+    fn ratios_are_to_the_faster_and_within_a_round() {
+        let results = [
+            (REFERENCE, [20.0, 40.0, 30.0]),
+            (REFERENCE, [10.0, 30.0, 20.0]),
+            (OURS, [6.0, 12.0, 10.0]),
+        ]
+        .map(|(ring, times)| Measurement::new(ring, ring, times.to_vec(), None));
         let row = Row {
             group: Group::Main,
             driver: "",
             work: Work::plain(false),
         };
-        let counts = vec![Some(240.0), Some(250.0), Some(127.0)];
-        Measured::new(row, &subjects, samples.collect(), counts)
-    }
-
-    #[test]
-    fn ratios_are_to_the_faster_and_within_a_round() {
-        let ratio = measured().results[2].ratio.unwrap();
+        let measured = Measured::new(row, results.into());
+        let ratio = measured.results[2].ratio.unwrap();
         // 0.6, 0.4, 0.5; of the medians it would be 0.5, too, but not so the
         // quartiles.
         assert!((ratio.median - 0.5).abs() < 1e-9);

@@ -18,23 +18,11 @@ const BATCHES: u64 = 16;
 /// memory must not decide.
 const ROUNDS_PER_QUEUE: usize = 20;
 
-/// What one subject took.
-pub struct Samples {
-    /// Its place among the subjects.
-    pub subject: usize,
-    /// For a buffer, one number for each round.
-    pub nanoseconds: Vec<f64>,
-}
-
-/// Of all subjects that can do this work.
-pub fn run(row: &Row, subjects: &[Subject], rounds: usize) -> Result<Vec<Samples>> {
+/// What each subject took for a buffer, a number for each round; none if it cannot do this
+/// work.
+pub fn run(row: &Row, subjects: &[Subject], rounds: usize) -> Result<Vec<Vec<f64>>> {
     let count = subjects.len();
-    let mut samples: Vec<_> = (0..count)
-        .map(|subject| Samples {
-            subject,
-            nanoseconds: Vec::new(),
-        })
-        .collect();
+    let mut samples = vec![Vec::new(); count];
     let mut runs: Vec<Option<Run>> = Vec::new();
     let mut batches = 0;
     for round in 0..rounds {
@@ -57,13 +45,10 @@ pub fn run(row: &Row, subjects: &[Subject], rounds: usize) -> Result<Vec<Samples
         let buffers = (batches * u64::from(row.work.batch)) as f64;
         for i in rotated(count, round) {
             if let Some(run) = &mut runs[i] {
-                samples[i]
-                    .nanoseconds
-                    .push(run(batches).as_nanos() as f64 / buffers);
+                samples[i].push(run(batches).as_nanos() as f64 / buffers);
             }
         }
     }
-    samples.retain(|s| !s.nanoseconds.is_empty());
     Ok(samples)
 }
 

@@ -93,66 +93,37 @@ impl fmt::Display for Row {
 
 pub fn all() -> Vec<Row> {
     let mut rows = Vec::new();
-    let mut push = |group, work| {
+    let mut push = |group, driver, work| {
         rows.push(Row {
             group,
-            driver: "",
+            driver,
             work,
         });
     };
     for work in Work::ROWS {
-        push(Group::Main, work);
-        push(
-            Group::Callbacks,
-            Work {
-                callbacks: true,
-                ..work
-            },
-        );
+        push(Group::Main, "", work);
+        let callbacks = true;
+        push(Group::Callbacks, "", Work { callbacks, ..work });
     }
-    for packed in [false, true] {
-        let plain = Work::plain(packed);
-        for batch in [1, 32] {
-            let work = Work { batch, ..plain };
-            push(Group::Poll, Work { poll: true, ..work });
-            push(Group::Threads, work);
-        }
-        for size in [16, 64, 256, 1024, 4096, 8192, 16384, 32768] {
-            let batch = size / 2;
-            push(
-                Group::Sizes,
-                Work {
-                    size,
-                    batch,
-                    ..plain
-                },
-            );
-        }
-        for (indirect, entries) in [(false, 1), (false, 4), (false, 64), (true, 4), (true, 64)] {
-            push(
-                Group::Chains,
-                Work {
-                    entries,
-                    indirect,
-                    batch: 4,
-                    ..plain
-                },
-            );
-        }
+    let mut add = |group, driver, words: &str| {
+        Work::variants(words).for_each(|work| push(group, driver, work));
+    };
+    for batch in [1, 32] {
+        add(Group::Poll, "", &format!("batch {batch} poll"));
+        add(Group::Threads, "", &format!("batch {batch}"));
     }
-    for words in LISTS {
-        Work::variants(words).for_each(|work| push(Group::Lists, work));
+    for size in [16, 64, 256, 1024, 4096, 8192, 16384, 32768] {
+        add(Group::Sizes, "", &format!("size {size} batch {}", size / 2));
     }
-    for words in IN_ORDER {
-        Work::variants(words).for_each(|work| push(Group::InOrder, work));
+    for entries in [1, 4, 64] {
+        add(Group::Chains, "", &format!("entries {entries} batch 4"));
     }
+    LISTS.iter().for_each(|words| add(Group::Lists, "", words));
+    IN_ORDER
+        .iter()
+        .for_each(|words| add(Group::InOrder, "", words));
     for (driver, words) in DRIVERS {
-        let group = Group::Drivers;
-        rows.extend(Work::variants(words).map(|work| Row {
-            group,
-            driver,
-            work,
-        }));
+        add(Group::Drivers, driver, words);
     }
     rows
 }

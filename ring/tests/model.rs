@@ -37,7 +37,7 @@ mod split;
 use cells::{NoRead, NoWrite, NoWriteHalves, Ordered, Real, RealHalves, WeakFull, WeakNumber};
 use device::Device;
 use packed::PackedModel;
-use scenes::Token;
+use scenes::*;
 use split::SplitModel;
 
 /// Kinds of poll tokens.
@@ -67,6 +67,21 @@ fn busy(scene: impl Fn() + Sync + Send + 'static) {
     model.check(scene);
 }
 
+/// Scenes that hold, in both layouts of a driver.
+macro_rules! on_both {
+    ($holds:ident, $driver:ty) => {
+        #[test]
+        fn holds_on_split() {
+            $holds::<SplitModel<$driver>>();
+        }
+
+        #[test]
+        fn holds_on_packed() {
+            $holds::<PackedModel<$driver>>();
+        }
+    };
+}
+
 /// Scenes that must go wrong: what the failure says, a test's name, how it is played.
 macro_rules! fails {
     ($($says:literal: $($(#[$doc:meta])* $name:ident, $played:expr;)+)+) => {$($(
@@ -82,7 +97,6 @@ macro_rules! fails {
 mod kick {
     //! Add and publish against the device's notification check.
 
-    use super::scenes::lost_kick;
     use super::*;
 
     fn holds<D: Device>(size: u16) {
@@ -130,42 +144,31 @@ mod kick {
 mod wakeup {
     //! Used and event against prepare and poll.
 
-    use super::scenes::{
-        enabled_after_disable_beside, lost_wakeup, lost_wakeup_delayed, lost_wakeup_of_drainer,
-    };
     use super::*;
 
-    fn holds<D: Device>(size: u16) {
+    fn holds<D: Device>() {
         for before in laps() {
             for event_idx in [false, true] {
                 for token in TOKENS {
-                    check(move || lost_wakeup::<D>(size, before, event_idx, token));
+                    check(move || lost_wakeup::<D>(2, before, event_idx, token));
                 }
-                check(move || lost_wakeup_delayed::<D>(size, before, event_idx));
+                check(move || lost_wakeup_delayed::<D>(2, before, event_idx));
             }
         }
     }
 
-    #[test]
-    fn holds_on_split() {
-        holds::<SplitModel<Real>>(2);
-    }
-
-    #[test]
-    fn holds_on_packed() {
-        holds::<PackedModel<Real>>(2);
-    }
+    on_both!(holds, Real);
 
     #[test]
     fn holds_on_packed_by_halves() {
-        holds::<PackedModel<RealHalves>>(2);
+        holds::<PackedModel<RealHalves>>();
     }
 
     /// Offset and flags of the event structure may be seen in any order: who
     /// could see only one of them is not the one who has to interrupt.
     #[test]
     fn holds_on_packed_with_halves_in_any_order() {
-        holds::<PackedModel<NoWriteHalves>>(2);
+        holds::<PackedModel<NoWriteHalves>>();
     }
 
     #[test]
@@ -215,9 +218,6 @@ mod wakeup {
 mod truth {
     //! get_buf against poll, with an add again in the same slot.
 
-    use super::scenes::{
-        taken_and_added_again, taken_and_filled, taken_and_used_again, taken_over_the_end,
-    };
     use super::*;
 
     fn holds<D: Device>() {
@@ -233,15 +233,7 @@ mod truth {
         }
     }
 
-    #[test]
-    fn holds_on_split() {
-        holds::<SplitModel<Real>>();
-    }
-
-    #[test]
-    fn holds_on_packed() {
-        holds::<PackedModel<Real>>();
-    }
+    on_both!(holds, Real);
 
     #[test]
     fn holds_for_cs_answer_on_split() {
@@ -268,7 +260,6 @@ mod truth {
 mod wrap {
     //! Around the end of the ring.
 
-    use super::scenes::around;
     use super::*;
 
     #[test]
@@ -299,28 +290,16 @@ mod wrap {
 mod interrupt {
     //! vring_interrupt against get_buf.
 
-    use super::scenes::{interrupt_and_drainer, interrupt_behind_drainer, interrupt_of_others};
     use super::*;
 
-    #[test]
-    fn holds_on_split() {
-        busy(|| interrupt_and_drainer::<SplitModel<Real>>(1, true));
-        busy(|| interrupt_and_drainer::<SplitModel<Real>>(0, false));
-        check(interrupt_behind_drainer::<SplitModel<Real>>);
+    fn holds<D: Device>() {
+        busy(|| interrupt_and_drainer::<D>(1, true));
+        busy(|| interrupt_and_drainer::<D>(0, false));
+        check(interrupt_behind_drainer::<D>);
+        check(interrupt_of_others::<D>);
     }
 
-    #[test]
-    fn holds_on_packed() {
-        busy(|| interrupt_and_drainer::<PackedModel<Real>>(1, true));
-        busy(|| interrupt_and_drainer::<PackedModel<Real>>(0, false));
-        check(interrupt_behind_drainer::<PackedModel<Real>>);
-    }
-
-    #[test]
-    fn finds_nothing_where_nothing_is() {
-        check(interrupt_of_others::<SplitModel<Real>>);
-        check(interrupt_of_others::<PackedModel<Real>>);
-    }
+    on_both!(holds, Real);
 
     fails! {
         "the interrupt was for nobody":
@@ -336,7 +315,6 @@ mod interrupt {
 mod reset {
     //! Reset against poll.
 
-    use super::scenes::reset_and_poller;
     use super::*;
 
     fn holds<D: Device>() {
@@ -348,15 +326,7 @@ mod reset {
         }
     }
 
-    #[test]
-    fn holds_on_split() {
-        holds::<SplitModel<Real>>();
-    }
-
-    #[test]
-    fn holds_on_packed() {
-        holds::<PackedModel<Real>>();
-    }
+    on_both!(holds, Real);
 
     fails! {
         "a used buffer was missed":
@@ -370,10 +340,6 @@ mod reset {
 mod in_order {
     //! Rings whose device uses buffers in order: batches with one used entry.
 
-    use super::scenes::{
-        lost_wakeup_after_batch, poll_beside_batch, poll_within_batch, reset_within_batch,
-        taken_and_added_again,
-    };
     use super::*;
 
     fn holds<D: Device>() {
@@ -390,15 +356,7 @@ mod in_order {
         }
     }
 
-    #[test]
-    fn holds_on_split() {
-        holds::<SplitModel<Ordered<Real>>>();
-    }
-
-    #[test]
-    fn holds_on_packed() {
-        holds::<PackedModel<Ordered<Real>>>();
-    }
+    on_both!(holds, Ordered<Real>);
 
     fails! {
         "a used buffer was missed":

@@ -5,10 +5,11 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
+use crate::command::{cc, output};
 use crate::mainline::{self, is_mainline};
 use crate::{Change, root, target};
 
@@ -53,15 +54,16 @@ pub fn build_at(
     let mut series = Command::new(root().join("scripts/series"));
     match change {
         Change::None => drop(fs::copy(&original, &source)?),
-        Change::Series => run(series.arg(&tree).arg(&source))?,
-        Change::Always => run(series.arg("--always").arg(&tree).arg(&source))?,
+        Change::Series => drop(output(series.arg(&tree).arg(&source))?),
+        Change::Always => drop(output(series.arg("--always").arg(&tree).arg(&source))?),
     }
     let text = edited(&fs::read_to_string(&source)?)
         .with_context(|| format!("{}: where is the ring's memory from?", tree.display()))?;
     fs::write(&source, text)?;
 
     let new = object.with_extension("so.tmp");
-    let mut compiler = compiler(level, folder)?;
+    let mut compiler = cc();
+    compiler.arg(level).args(FLAGS.split_whitespace());
     if is_mainline(&tree) {
         compiler.arg("-I").arg(mainline::headers());
         compiler.args(mainline::MACROS);
@@ -78,7 +80,7 @@ pub fn build_at(
         .args(arguments)
         .arg("-o")
         .arg(&new);
-    run(&mut compiler)?;
+    output(&mut compiler)?;
     fs::rename(&new, object)?;
     Ok(())
 }
@@ -97,48 +99,17 @@ fn edited(source: &str) -> Option<String> {
     text.contains("ring_pages(").then_some(text)
 }
 
-/// The C compiler with [`FLAGS`], and none that the cc crate chooses.
-fn compiler(level: &str, folder: &Path) -> Result<Command> {
-    let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let tool = cc::Build::new()
-        .no_default_flags(true)
-        .cargo_metadata(false)
-        .host(&host)
-        .target(&host)
-        .opt_level_str(level.trim_start_matches("-O"))
-        .out_dir(folder)
-        .try_get_compiler()?;
-    let mut command = tool.to_command();
-    command.arg(level).args(FLAGS.split_whitespace());
-    Ok(command)
-}
-
 /// The folder of a kernel tree, which the script fetches if it is not there.
 pub fn kernel_tree(kernel: &str) -> Result<PathBuf> {
     let mainline = mainline::tree();
     if kernel == mainline::NAME {
         return mainline.context("KERNEL_SRC names no tree of 6.19 or later");
     }
-    let script = root().join("scripts/kernel-tree");
-    let mut command = Command::new(&script);
+    let mut command = Command::new(root().join("scripts/kernel-tree"));
     if mainline.is_some() {
         // Its ring is not that kernel's.
         command.env_remove("KERNEL_SRC");
     }
-    let output = command
-        .arg(kernel)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .with_context(|| script.display().to_string())?;
-    ensure!(output.status.success(), "{} failed", script.display());
-    Ok(String::from_utf8(output.stdout)?.trim_end().into())
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = Path::new(command.get_program()).to_owned();
-    let status = command
-        .status()
-        .with_context(|| name.display().to_string())?;
-    ensure!(status.success(), "{} failed", name.display());
-    Ok(())
+    let tree = output(command.arg(kernel).stderr(Stdio::inherit()))?;
+    Ok(tree.trim_end().into())
 }

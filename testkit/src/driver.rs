@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use crate::Functions;
 use crate::abi::{virtio_device, virtqueue, vq_callback_t, vq_notify_t};
 use crate::block::Block;
-use crate::device::{AnyDevice, Device, Element, Options, Packed, Split};
+use crate::device::{Device, Element, Options};
 use crate::lists::{Lists, Style};
 use crate::signal::Signal;
 use crate::vdev::{Operation, VirtioDevice};
@@ -282,15 +282,9 @@ impl Queue {
     ///
     /// # Safety
     /// It is not used after the queue is deleted, reset or resized.
-    pub unsafe fn device(&self) -> AnyDevice {
+    pub unsafe fn device(&self) -> Device {
         // SAFETY: the queue's areas and its options.
-        unsafe {
-            if self.options.packed {
-                Box::new(Packed::new(self.areas(), self.options))
-            } else {
-                Box::new(Split::new(self.areas(), self.options))
-            }
-        }
+        unsafe { Device::new(self.areas(), self.options) }
     }
 
     pub fn num_free(&self) -> u32 {

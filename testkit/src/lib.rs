@@ -12,6 +12,7 @@ pub mod block;
 pub mod c_ring;
 #[cfg(feature = "chart")]
 pub mod chart;
+pub mod command;
 #[cfg(feature = "cpus")]
 pub mod cpus;
 pub mod device;

@@ -2,14 +2,14 @@
 //! A queue of ours, its device, and buffers with numbers: buffer `n` has the
 //! pattern `n` and the token `n + 1`.
 
-use crate::device::{AnyDevice, Chain, Element, Options};
+use crate::device::{Chain, Device, Element, Options};
 use crate::driver::Queue;
 use crate::lists::Style;
 use crate::pattern::{self, Shape};
 
 pub struct Pair {
     pub queue: Queue,
-    pub device: AnyDevice,
+    pub device: Device,
     elements: Vec<Element>,
     /// Buffers added.
     pub added: u64,
@@ -79,14 +79,22 @@ impl Pair {
         assert_eq!(self.queue.get(), Some((n as usize + 1, length)));
     }
 
+    /// The device takes what was added and gives it back, and the driver takes that back.
+    #[track_caller]
+    pub fn finish(&mut self, length: u32) {
+        let numbers = self.taken..self.added;
+        let chains: Vec<_> = numbers.clone().map(|_| self.take()).collect();
+        for (n, chain) in numbers.zip(chains) {
+            self.device.give(chain, length);
+            self.get(n, length);
+        }
+    }
+
     /// A buffer's whole way.
     #[track_caller]
     pub fn pass(&mut self, entries: u32) {
-        let n = self.added;
         self.add(entries);
-        let chain = self.take();
-        self.device.give(chain, 5);
-        self.get(n, 5);
+        self.finish(5);
     }
 
     /// Kicks. How often was the device notified?

@@ -10,17 +10,19 @@ use std::thread::available_parallelism;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::command::{cc, output};
+
 /// A table in Markdown, whose columns hold numbers from this one on.
-pub fn table<R>(head: R, rows: impl IntoIterator<Item = R>, numbers: usize) -> String
-where
-    R: IntoIterator<Item: ToString>,
-{
-    let cells = |row: R| row.into_iter().map(|cell| cell.to_string());
+pub fn table(
+    head: impl IntoIterator<Item: ToString>,
+    rows: impl IntoIterator<Item: IntoIterator<Item: ToString>>,
+    numbers: usize,
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(cells(head));
+    table.set_header(head.into_iter().map(|cell| cell.to_string()));
     for row in rows {
-        table.add_row(cells(row));
+        table.add_row(row.into_iter().map(|cell| cell.to_string()));
     }
     for column in table.column_iter_mut().skip(numbers) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -54,15 +56,6 @@ pub fn compilers() -> String {
     let cc = first_line(cc().arg("--version"));
     let rustc = first_line(Command::new("rustc").arg("--version"));
     format!("compilers: {cc}; {rustc}")
-}
-
-/// The C compiler, chosen as make does.
-pub fn cc() -> Command {
-    let name = env::var("CC").unwrap_or_default();
-    let mut words = name.split_whitespace();
-    let mut command = Command::new(words.next().unwrap_or("cc"));
-    command.args(words);
-    command
 }
 
 /// How [`c_ring`](crate::c_ring) and cargo compile.
@@ -109,8 +102,7 @@ fn shown(target: &str, args: impl Iterator<Item = String>) -> String {
 
 /// The first line that a program prints, or "unknown".
 fn first_line(command: &mut Command) -> String {
-    let output = command.output().map(|output| output.stdout);
-    let text = String::from_utf8(output.unwrap_or_default()).unwrap_or_default();
+    let text = output(command).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").trim().to_owned()
 }
 

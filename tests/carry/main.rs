@@ -29,14 +29,8 @@ fn rows(packed: bool, indirect: bool) -> impl Iterator<Item = Options> {
         .into_iter()
         .filter(move |size| packed || size.is_power_of_two());
     sizes.flat_map(move |size| {
-        [false, true].map(|event_idx| Options {
-            packed,
-            size,
-            indirect,
-            event_idx,
-            strong: false,
-            in_order: false,
-        })
+        let options = Options::plain(packed, size).indirect(indirect);
+        [false, true].map(|event_idx| options.event_idx(event_idx))
     })
 }
 

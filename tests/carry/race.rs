@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Instant;
 
-use testkit::device::{AnyDevice, Element, Options};
+use testkit::device::{Device, Element, Options};
 use testkit::driver::{Handle, Queue};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
@@ -51,8 +51,8 @@ fn seen_more(signal: &Signal, seen: u64) -> impl FnMut() -> bool {
     move || signal.count() != seen
 }
 
-fn new_queue(packed: bool) -> (Queue, AnyDevice) {
-    let queue = Queue::ours(Options::with_events(packed, 2));
+fn new_queue(packed: bool) -> (Queue, Device) {
+    let queue = Queue::ours(Options::plain(packed, 2).event_idx(true));
     // SAFETY: the queue, which lives as long.
     let device = unsafe { queue.device() };
     (queue, device)
@@ -130,7 +130,7 @@ pub fn interrupts(packed: bool, total: u64) {
 }
 
 /// A device that never sleeps.
-fn give_back(mut device: AnyDevice, handle: Handle, done: &AtomicBool) {
+fn give_back(mut device: Device, handle: Handle, done: &AtomicBool) {
     let (mut rng, mut elements) = (Rng::new(1), Vec::new());
     while !done.load(SeqCst) {
         if let Some(chain) = device.take(&mut elements) {

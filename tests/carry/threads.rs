@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::flight::Flight;
-use testkit::device::{AnyDevice, Element, Options};
+use testkit::device::{Device, Element, Options};
 use testkit::driver::{Handle, Queue, Signals};
 use testkit::lists::Style;
 use testkit::pattern::{self, Shape};
@@ -29,7 +29,7 @@ pub fn carry(options: Options, total: u64) {
 }
 
 /// The device: takes what there is, gives it back in any order, sleeps.
-fn serve(mut device: AnyDevice, handle: Handle, signals: &Signals, total: u64) {
+fn serve(mut device: Device, handle: Handle, signals: &Signals, total: u64) {
     signals.kicks.wakes_this_thread();
     let mut rng = Rng::new(7);
     let mut elements = Vec::new();

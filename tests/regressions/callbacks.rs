@@ -7,14 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::on_both;
-use testkit::device::{Area, Chain, Options};
+use testkit::device::{Chain, Options};
 use testkit::pair::Pair;
 use testkit::signal::{PATIENCE, SetOnDrop};
 
 /// A queue of 8 with `count` chains of `length` taken by its device, after
 /// `moved` buffers.
 fn in_flight(packed: bool, moved: u64, length: u32, count: u64) -> (Pair, Vec<Chain>) {
-    let mut pair = Pair::new(Options::with_events(packed, 8));
+    let mut pair = Pair::new(Options::plain(packed, 8).event_idx(true));
     (0..moved).for_each(|_| pair.pass(1));
     (0..count).for_each(|_| pair.add(length));
     let chains = (0..count).map(|_| pair.take()).collect();
@@ -80,24 +80,20 @@ on_both!(delayed_callback_comes_in_time, delayed_comes);
 /// What the driver has published: used_event (split); offset and wrap counter,
 /// flags (packed).
 fn published(pair: &Pair) -> [u16; 2] {
-    let driver = pair.queue.areas()[1];
-    let size = usize::from(pair.size());
-    let [first, second] = if pair.queue.options().packed {
+    // Virtio 1.3, 2.7.6 and 2.8.14.
+    let offsets = if pair.queue.options().packed {
         [0, 2]
     } else {
-        [4 + 2 * size, 0]
+        [4 + 2 * usize::from(pair.size()), 0]
     };
-    // SAFETY: the driver area is that large (virtio 1.3, 2.7.6 and 2.8.14),
-    // and lives as long as the pair.
-    let area = unsafe { Area::new(driver, 6 + 2 * size) };
-    [area.get16(first), area.get16(second)]
+    offsets.map(|offset| pair.device.ring().driver.get16(offset))
 }
 
 /// Kernel 8d622d21d248: the device has interrupted for the event that is
 /// published and will not do so again, so disable_cb has nothing to write; but
 /// get_buf must not publish another then.
 fn triggered(packed: bool) {
-    let mut pair = Pair::new(Options::with_events(packed, 8));
+    let mut pair = Pair::new(Options::plain(packed, 8).event_idx(true));
     (0..4).for_each(|_| pair.add(1));
     let chains = [pair.take(), pair.take(), pair.take(), pair.take()];
     pair.queue.disable_cb();

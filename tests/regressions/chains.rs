@@ -20,11 +20,7 @@ fn sizes(packed: bool) -> Vec<u16> {
 fn chain_of_num(packed: bool) {
     for size in sizes(packed) {
         for event_idx in [false, true] {
-            let options = Options {
-                event_idx,
-                ..Options::plain(packed, size)
-            };
-            let mut pair = Pair::new(options);
+            let mut pair = Pair::new(Options::plain(packed, size).event_idx(event_idx));
             for n in 0..5 {
                 assert!(pair.device.sleep());
                 pair.add(size.into());
@@ -54,14 +50,10 @@ fn ends_at_the_end(packed: bool) {
     {
         for first in 1..size {
             let mut pair = Pair::new(Options::plain(packed, size));
-            for lap in 0..4 {
+            for _ in 0..4 {
                 pair.add(first.into());
                 pair.add((size - first).into());
-                let chains = [pair.take(), pair.take()];
-                for (i, chain) in (0..).zip(chains) {
-                    pair.device.give(chain, 1);
-                    pair.get(2 * lap + i, 1);
-                }
+                pair.finish(1);
                 pair.assert_idle();
             }
             for _ in 0..4 {
@@ -103,27 +95,18 @@ const ROOM: [(usize, u32, u32); 2] = [(192, 2, 3), (320, 1, 3)];
 /// queue in a state that the next add tripped over.
 fn without_a_table(packed: bool) {
     for (length, of_two, of_three) in ROOM {
-        let options = Options {
-            indirect: true,
-            ..Options::plain(packed, 4)
-        };
+        let options = Options::plain(packed, 4).indirect(true);
         let mut memory = Block::new(length, 64, 0xa5);
         let mut pair = Pair::over(Queue::new_in(options, &mut memory));
-        for lap in 0..6 {
+        for _ in 0..6 {
             pair.add(3);
             assert_eq!(pair.queue.num_free(), 4 - of_three);
             pair.add(1);
             assert_eq!(pair.queue.num_free(), 3 - of_three);
-            let chains = [pair.take(), pair.take()];
-            for (i, chain) in (0..).zip(chains) {
-                pair.device.give(chain, 4);
-                pair.get(3 * lap + i, 4);
-            }
+            pair.finish(4);
             pair.add(2);
             assert_eq!(pair.queue.num_free(), 4 - of_two);
-            let chain = pair.take();
-            pair.device.give(chain, 4);
-            pair.get(3 * lap + 2, 4);
+            pair.finish(4);
         }
         pair.assert_idle();
     }

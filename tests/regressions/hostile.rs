@@ -57,14 +57,8 @@ const ENTRIES: [u32; 4] = [1, 3, 20, 200];
 fn forgeries(packed: bool) {
     for (what, forge) in FORGERIES {
         for indirect in [false, true] {
-            forgery(
-                Options {
-                    indirect,
-                    ..Options::plain(packed, 32)
-                },
-                what,
-                forge,
-            );
+            let options = Options::plain(packed, 32).indirect(indirect);
+            forgery(options, what, forge);
         }
     }
 }
@@ -107,10 +101,7 @@ fn forgery(options: Options, what: &str, forge: fn(&Raw, u16, u16)) {
 /// were used to unmap and to free.
 fn forged_tables(packed: bool) {
     for fill in [0, 0x5555_5555_5555_5555, u64::MAX] {
-        let mut pair = Pair::new(Options {
-            indirect: true,
-            ..Options::plain(packed, 8)
-        });
+        let mut pair = Pair::new(Options::plain(packed, 8).indirect(true));
         for _ in 0..3 {
             let first = pair.added;
             // One in the pool, one in a slot that the id keeps, one that is freed.
@@ -141,15 +132,8 @@ on_both!(forged_indirect_tables, forged_tables);
 /// The table that was made available at a position, nothing else being in
 /// flight.
 fn place_of(pair: &Pair, at: u64) -> Area {
-    let options = pair.queue.options();
-    let i = if options.packed {
-        (at % u64::from(options.size)) as u16
-    } else {
-        let entry = 4 + 2 * (at % u64::from(options.size)) as usize;
-        // SAFETY: the available ring (virtio 1.3, 2.7.6), alive.
-        unsafe { Area::new(pair.queue.areas()[1], 6 + 2 * usize::from(options.size)) }.get16(entry)
-    };
-    let raw = pair.device.ring().descriptor(i);
+    let ring = pair.device.ring();
+    let raw = ring.descriptor(ring.head(at));
     // SAFETY: the descriptor describes a table, which is there as long as the
     // chain is in flight.
     unsafe { Area::new(raw.address(), raw.length() as usize) }
@@ -159,17 +143,11 @@ fn place_of(pair: &Pair, at: u64) -> Area {
 /// delivered, as drivers rely on devices that write nonsense there.
 fn too_long(packed: bool) {
     for indirect in [false, true] {
-        let mut pair = Pair::new(Options {
-            indirect,
-            ..Options::plain(packed, 8)
-        });
+        let mut pair = Pair::new(Options::plain(packed, 8).indirect(indirect));
         for length in [1 << 31, u32::MAX] {
             for entries in [1, 3] {
-                let n = pair.added;
                 pair.add(entries);
-                let chain = pair.take();
-                pair.device.give(chain, length);
-                pair.get(n, length);
+                pair.finish(length);
             }
         }
         pair.assert_idle();

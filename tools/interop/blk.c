@@ -82,7 +82,7 @@ static struct {
 	bool between_passes;		/* a sector may be of the pass before */
 	bool zeroed;			/* the pass zeroes blocks */
 
-	unsigned long done, bytes, interrupts, resizes, deaths, returned;
+	unsigned long done, bytes, resizes, deaths, returned;
 } blk;
 
 static uint64_t word(uint64_t offset, unsigned int pass)
@@ -221,20 +221,9 @@ static void connect_again(void)
 	}
 }
 
-static void interrupted(struct virtqueue *vq)
-{
-	(void)vq;
-	blk.interrupts++;
-}
-
 static void create(unsigned int index)
 {
-	blk.queues[index] = vhost_user_queue(&blk.vu, index, blk.ring, MAX_ENTRIES + 2,
-					     interrupted, "requests");
-	if (!blk.queues[index])
-		fail_with("cannot create a queue", errno);
-	if (blk.polling)
-		virtqueue_disable_cb(blk.queues[index]);
+	blk.queues[index] = create_queue(&blk.vu, index, blk.ring, MAX_ENTRIES + 2, NULL);
 }
 
 /*
@@ -279,31 +268,6 @@ static void recover(void)
 	blk.deaths++;
 	printf("connected\n");
 	fflush(stdout);
-}
-
-/* Sleeps until the device has interrupted one of the queues, or has died: false. */
-static bool sleep_until_used(void)
-{
-	struct pollfd fds[VHOST_USER_QUEUES + 1];
-	unsigned int i, n = blk.num_queues;
-	eventfd_t count;
-
-	for (i = 0; i < n; i++) {
-		if (!virtqueue_enable_cb(blk.queues[i]))
-			return true;
-		fds[i] = (struct pollfd){ vhost_user_call_fd(blk.queues[i]), POLLIN, 0 };
-	}
-	fds[n] = (struct pollfd){ blk.vu.socket, POLLIN, 0 };
-	if (poll(fds, n + 1, PATIENCE * 1000) <= 0)
-		fail("the device does not answer");
-	for (i = 0; i < n; i++) {
-		if (!(fds[i].revents & POLLIN))
-			continue;
-		eventfd_read(fds[i].fd, &count);
-		vring_interrupt(0, blk.queues[i]);
-		virtqueue_disable_cb(blk.queues[i]);
-	}
-	return !fds[n].revents;
 }
 
 static bool spin_until_used(void)
@@ -371,7 +335,8 @@ static bool run(const struct request *list, unsigned int num)
 			limit = now() + PATIENCE;
 			continue;
 		}
-		alive = blk.polling ? spin_until_used() : sleep_until_used();
+		alive = blk.polling ? spin_until_used()
+				    : sleep_until_used(&blk.vu, blk.queues, blk.num_queues);
 		if (!alive) {
 			recover();
 			lived = false;
@@ -460,7 +425,6 @@ int main(int argc, char **argv)
 	unsigned int deaths = option(argc, argv, "deaths", 0);
 	unsigned int seconds = option(argc, argv, "seconds", 0);
 	struct config config;
-	double start, busy;
 	unsigned int i;
 	int error;
 
@@ -510,15 +474,13 @@ int main(int argc, char **argv)
 	printf("connected\n");
 	fflush(stdout);
 
-	start = now();
-	busy = processor();
+	start_clock();
 	if (seconds)
 		measure(seconds);
 	else
 		while (blk.pass < passes || blk.deaths < deaths)
 			one_pass();
-	start = now() - start;
-	busy = processor() - busy;
+	stop_clock();
 
 	print_features(&blk.vu);
 	printf(", %u queue%s of %u, depth %u, %s%s%s\t", blk.num_queues,
@@ -533,7 +495,7 @@ int main(int argc, char **argv)
 		printf(", %lu resizes gave back %lu buffers", blk.resizes, blk.returned);
 	if (blk.deaths)
 		printf(", %lu deaths gave back %lu buffers", blk.deaths, blk.returned);
-	printf("\t%.0f/s, %.2f us\n", (double)blk.done / start, busy * 1e6 / (double)blk.done);
+	print_rate((double)blk.done);
 	vhost_user_destroy(&blk.vu);
 	return 0;
 }

@@ -23,23 +23,13 @@ struct virtqueue *vring_create_virtqueue(unsigned int index, unsigned int num,
 unsigned int virtqueue_enable_cb_prepare(struct virtqueue *vq);
 bool virtqueue_poll(struct virtqueue *vq, unsigned int token);
 
-#define AREAS 8
 #define CLASSES 20
 
-/* Freed blocks are kept by size, a power of two; the word before a block has its class. */
-static struct area {
-	char *base, *next, *end;
-	void *freed[CLASSES];
-} areas[AREAS], *current;
+/* Where the lent memory of all queues begins; what is left of the last one's. */
+static char *lent, *next, *end;
+/* Freed blocks by size, a power of two; the word before a block has its class. */
+static void *freed[CLASSES];
 static volatile int lock;
-
-static struct area *area_of(const void *address)
-{
-	for (struct area *a = areas; a < areas + AREAS && a->base; a++)
-		if ((const char *)address >= a->base && (const char *)address < a->end)
-			return a;
-	return NULL;
-}
 
 void *__real_malloc(size_t size);
 void __real_free(void *address);
@@ -49,21 +39,21 @@ static void *take(size_t size, size_t align)
 	unsigned int class = 0;
 	char *block = NULL;
 
-	if (!current)
+	if (!lent)
 		return NULL;
 	while ((size_t)64 << class < size + 16)
 		class++;
 	while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
 		;
-	if (align <= 16 && current->freed[class]) {
-		block = current->freed[class];
-		current->freed[class] = *(void **)block;
+	if (align <= 16 && freed[class]) {
+		block = freed[class];
+		freed[class] = *(void **)block;
 	} else {
-		size_t room = (align - ((uintptr_t)current->next + 16) % align) % align;
+		size_t room = (align - ((uintptr_t)next + 16) % align) % align;
 
-		if ((size_t)(current->end - current->next) >= room + ((size_t)64 << class)) {
-			block = current->next + room + 16;
-			current->next += room + ((size_t)64 << class);
+		if ((size_t)(end - next) >= room + ((size_t)64 << class)) {
+			block = next + room + 16;
+			next += room + ((size_t)64 << class);
 			*(uint64_t *)(block - 8) = class;
 		}
 	}
@@ -86,18 +76,17 @@ int __wrap_posix_memalign(void **address, size_t align, size_t size)
 
 void __wrap_free(void *address)
 {
-	struct area *area = area_of(address);
 	uint64_t class;
 
-	if (!area) {
+	if (!lent || (char *)address < lent || (char *)address >= end) {
 		__real_free(address);
 		return;
 	}
 	class = ((uint64_t *)address)[-1];
 	while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
 		;
-	*(void **)address = area->freed[class];
-	area->freed[class] = address;
+	*(void **)address = freed[class];
+	freed[class] = address;
 	__atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
 }
 
@@ -108,12 +97,10 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index, unsigned int num
 					    bool (*notify)(struct virtqueue *),
 					    vq_callback_t *callback, const char *name)
 {
-	struct area *area = areas;
-
-	while (area->base && area->base != base)
-		area++;
-	*area = (struct area){ .base = base, .next = base, .end = (char *)base + length };
-	current = area;
+	/* Each queue's comes after those before. */
+	lent = lent ? lent : base;
+	next = base;
+	end = next + length;
 	return vring_create_virtqueue(index, num, align, vdev, weak_barriers, may_reduce_num,
 				      context, notify, callback, name);
 }

@@ -16,8 +16,7 @@
 #include "program.h"
 
 #define VIRTIO_NET_F_MRG_RXBUF 15
-#define RECEIVE 0
-#define TRANSMIT 1
+enum { RECEIVE, TRANSMIT, QUEUES };
 #define NOT_NEGOTIATED 77
 
 #define HEADER 12u		/* struct virtio_net_hdr_v1 */
@@ -31,13 +30,13 @@
 
 static struct {
 	struct vhost_user vu;
-	struct virtqueue *receive, *transmit;
+	struct virtqueue *queues[QUEUES];
 	unsigned int ring, size, entries, receive_entries, receive_size, buffers_each;
 	bool polling, mergeable;
 
 	unsigned char *idle[32768];	/* transmit buffers */
 	unsigned int num_idle, posted;	/* receive buffers that the device has */
-	uint64_t sent, received, packets, bytes, interrupts, merged;
+	uint64_t sent, received, packets, bytes, merged;
 	unsigned char packet[HEADER + LONGEST];
 } net;
 
@@ -96,7 +95,7 @@ static bool post(unsigned char *buffer)
 {
 	struct scatterlist sg[MAX_ENTRIES];
 	unsigned int n = list(sg, buffer, net.receive_size, net.receive_entries);
-	int error = virtqueue_add_inbuf(net.receive, sg, n, buffer, 0);
+	int error = virtqueue_add_inbuf(net.queues[RECEIVE], sg, n, buffer, 0);
 
 	if (error && error != -ENOSPC)
 		fail_with("cannot add a receive buffer", error);
@@ -114,7 +113,7 @@ static bool transmit(void)
 	memset(buffer, 0, HEADER);
 	build(buffer + HEADER, net.sent, false);
 	n = list(sg, buffer, HEADER + size_of(net.sent), net.entries);
-	error = virtqueue_add_outbuf(net.transmit, sg, n, buffer, 0);
+	error = virtqueue_add_outbuf(net.queues[TRANSMIT], sg, n, buffer, 0);
 	if (error && error != -ENOSPC)
 		fail_with("cannot add a packet", error);
 	if (error)
@@ -135,7 +134,7 @@ static bool receive(void)
 	double limit = 0;
 
 	for (n = 0; n < buffers; n++) {
-		while (!(buffer = virtqueue_get_buf(net.receive, &length))) {
+		while (!(buffer = virtqueue_get_buf(net.queues[RECEIVE], &length))) {
 			if (!n)
 				return false;
 			/* The rest of a packet follows at once. */
@@ -163,38 +162,6 @@ static bool receive(void)
 	return true;
 }
 
-static void interrupted(struct virtqueue *vq)
-{
-	(void)vq;
-	net.interrupts++;
-}
-
-static void sleep_until_used(void)
-{
-	struct pollfd fds[] = {
-		{ vhost_user_call_fd(net.receive), POLLIN, 0 },
-		{ vhost_user_call_fd(net.transmit), POLLIN, 0 },
-		{ net.vu.socket, POLLIN, 0 },
-	};
-	struct virtqueue *queues[] = { net.receive, net.transmit };
-	eventfd_t count;
-
-	for (unsigned int i = 0; i < 2; i++)
-		if (!virtqueue_enable_cb(queues[i]))
-			return;
-	if (poll(fds, 3, PATIENCE * 1000) <= 0)
-		fail("the device does not answer");
-	if (fds[2].revents)
-		fail("the device has gone");
-	for (unsigned int i = 0; i < 2; i++) {
-		if (!(fds[i].revents & POLLIN))
-			continue;
-		eventfd_read(fds[i].fd, &count);
-		vring_interrupt(0, queues[i]);
-		virtqueue_disable_cb(queues[i]);
-	}
-}
-
 static void traffic(void)
 {
 	double limit = now() + PATIENCE;
@@ -209,8 +176,8 @@ static void traffic(void)
 		       transmit())
 			worked++;
 		if (worked)
-			virtqueue_kick(net.transmit);
-		while ((buffer = virtqueue_get_buf(net.transmit, &length))) {
+			virtqueue_kick(net.queues[TRANSMIT]);
+		while ((buffer = virtqueue_get_buf(net.queues[TRANSMIT], &length))) {
 			net.idle[net.num_idle++] = buffer;
 			worked++;
 		}
@@ -219,8 +186,9 @@ static void traffic(void)
 		while (taken < 64 && receive())
 			taken++;
 		if (taken)
-			virtqueue_kick(net.receive);
-		if (virtqueue_is_broken(net.receive) || virtqueue_is_broken(net.transmit))
+			virtqueue_kick(net.queues[RECEIVE]);
+		if (virtqueue_is_broken(net.queues[RECEIVE]) ||
+		    virtqueue_is_broken(net.queues[TRANSMIT]))
 			fail("a queue is broken");
 		if (worked || taken)
 			limit = 0;
@@ -230,8 +198,8 @@ static void traffic(void)
 			fail("the device does not answer");
 		else if (net.polling)
 			sched_yield();
-		else
-			sleep_until_used();
+		else if (!sleep_until_used(&net.vu, net.queues, QUEUES))
+			fail("the device has gone");
 	}
 }
 
@@ -239,11 +207,7 @@ int main(int argc, char **argv)
 {
 	unsigned int in_order = option(argc, argv, "in_order", 0), i;
 	unsigned char *buffer;
-	double start, busy;
-	int error;
 
-	if (argc < 2)
-		fail("usage: net SOCKET [name=value]...");
 	net.ring = option(argc, argv, "ring", 256);
 	net.packets = option(argc, argv, "packets", 1000000);
 	net.size = option(argc, argv, "size", 0);
@@ -252,15 +216,9 @@ int main(int argc, char **argv)
 	if (net.ring > LENGTH(net.idle) || !net.entries || net.entries > MAX_ENTRIES ||
 	    net.entries > net.ring || (net.size && (net.size < SHORTEST || net.size > LONGEST)))
 		fail("ring, entries or size is out of range");
-	error = vhost_user_init(&net.vu, (size_t)net.ring * (2 * BUFFER + 1024) + (1 << 20));
-	if (!error)
-		error = vhost_user_connect(&net.vu, argv[1],
-					   wanted_features(argc, argv) |
-					   (uint64_t)option(argc, argv, "mergeable", 0)
-						   << VIRTIO_NET_F_MRG_RXBUF |
-					   (uint64_t)in_order << VIRTIO_F_IN_ORDER);
-	if (error)
-		fail_with(argv[1], error);
+	connect_to_device(&net.vu, argc, argv, (size_t)net.ring * (2 * BUFFER + 1024) + (1 << 20),
+			  (uint64_t)option(argc, argv, "mergeable", 0) << VIRTIO_NET_F_MRG_RXBUF |
+			  (uint64_t)in_order << VIRTIO_F_IN_ORDER);
 	if (in_order && !has_feature(&net.vu, VIRTIO_F_IN_ORDER)) {
 		fprintf(stderr, "in-order is not to be had\n");
 		return NOT_NEGOTIATED;
@@ -274,14 +232,8 @@ int main(int argc, char **argv)
 		net.buffers_each = (HEADER + net.size + SMALL - 1) / SMALL;
 	/* DPDK 22.11 mixes up receive buffers of several entries in packed rings, C's, too. */
 	net.receive_entries = has_feature(&net.vu, VIRTIO_F_RING_PACKED) ? 1 : net.entries;
-	net.receive = vhost_user_queue(&net.vu, RECEIVE, net.ring, MAX_ENTRIES, interrupted,
-				       "receive");
-	net.transmit = vhost_user_queue(&net.vu, TRANSMIT, net.ring, MAX_ENTRIES, interrupted,
-					"transmit");
-	if (!net.receive || !net.transmit)
-		fail("cannot create the queues");
-	virtqueue_disable_cb(net.receive);
-	virtqueue_disable_cb(net.transmit);
+	for (i = 0; i < QUEUES; i++)
+		net.queues[i] = create_queue(&net.vu, i, net.ring, MAX_ENTRIES, NULL);
 	for (i = 0; i < net.ring; i++)
 		net.idle[net.num_idle++] = vhost_user_alloc(&net.vu, BUFFER, 64);
 	do
@@ -289,21 +241,18 @@ int main(int argc, char **argv)
 	while (post(buffer) && net.posted < net.ring);
 	if (net.posted < net.buffers_each)
 		fail("the ring is too small for a packet");
-	virtqueue_kick(net.receive);
+	virtqueue_kick(net.queues[RECEIVE]);
 
-	start = now();
-	busy = processor();
+	start_clock();
 	traffic();
-	start = now() - start;
-	busy = processor() - busy;
+	stop_clock();
 
 	print_features(&net.vu);
 	printf("%s, rings of %u, %s\t", net.mergeable ? ", mergeable" : "", net.ring,
 	       net.polling ? "polling" : "interrupts");
-	printf("%lu packets there and back, %lu MiB, %lu in several buffers, chains of up to %u\t",
+	printf("%lu packets there and back, %lu MiB, %lu in several buffers, chains of up to %u",
 	       net.received, net.bytes >> 20, net.merged, net.entries);
-	printf("%.0f/s, %.2f us\n", (double)net.received / start,
-	       busy * 1e6 / (double)net.received);
+	print_rate((double)net.received);
 	vhost_user_destroy(&net.vu);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What these programs share beside examples/vhost_user.h: options, time, errors. */
+/* What these programs share beside examples/vhost_user.h: options, queues, time, errors. */
 #ifndef INTEROP_PROGRAM_H
 #define INTEROP_PROGRAM_H
 
@@ -50,6 +50,27 @@ static inline double processor(void)
 	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* Time and processor time that the work has taken, in seconds. */
+static double taken_time, taken_processor;
+
+static inline void start_clock(void)
+{
+	taken_time = -now();
+	taken_processor = -processor();
+}
+
+static inline void stop_clock(void)
+{
+	taken_time += now();
+	taken_processor += processor();
+}
+
+/* The last column of what a program prints. */
+static inline void print_rate(double count)
+{
+	printf("\t%.0f/s, %.2f us\n", count / taken_time, taken_processor * 1e6 / count);
+}
+
 /* The value of name=value on the command line, after the socket. */
 static inline const char *text_option(int argc, char **argv, const char *name,
 				      const char *value)
@@ -90,6 +111,68 @@ static inline void print_features(const struct vhost_user *vu)
 	       has_feature(vu, VIRTIO_F_IN_ORDER) ? ", in order" : "",
 	       has_feature(vu, VIRTIO_RING_F_INDIRECT_DESC) ? ", indirect" : "",
 	       has_feature(vu, VIRTIO_RING_F_EVENT_IDX) ? ", event index" : "");
+}
+
+/* Makes memory to share, and connects to the device: the first argument is its socket. */
+static inline void connect_to_device(struct vhost_user *vu, int argc, char **argv, size_t memory,
+				     uint64_t features)
+{
+	int error;
+
+	if (argc < 2)
+		fail("usage: PROGRAM SOCKET [name=value]...");
+	error = vhost_user_init(vu, memory);
+	if (!error)
+		error = vhost_user_connect(vu, argv[1], wanted_features(argc, argv) | features);
+	if (error)
+		fail_with(argv[1], error);
+}
+
+static inline struct virtqueue *create_queue(struct vhost_user *vu, unsigned int index,
+					     unsigned int num, unsigned int entries,
+					     vq_callback_t *callback)
+{
+	struct virtqueue *vq = vhost_user_queue(vu, index, num, entries, callback, "interop");
+
+	if (!vq)
+		fail_with("cannot create a queue", errno);
+	return vq;
+}
+
+/* Adds a buffer that the device writes. */
+static inline void add_in(struct virtqueue *vq, void *buffer, unsigned int length)
+{
+	struct scatterlist sg;
+
+	sg_init_one(&sg, buffer, length);
+	if (virtqueue_add_inbuf(vq, &sg, 1, buffer, 0))
+		fail("cannot add a buffer");
+}
+
+/* Sleeps until the device has interrupted one of the queues, or has gone: false. */
+static inline bool sleep_until_used(struct vhost_user *vu, struct virtqueue **queues,
+				    unsigned int n)
+{
+	struct pollfd fds[VHOST_USER_QUEUES + 1];
+	eventfd_t count;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (!virtqueue_enable_cb(queues[i]))
+			return true;
+		fds[i] = (struct pollfd){ vhost_user_call_fd(queues[i]), POLLIN, 0 };
+	}
+	fds[n] = (struct pollfd){ vu->socket, POLLIN, 0 };
+	if (poll(fds, n + 1, PATIENCE * 1000) <= 0)
+		fail("the device does not answer");
+	for (i = 0; i < n; i++) {
+		if (!(fds[i].revents & POLLIN))
+			continue;
+		eventfd_read(fds[i].fd, &count);
+		vring_interrupt(0, queues[i]);
+		virtqueue_disable_cb(queues[i]);
+	}
+	return !fds[n].revents;
 }
 
 /* Numbers that look random and are the same in each run: splitmix64. */

@@ -310,18 +310,14 @@ static void away(void)
 static void notifications(unsigned int wanted)
 {
 	uint32_t (*buffers)[16] = vhost_user_alloc(&scmi.vu, EVENTS * sizeof(*buffers), 64);
-	struct scatterlist sg;
 	unsigned int i, length, taken = 0, last = 0;
 	double end = now() + 3 * PATIENCE;
 	uint32_t *event;
 
 	if (!buffers)
 		fail("no memory for events");
-	for (i = 0; i < EVENTS; i++) {
-		sg_init_one(&sg, buffers[i], sizeof(buffers[i]));
-		if (virtqueue_add_inbuf(scmi.events, &sg, 1, buffers[i], 0))
-			fail("cannot add an event's buffer");
-	}
+	for (i = 0; i < EVENTS; i++)
+		add_in(scmi.events, buffers[i], sizeof(buffers[i]));
 	virtqueue_kick(scmi.events);
 	enable_sensor(&scmi.messages[0], true);
 	if (write(0, "!", 1) != 1)
@@ -331,8 +327,7 @@ static void notifications(unsigned int wanted)
 		if (!event) {
 			if (now() > end)
 				fail("notifications stay away");
-			if (virtqueue_enable_cb(scmi.events) &&
-			    vhost_user_wait(scmi.events, 1000) < 0)
+			if (!sleep_until_used(&scmi.vu, &scmi.events, 1))
 				fail("the device has gone");
 			continue;
 		}
@@ -344,9 +339,7 @@ static void notifications(unsigned int wanted)
 			fail("a notification is missing");
 		last = event[3];
 		taken++;
-		sg_init_one(&sg, event, 64);
-		if (virtqueue_add_inbuf(scmi.events, &sg, 1, event, 0))
-			fail("cannot add an event's buffer again");
+		add_in(scmi.events, event, sizeof(*buffers));
 		virtqueue_kick(scmi.events);
 	}
 }
@@ -356,31 +349,21 @@ int main(int argc, char **argv)
 	unsigned int threads = option(argc, argv, "threads", 4);
 	unsigned int commands = option(argc, argv, "commands", 100000);
 	unsigned int events = option(argc, argv, "notifications", 0);
-	uint64_t wanted = wanted_features(argc, argv) | 1ull << VIRTIO_SCMI_F_P2A_CHANNELS;
 	const char *tokens = text_option(argc, argv, "tokens", "plain");
 	static const char *const kinds[] = { "plain", "counted", "wide" };
 	pthread_t clients[MAX_CLIENTS], irq;
-	double start, seconds, busy;
 	unsigned int i;
-	int error;
 
-	if (argc < 2 || !threads || threads > MAX_CLIENTS)
-		fail("usage: scmi_polling SOCKET [name=value]...");
+	if (!threads || threads > MAX_CLIENTS)
+		fail("threads is out of range");
 	while (strcmp(tokens, kinds[scmi.tokens]))
 		if (++scmi.tokens == LENGTH(kinds))
 			fail("tokens are plain, counted or wide");
 
 	pthread_mutex_init(&scmi.lock, NULL);
-	error = vhost_user_init(&scmi.vu, 4 << 20);
-	if (!error)
-		error = vhost_user_connect(&scmi.vu, argv[1], wanted);
-	if (error)
-		fail_with(argv[1], error);
-	scmi.commands = vhost_user_queue(&scmi.vu, COMMAND_QUEUE, QUEUE_SIZE, 4, interrupted,
-					 "commands");
-	scmi.events = vhost_user_queue(&scmi.vu, EVENT_QUEUE, QUEUE_SIZE, 4, NULL, "events");
-	if (!scmi.commands || !scmi.events)
-		fail("cannot create the queues");
+	connect_to_device(&scmi.vu, argc, argv, 4 << 20, 1ull << VIRTIO_SCMI_F_P2A_CHANNELS);
+	scmi.commands = create_queue(&scmi.vu, COMMAND_QUEUE, QUEUE_SIZE, 4, interrupted);
+	scmi.events = create_queue(&scmi.vu, EVENT_QUEUE, QUEUE_SIZE, 4, NULL);
 	/* Before the queue is live: nothing was added yet. */
 	if (scmi.tokens == COUNTED && virtqueue_use_wrap_counter(scmi.commands))
 		fail("the queue cannot count wraps");
@@ -395,15 +378,13 @@ int main(int argc, char **argv)
 	}
 	scmi.each = (commands + threads - 1) / threads;
 	enable_sensor(&scmi.messages[0], false);
-	start = now();
-	busy = processor();
+	start_clock();
 	pthread_create(&irq, NULL, interrupts, NULL);
 	for (i = 0; i < threads; i++)
 		pthread_create(&clients[i], NULL, client, &scmi.messages[i]);
 	for (i = 0; i < threads; i++)
 		pthread_join(clients[i], NULL);
-	seconds = now() - start;
-	busy = processor() - busy;
+	stop_clock();
 	if (events)
 		notifications(events);
 	atomic_store(&scmi.stop, true);
@@ -412,10 +393,9 @@ int main(int argc, char **argv)
 	print_features(&scmi.vu);
 	printf(", tokens %s\t", kinds[scmi.tokens]);
 	printf("%u commands of %u threads, %lu by interrupt, %lu taken by another thread, "
-	       "%u notifications\t", scmi.each * threads, threads,
+	       "%u notifications", scmi.each * threads, threads,
 	       atomic_load(&scmi.by_interrupt), atomic_load(&scmi.taken_by_others), events);
-	printf("%.0f/s, %.2f us\n", scmi.each * threads / seconds,
-	       busy * 1e6 / (scmi.each * threads));
+	print_rate(scmi.each * threads);
 	vhost_user_destroy(&scmi.vu);
 	return 0;
 }

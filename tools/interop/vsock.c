@@ -40,11 +40,6 @@ static struct {
 	uint64_t sent, received, packets;
 } vsock;
 
-static void interrupted(struct virtqueue *vq)
-{
-	(void)vq;
-}
-
 /* The host's side: what comes is sent back. */
 static void *echo(void *argument)
 {
@@ -129,12 +124,12 @@ int main(int argc, char **argv)
 {
 	uint64_t bytes = (uint64_t)option(argc, argv, "mib", 64) << 20, told = 0;
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), error;
-	double start = now(), busy = processor(), limit = now() + PATIENCE;
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct packet *packet;
 	unsigned int i, length, worked, n;
 	pthread_t thread;
 
+	start_clock();
 	n = (unsigned int)snprintf(address.sun_path, sizeof(address.sun_path), "%s_%u",
 				   text_option(argc, argv, "beside", ""), PORT);
 	if (n >= sizeof(address.sun_path) ||
@@ -142,17 +137,9 @@ int main(int argc, char **argv)
 		fail("usage: vsock SOCKET beside=UDS_PATH");
 	pthread_create(&thread, NULL, echo, &listener);
 
-	error = vhost_user_init(&vsock.vu, 4 << 20);
-	if (!error)
-		error = vhost_user_connect(&vsock.vu, argv[1], wanted_features(argc, argv));
-	if (error)
-		fail_with(argv[1], error);
-	for (i = RECEIVE; i <= EVENT; i++) {
-		vsock.queues[i] = vhost_user_queue(&vsock.vu, i, 2 * BUFFERS, 2, interrupted,
-						   "stream");
-		if (!vsock.queues[i])
-			fail("cannot create the queues");
-	}
+	connect_to_device(&vsock.vu, argc, argv, 4 << 20, 0);
+	for (i = RECEIVE; i <= EVENT; i++)
+		vsock.queues[i] = create_queue(&vsock.vu, i, 2 * BUFFERS, 2, NULL);
 	for (i = 0; i < BUFFERS; i++) {
 		vsock.idle[vsock.num_idle++] = vhost_user_alloc(&vsock.vu, sizeof(*packet), 64);
 		post(vhost_user_alloc(&vsock.vu, sizeof(*packet), 64));
@@ -180,17 +167,14 @@ int main(int argc, char **argv)
 			worked++;
 		}
 		virtqueue_kick(vsock.queues[RECEIVE]);
-		if (worked)
-			limit = now() + PATIENCE;
-		else if (now() > limit)
-			fail("the device does not answer");
-		else if (virtqueue_enable_cb(vsock.queues[RECEIVE]) &&
-			 vhost_user_wait(vsock.queues[RECEIVE], 100) < 0)
+		/* On the queues that packets are in. */
+		if (!worked && !sleep_until_used(&vsock.vu, vsock.queues, EVENT))
 			fail("the device has gone");
 	}
+	stop_clock();
 	print_features(&vsock.vu);
-	printf(", rings of %u\t%lu MiB echoed, %lu packets back\t%.0f/s, %.2f us\n", 2 * BUFFERS,
-	       vsock.received >> 20, vsock.packets, (double)vsock.packets / (now() - start),
-	       (processor() - busy) * 1e6 / (double)vsock.packets);
+	printf(", rings of %u\t%lu MiB echoed, %lu packets back", 2 * BUFFERS,
+	       vsock.received >> 20, vsock.packets);
+	print_rate((double)vsock.packets);
 	return 0;
 }

@@ -8,7 +8,7 @@ mod virtio_drivers;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use counts::Inline;
 use testkit::{Change, Functions, Library};
 
@@ -174,11 +174,8 @@ fn linked() -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("libstatic.so");
     let object = testkit::target().join("release/virtio_ring.o");
-    let status = testkit::report::cc()
-        .args(["-shared", "-Wl,-Bsymbolic", "-pthread", "-o"])
-        .args([&file, &object])
-        .status()
-        .context("the C compiler")?;
-    ensure!(status.success(), "cannot link {}", object.display());
+    let mut link = testkit::command::cc();
+    link.args(["-shared", "-Wl,-Bsymbolic", "-pthread", "-o"]);
+    testkit::command::output(link.args([&file, &object]))?;
     Ok(file)
 }

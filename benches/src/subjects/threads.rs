@@ -4,14 +4,13 @@
 //! throughput is measured and not one round trip after the other.
 
 use std::hint::spin_loop;
-use std::ptr::with_exposed_provenance_mut as pointer;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use counts::{Queue, Work};
+use counts::{Device, Queue, Work};
 use testkit::Functions;
 use testkit::cpus::{Cpus, pin};
 
@@ -19,24 +18,29 @@ use super::Run;
 
 pub const PING_PONG: &str = "a cache line there and back";
 
-/// Descriptor flags (virtio 1.3, 2.8.1).
-const AVAIL: u16 = 1 << 7;
-const USED: u16 = 1 << 15;
-/// Asks for no notifications (2.8.10).
-const DISABLE: u16 = 1;
-
 pub fn make(functions: Functions, work: Work) -> Result<Run> {
     ensure!(work.entries == 1, "the device here takes one entry");
     let mut queue = Queue::new(functions, &work)?;
-    let areas = queue.areas();
-    if work.packed {
-        half(areas[2] + 2).store(DISABLE, Relaxed);
-    }
-    let mut device = Device { areas, work, at: 0 };
+    // SAFETY: the queue's areas; both move into the closure.
+    let mut device = unsafe { Device::new(queue.driver.areas(), &work) };
+    device.refuse();
     Ok(Box::new(move |batches| {
         let buffers = batches * u64::from(work.batch);
-        beside(|| device.run(buffers), || drive(&mut queue, work, buffers))
+        beside(
+            || serve(&mut device, buffers),
+            || drive(&mut queue, work, buffers),
+        )
     }))
+}
+
+fn serve(device: &mut Device, buffers: u64) {
+    let mut used = 0;
+    while used < buffers {
+        match device.poll() {
+            0 => spin_loop(),
+            count => used += u64::from(count),
+        }
+    }
 }
 
 fn drive(queue: &mut Queue, work: Work, buffers: u64) {
@@ -109,75 +113,4 @@ fn beside(first: impl FnOnce() + Send, second: impl FnOnce()) -> Duration {
         Some(cpus) => cpus.on_driver(|| Ok(run())).expect("such a CPU, too"),
         None => run(),
     }
-}
-
-/// The device's side: descriptors, driver and device area, and the position
-/// that is next.
-struct Device {
-    areas: [u64; 3],
-    work: Work,
-    at: u64,
-}
-
-impl Device {
-    fn run(&mut self, buffers: u64) {
-        let end = self.at + buffers;
-        while self.at < end {
-            let before = self.at;
-            if self.work.packed {
-                self.serve_packed();
-            } else {
-                self.serve_split();
-            }
-            if self.at == before {
-                spin_loop();
-            }
-        }
-    }
-
-    /// All that are available, then the index once.
-    fn serve_split(&mut self) {
-        let size = u64::from(self.work.size);
-        let [_, avail, used] = self.areas;
-        let available = half(avail + 2).load(Acquire);
-        if self.at as u16 == available {
-            return;
-        }
-        while self.at as u16 != available {
-            let slot = self.at % size;
-            let head = half(avail + 4 + 2 * slot).load(Relaxed);
-            word(used + 4 + 8 * slot).store(head.into(), Relaxed);
-            word(used + 8 + 8 * slot).store(0, Relaxed);
-            self.at += 1;
-        }
-        half(used + 2).store(available, Release);
-    }
-
-    /// The next, if it is available.
-    fn serve_packed(&mut self) {
-        let size = u64::from(self.work.size);
-        let [descriptors, ..] = self.areas;
-        let descriptor = descriptors + 16 * (self.at % size);
-        let flags = half(descriptor + 14);
-        let lap = (self.at / size).is_multiple_of(2);
-        let now = flags.load(Acquire);
-        if (now & AVAIL != 0) == lap && (now & USED != 0) != lap {
-            word(descriptor + 8).store(0, Relaxed);
-            flags.store(if lap { AVAIL | USED } else { 0 }, Release);
-            self.at += 1;
-        }
-    }
-}
-
-/// A field of the ring that two sides use.
-fn half(address: u64) -> &'static AtomicU16 {
-    // SAFETY: within the areas of a queue that lives as long as its device;
-    // nobody keeps it.
-    unsafe { &*pointer(address as usize) }
-}
-
-/// As above.
-fn word(address: u64) -> &'static AtomicU32 {
-    // SAFETY: as above.
-    unsafe { &*pointer(address as usize) }
 }

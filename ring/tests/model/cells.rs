@@ -39,53 +39,33 @@ impl<O: Orders> Orders for Ordered<O> {
     type Records = InOrder<()>;
 }
 
-/// As in the library.
-pub enum Real {}
-impl Orders for Real {
-    type Records = DescStates<()>;
+/// Drivers, and what they lack.
+macro_rules! orders {
+    ($($(#[$doc:meta])* $name:ident: $($lacks:ident),*;)+) => {$(
+        $(#[$doc])*
+        pub enum $name {}
+        impl Orders for $name {
+            type Records = DescStates<()>;
+            $(const $lacks: bool = false;)*
+        }
+    )+};
 }
 
-/// As in the library, and a device that reads the event structure's halves.
-pub enum RealHalves {}
-impl Orders for RealHalves {
-    type Records = DescStates<()>;
-    const EVENT_IN_ONE: bool = false;
-}
-
-/// A full barrier is not one.
-pub enum WeakFull {}
-impl Orders for WeakFull {
-    type Records = DescStates<()>;
-    const FULL: bool = false;
-}
-
-/// The read barrier is missing.
-pub enum NoRead {}
-impl Orders for NoRead {
-    type Records = DescStates<()>;
-    const READ: bool = false;
-}
-
-/// The write barrier is missing.
-pub enum NoWrite {}
-impl Orders for NoWrite {
-    type Records = DescStates<()>;
-    const WRITE: bool = false;
-}
-
-/// The same, with a device that reads the event structure's halves.
-pub enum NoWriteHalves {}
-impl Orders for NoWriteHalves {
-    type Records = DescStates<()>;
-    const WRITE: bool = false;
-    const EVENT_IN_ONE: bool = false;
-}
-
-/// The used position is relaxed.
-pub enum WeakNumber {}
-impl Orders for WeakNumber {
-    type Records = DescStates<()>;
-    const NUMBER: bool = false;
+orders! {
+    /// As in the library.
+    Real:;
+    /// As in the library, and a device that reads the event structure's halves.
+    RealHalves: EVENT_IN_ONE;
+    /// A full barrier is not one.
+    WeakFull: FULL;
+    /// The read barrier is missing.
+    NoRead: READ;
+    /// The write barrier is missing.
+    NoWrite: WRITE;
+    /// The same, with a device that reads the event structure's halves.
+    NoWriteHalves: WRITE, EVENT_IN_ONE;
+    /// The used position is relaxed.
+    WeakNumber: NUMBER;
 }
 
 /// A place where loom tries every order of the threads that come by.

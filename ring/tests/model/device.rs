@@ -25,7 +25,9 @@ pub trait Device: Memory + 'static {
     /// so if the driver could be writing it.
     fn read(&self, n: u16) -> (u16, u32);
     /// Marks buffer `n`, of this id, as used.
-    fn mark_used(&self, n: u16, id: u16);
+    fn mark_used(&self, n: u16, id: u16) {
+        self.mark_batch_used(n, 1, id);
+    }
     /// Marks the `count` buffers from `n` on as used with one entry, in order; `id` is
     /// that of the last one.
     fn mark_batch_used(&self, n: u16, count: u16, id: u16);

@@ -193,10 +193,6 @@ impl<O: Orders> Device for PackedModel<O> {
         self.ring[self.place(n).0].used_element()
     }
 
-    fn mark_used(&self, n: u16, id: u16) {
-        self.mark_batch_used(n, 1, id);
-    }
-
     fn mark_batch_used(&self, n: u16, count: u16, id: u16) {
         let (slot, wrap) = self.place(n);
         self.ring[slot].body.set(Descriptor {

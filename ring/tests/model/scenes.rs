@@ -43,12 +43,6 @@ fn poll<D: Device>(common: &Common<D>, held: Held) -> bool {
     }
 }
 
-fn count_wraps<D: Device>(common: &Common<D>, token: Token) {
-    if matches!(token, Token::Counted) {
-        common.use_wrap_counters();
-    }
-}
-
 /// Buffer `n`: its elements' length tells the device which one it is.
 fn request(n: u16, entries: u32) -> Request<impl Elements> {
     let element = Element {
@@ -164,15 +158,55 @@ fn poll_beside<D: Device>(
     assert!(told, "a used buffer was missed");
 }
 
-/// Sends `count` buffers there and back before the scene begins, so that it
-/// plays in another slot or lap.
-fn warm_up<D: Device>(ring: &mut D::Ring, common: &Common<D>, count: u16, event_idx: bool) {
-    for n in 0..count {
-        add(ring, common, n);
-        serve(common, n, event_idx);
-        assert!(get(ring, common, n));
-        ring.kick_prepare(common);
+/// A queue for a scene that plays after `before` buffers went there and back, so in another
+/// slot or lap; with tokens of this kind.
+fn queue_after<D: Device>(
+    before: u16,
+    size: u16,
+    event_idx: bool,
+    token: Token,
+) -> (Arc<Common<D>>, D::Ring) {
+    let (common, mut ring) = queue::<D>(size, event_idx);
+    if matches!(token, Token::Counted) {
+        common.use_wrap_counters();
     }
+    for n in 0..before {
+        add(&mut ring, &common, n);
+        serve(&common, n, event_idx);
+        assert!(get(&mut ring, &common, n));
+        ring.kick_prepare(&common);
+    }
+    (common, ring)
+}
+
+/// The same with a buffer that is used, and a token from before that.
+fn used_after<D: Device>(
+    before: u16,
+    size: u16,
+    event_idx: bool,
+    token: Token,
+) -> (Arc<Common<D>>, D::Ring, Held) {
+    let (common, mut ring) = queue_after::<D>(before, size, event_idx, token);
+    add(&mut ring, &common, before);
+    let held = prepare(&mut ring, &common, token);
+    serve(&common, before, event_idx);
+    (common, ring, held)
+}
+
+/// The device uses buffer `n` beside a thread that looks for it: if that finds nothing, it
+/// must be interrupted.
+fn use_beside<D: Device>(
+    common: &Arc<Common<D>>,
+    n: u16,
+    event_idx: bool,
+    who: &str,
+    look: impl FnOnce(&Arc<Common<D>>) -> bool + 'static,
+) {
+    let id = read(common.memory(), n);
+    let looking = beside(common, look);
+    let interrupted = use_buffer(common.memory(), n, id, event_idx);
+    let found = looking.join().unwrap();
+    assert!(found || interrupted, "the {who} sleeps for ever");
 }
 
 /// Add and publish against the device's notification check: the driver adds a
@@ -180,8 +214,7 @@ fn warm_up<D: Device>(ring: &mut D::Ring, common: &Common<D>, count: u16, event_
 /// looks at the ring once more before it sleeps. One of the two must notice.
 /// A buffer that the device sees must be complete.
 pub fn lost_kick<D: Device>(size: u16, before: u16, event_idx: bool) {
-    let (common, mut ring) = queue::<D>(size, event_idx);
-    warm_up(&mut ring, &common, before, event_idx);
+    let (common, mut ring) = queue_after::<D>(before, size, event_idx, Token::Wide);
     common.memory().refuse_kicks();
     let driver = beside(&common, move |common| {
         add(&mut ring, common, before);
@@ -199,35 +232,25 @@ pub fn lost_kick<D: Device>(size: u16, before: u16, event_idx: bool) {
 /// at the event, while the driver asks for interrupts and another of its
 /// threads polls. Who is told "nothing new" must be interrupted.
 pub fn lost_wakeup<D: Device>(size: u16, before: u16, event_idx: bool, token: Token) {
-    let (common, mut ring) = queue::<D>(size, event_idx);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, event_idx);
+    let (common, mut ring) = queue_after::<D>(before, size, event_idx, token);
     D::Ring::disable_cb(&common);
     add(&mut ring, &common, before);
-    let id = read(common.memory(), before);
-    let driver = beside(&common, move |common| {
+    use_beside(&common, before, event_idx, "poller", move |common| {
         let held = prepare(&mut ring, common, token);
-        beside(common, move |common| poll(common, held))
-            .join()
-            .unwrap()
+        let poller = beside(common, move |common| poll(common, held));
+        poller.join().unwrap()
     });
-    let interrupted = use_buffer(common.memory(), before, id, event_idx);
-    let told = driver.join().unwrap();
-    assert!(told || interrupted, "the poller sleeps for ever");
 }
 
 /// The same with enable_cb_delayed, which looks at the ring itself; with one
 /// buffer in flight it waits for that.
 pub fn lost_wakeup_delayed<D: Device>(size: u16, before: u16, event_idx: bool) {
-    let (common, mut ring) = queue::<D>(size, event_idx);
-    warm_up(&mut ring, &common, before, event_idx);
+    let (common, mut ring) = queue_after::<D>(before, size, event_idx, Token::Wide);
     D::Ring::disable_cb(&common);
     add(&mut ring, &common, before);
-    let id = read(common.memory(), before);
-    let driver = beside(&common, move |common| !ring.enable_cb_delayed(common));
-    let interrupted = use_buffer(common.memory(), before, id, event_idx);
-    let told = driver.join().unwrap();
-    assert!(told || interrupted, "the driver sleeps for ever");
+    use_beside(&common, before, event_idx, "driver", move |common| {
+        !ring.enable_cb_delayed(common)
+    });
 }
 
 /// Takes the next two buffers, of which the first is used, with one call or with one each.
@@ -251,8 +274,7 @@ fn drain_two<D: Device>(ring: &mut D::Ring, common: &Common<D>, n: u16, at_once:
 /// takes the first and finds no second one. It needs no prepare then: to take
 /// a buffer is to ask for an interrupt at the next.
 pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16, at_once: bool) {
-    let (common, mut ring) = queue::<D>(size, true);
-    warm_up(&mut ring, &common, before, true);
+    let (common, mut ring) = queue_after::<D>(before, size, true, Token::Wide);
     // A packed ring starts without event index.
     D::Ring::disable_cb(&common);
     ring.enable_cb_prepare(&common);
@@ -260,21 +282,16 @@ pub fn lost_wakeup_of_drainer<D: Device>(size: u16, before: u16, at_once: bool) 
     add(&mut ring, &common, before);
     add(&mut ring, &common, second);
     serve(&common, before, true);
-    let id = read(common.memory(), second);
-    let driver = beside(&common, move |common| {
+    use_beside(&common, second, true, "drainer", move |common| {
         drain_two(&mut ring, common, before, at_once)
     });
-    let interrupted = use_buffer(common.memory(), second, id, true);
-    let taken = driver.join().unwrap();
-    assert!(taken || interrupted, "the drainer sleeps for ever");
 }
 
 /// disable_cb, which drivers call from the interrupt without the lock, beside
 /// enable_cb: whoever was first, the next enable_cb is not undone by what came
 /// before it, and to take a buffer is to ask for an interrupt at the next.
 pub fn enabled_after_disable_beside<D: Device>(before: u16) {
-    let (common, mut ring) = queue::<D>(2, true);
-    warm_up(&mut ring, &common, before, true);
+    let (common, mut ring) = queue_after::<D>(before, 2, true, Token::Wide);
     D::Ring::disable_cb(&common);
     ring.enable_cb_prepare(&common);
     let callback = beside(&common, move |common| D::Ring::disable_cb(common));
@@ -295,13 +312,7 @@ pub fn enabled_after_disable_beside<D: Device>(before: u16) {
 /// seen. The drainer takes it and adds the next in the same slot; the poller
 /// must be told "something new" all the same.
 pub fn taken_and_added_again<D: Device>(before: u16, token: Token) {
-    let event_idx = true;
-    let (common, mut ring) = queue::<D>(1, event_idx);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, event_idx);
-    add(&mut ring, &common, before);
-    let held = prepare(&mut ring, &common, token);
-    serve(&common, before, event_idx);
+    let (common, mut ring, held) = used_after::<D>(before, 1, true, token);
     poll_beside(&common, held, move |common| {
         assert!(get(&mut ring, common, before));
         add(&mut ring, common, before + 1);
@@ -311,13 +322,7 @@ pub fn taken_and_added_again<D: Device>(before: u16, token: Token) {
 /// The same on a ring of two, with both slots filled at once: by a chain, whose second
 /// descriptor may be in that slot, or by a batch of two buffers.
 pub fn taken_and_filled<D: Device>(before: u16, token: Token, batch: bool) {
-    let event_idx = false;
-    let (common, mut ring) = queue::<D>(2, event_idx);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, event_idx);
-    add(&mut ring, &common, before);
-    let held = prepare(&mut ring, &common, token);
-    serve(&common, before, event_idx);
+    let (common, mut ring, held) = used_after::<D>(before, 2, false, token);
     poll_beside(&common, held, move |common| {
         assert!(get(&mut ring, common, before));
         if batch {
@@ -332,17 +337,14 @@ pub fn taken_and_filled<D: Device>(before: u16, token: Token, batch: bool) {
 /// before the second buffer is taken, and the position goes back to that slot,
 /// one lap on. Not even for a moment may it be that of the token.
 pub fn taken_over_the_end<D: Device>(laps: u16, token: Token) {
-    let event_idx = false;
-    let (common, mut ring) = queue::<D>(2, event_idx);
-    count_wraps(&common, token);
     let first = 2 * laps;
-    warm_up(&mut ring, &common, first, event_idx);
+    let (common, mut ring) = queue_after::<D>(first, 2, false, token);
     let held = prepare(&mut ring, &common, token);
     for n in [first, first + 1] {
         add(&mut ring, &common, n);
     }
     for n in [first, first + 1] {
-        serve(&common, n, event_idx);
+        serve(&common, n, false);
     }
     poll_beside(&common, held, move |common| {
         assert!(get(&mut ring, common, first));
@@ -355,12 +357,7 @@ pub fn taken_over_the_end<D: Device>(laps: u16, token: Token) {
 /// again, so that the slot goes through all its states under the poller's
 /// eyes.
 pub fn taken_and_used_again<D: Device>(token: Token) {
-    let event_idx = true;
-    let (common, mut ring) = queue::<D>(1, event_idx);
-    count_wraps(&common, token);
-    add(&mut ring, &common, 0);
-    let held = prepare(&mut ring, &common, token);
-    serve(&common, 0, event_idx);
+    let (common, mut ring, held) = used_after::<D>(0, 1, true, token);
     let drainer = beside(&common, move |common| {
         assert!(get(&mut ring, common, 0));
         add(&mut ring, common, 1);
@@ -368,7 +365,7 @@ pub fn taken_and_used_again<D: Device>(token: Token) {
     let poller = beside(&common, move |common| poll(common, held));
     if let Some((id, length)) = take(common.memory(), 1) {
         assert_eq!(length, 101, "an old descriptor");
-        use_buffer(common.memory(), 1, id, event_idx);
+        use_buffer(common.memory(), 1, id, true);
     }
     let told = poller.join().unwrap();
     drainer.join().unwrap();
@@ -414,8 +411,7 @@ pub fn around<D: Device>(size: u16, count: u16, event_idx: bool, batch: u16) {
 /// drainer may take it already. Whoever comes first must find it: if the
 /// interrupt finds nothing, the drainer has it.
 pub fn interrupt_and_drainer<D: Device>(before: u16, event_idx: bool) {
-    let (common, mut ring) = queue::<D>(1, event_idx);
-    warm_up(&mut ring, &common, before, event_idx);
+    let (common, mut ring) = queue_after::<D>(before, 1, event_idx, Token::Wide);
     add(&mut ring, &common, before);
     let id = read(common.memory(), before);
     let drainer = beside(&common, move |common| {
@@ -474,12 +470,7 @@ pub fn interrupt_behind_drainer<D: Device>() {
 /// seen, and never will: the queue is reset. Before, during and after, the
 /// poller must be told "something new".
 pub fn reset_and_poller<D: Device>(before: u16, token: Token) {
-    let (common, mut ring) = queue::<D>(1, false);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, false);
-    add(&mut ring, &common, before);
-    let held = prepare(&mut ring, &common, token);
-    serve(&common, before, false);
+    let (common, mut ring, held) = used_after::<D>(before, 1, false, token);
     assert!(ring.detach_unused_buf(&common).is_some());
     let poller = beside(&common, move |common| poll(common, held));
     ring.restart(&common, true);
@@ -492,9 +483,7 @@ pub fn reset_and_poller<D: Device>(before: u16, token: Token) {
 /// was taken, and the drainer goes on. The rest of the batch is used, and in a packed
 /// ring nothing but the driver's own position shows it: the poller must be told.
 pub fn poll_within_batch<D: Device>(before: u16, token: Token) {
-    let (common, mut ring) = queue::<D>(2, false);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, false);
+    let (common, mut ring) = queue_after::<D>(before, 2, false, token);
     add_and_use_batch(&mut ring, &common, before, 2);
     get_within(&mut ring, &common, before);
     let held = prepare(&mut ring, &common, token);
@@ -507,9 +496,7 @@ pub fn poll_within_batch<D: Device>(before: u16, token: Token) {
 
 /// In order, the poller comes at any moment while a batch is opened and taken.
 pub fn poll_beside_batch<D: Device>(before: u16, token: Token) {
-    let (common, mut ring) = queue::<D>(2, false);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, false);
+    let (common, mut ring) = queue_after::<D>(before, 2, false, token);
     let held = prepare(&mut ring, &common, token);
     add_and_use_batch(&mut ring, &common, before, 2);
     poll_beside(&common, held, move |common| {
@@ -522,28 +509,21 @@ pub fn poll_beside_batch<D: Device>(before: u16, token: Token) {
 /// In order, the device uses a third buffer and looks at the event, while the driver takes
 /// the last one of a batch of two, which publishes the event, and finds no third one.
 pub fn lost_wakeup_after_batch<D: Device>(before: u16, at_once: bool) {
-    let (common, mut ring) = queue::<D>(4, true);
-    warm_up(&mut ring, &common, before, true);
+    let (common, mut ring) = queue_after::<D>(before, 4, true, Token::Wide);
     D::Ring::disable_cb(&common);
     ring.enable_cb_prepare(&common);
     add_and_use_batch(&mut ring, &common, before, 2);
     let third = before + 2;
     add(&mut ring, &common, third);
-    let id = read(common.memory(), third);
     get_within(&mut ring, &common, before);
-    let driver = beside(&common, move |common| {
+    use_beside(&common, third, true, "drainer", move |common| {
         drain_two(&mut ring, common, before + 1, at_once)
     });
-    let interrupted = use_buffer(common.memory(), third, id, true);
-    let taken = driver.join().unwrap();
-    assert!(taken || interrupted, "the drainer sleeps for ever");
 }
 
 /// In order, a reset within a batch beside a poller.
 pub fn reset_within_batch<D: Device>(before: u16, token: Token) {
-    let (common, mut ring) = queue::<D>(2, false);
-    count_wraps(&common, token);
-    warm_up(&mut ring, &common, before, false);
+    let (common, mut ring) = queue_after::<D>(before, 2, false, token);
     let held = prepare(&mut ring, &common, token);
     add_and_use_batch(&mut ring, &common, before, 2);
     get_within(&mut ring, &common, before);

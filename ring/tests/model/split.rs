@@ -153,12 +153,6 @@ impl<O: Orders> Device for SplitModel<O> {
         (id, self.descriptors[self.place(id)].0.get().length)
     }
 
-    fn mark_used(&self, n: u16, id: u16) {
-        self.used_ring[self.place(n)].set((id.into(), u32::from(n) + 1));
-        fence(Release);
-        self.used_idx.set(n.wrapping_add(1));
-    }
-
     fn mark_batch_used(&self, n: u16, count: u16, id: u16) {
         let last = n + count - 1;
         self.used_ring[self.place(n)].set((id.into(), u32::from(last) + 1));

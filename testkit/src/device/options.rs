@@ -39,12 +39,12 @@ impl Options {
         }
     }
 
-    /// Event index, too.
-    pub fn with_events(packed: bool, size: u16) -> Self {
-        Self {
-            event_idx: true,
-            ..Self::plain(packed, size)
-        }
+    pub fn event_idx(self, event_idx: bool) -> Self {
+        Self { event_idx, ..self }
+    }
+
+    pub fn indirect(self, indirect: bool) -> Self {
+        Self { indirect, ..self }
     }
 
     /// The feature bits of it.

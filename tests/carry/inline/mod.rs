@@ -14,7 +14,7 @@ mod serve;
 use std::collections::VecDeque;
 
 use crate::flight::Flight;
-use testkit::device::{AnyDevice, Chain, Element, Options};
+use testkit::device::{Chain, Device, Element, Options};
 use testkit::driver::Queue;
 use testkit::rng::Rng;
 
@@ -31,7 +31,7 @@ enum Wish {
 
 struct Carrier {
     queue: Queue,
-    device: AnyDevice,
+    device: Device,
     options: Options,
     rng: Rng,
     /// Buffers to carry.
@@ -127,22 +127,14 @@ impl Carrier {
 
     fn state(&self) -> String {
         format!(
-            "{:?}: added {}, taken {}, given {}, got {}; device {}, driver {}; wishes {:?}, {:?}",
+            "{:?}: added {}, taken {}, given {}, got {}; asleep: {}, {}; wishes: {:?}, {:?}",
             self.options,
             self.added,
             self.taken,
             self.given,
             self.got,
-            if self.device_sleeps {
-                "asleep"
-            } else {
-                "awake"
-            },
-            if self.driver_sleeps {
-                "asleep"
-            } else {
-                "awake"
-            },
+            self.device_sleeps,
+            self.driver_sleeps,
             self.kick_wish,
             self.call_wish,
         )

@@ -47,7 +47,7 @@ impl Report {
         let names = self.rings.iter().map(|(name, _)| name.as_str());
         let head = head.iter().copied().chain(names);
         let columns = head.clone().count();
-        table(head.map(str::to_owned).collect(), rows, columns)
+        table(head, rows, columns)
     }
 
     /// A line for each attack.

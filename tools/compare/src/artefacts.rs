@@ -2,9 +2,8 @@
 
 //! Where the Makefile leaves what is compared.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
 use testkit::target;
 
 pub const DEVICE: &str = "/dev/vhost-test";
@@ -29,35 +28,4 @@ pub fn device_library() -> PathBuf {
 /// Everything that is built here.
 pub fn work() -> PathBuf {
     target().join("compare")
-}
-
-pub fn check_ring() -> Result<()> {
-    for file in [
-        "libvirtio_ring.so",
-        "libvirtio_ring.a",
-        "pkgconfig/virtio_ring.pc",
-    ] {
-        check_built(&stage_lib().join(file))?;
-    }
-    check_built(&object())
-}
-
-pub fn check_device(real: bool) -> Result<()> {
-    if !real {
-        return check_built(&device_library());
-    }
-    ensure!(
-        Path::new(DEVICE).exists(),
-        "--real-device: there is no {DEVICE} (it is the kernel's module vhost_test)"
-    );
-    Ok(())
-}
-
-fn check_built(file: &Path) -> Result<()> {
-    ensure!(
-        file.exists(),
-        "{} is missing: `make compare` builds it",
-        file.display()
-    );
-    Ok(())
 }

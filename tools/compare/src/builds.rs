@@ -49,19 +49,9 @@ pub struct Programs {
     /// What C's ring was compiled with, but for the level.
     pub c_flags: String,
     built: BTreeMap<(Way, Ring, Test), Result<PathBuf>>,
-    /// The shared objects of the changed rings.
-    changed: BTreeMap<Ring, PathBuf>,
 }
 
 impl Programs {
-    /// The shared object that the report's programs have a ring from.
-    pub fn library(&self, ring: Ring) -> Result<PathBuf> {
-        match ring {
-            Ring::Ours => testkit::ours(),
-            _ => self.changed.get(&ring).cloned().context("no such library"),
-        }
-    }
-
     pub fn get(&self, way: Way, ring: Ring, test: Test) -> Result<&Path> {
         // The tree's Makefile would build C's ring with its own flags.
         let way = match (way, ring) {
@@ -90,7 +80,6 @@ pub fn build(tree: &Tree, dir: &Path, report_levels: &[&'static str]) -> Result<
         dir,
         make,
         built: BTreeMap::new(),
-        changed: BTreeMap::new(),
     };
     for level in C_LEVELS {
         builder.c_ring(level, &flags)?;
@@ -103,7 +92,6 @@ pub fn build(tree: &Tree, dir: &Path, report_levels: &[&'static str]) -> Result<
     Ok(Programs {
         c_flags: shown_flags(&flags, tree.kernel),
         built: builder.built,
-        changed: builder.changed,
     })
 }
 
@@ -113,7 +101,6 @@ struct Builder<'a> {
     /// The tree copy with the tests' objects.
     make: Make,
     built: BTreeMap<(Way, Ring, Test), Result<PathBuf>>,
-    changed: BTreeMap<Ring, PathBuf>,
 }
 
 impl Builder<'_> {
@@ -154,7 +141,6 @@ impl Builder<'_> {
             let args = dynamic_args(folder, [format!("-l:{}", name.display())]);
             let ring = Ring::Changed(change, level);
             self.link(Way::Dynamic, ring, test, &args);
-            self.changed.insert(ring, library);
         }
         Ok(())
     }
@@ -380,7 +366,6 @@ mod tests {
         let programs = Programs {
             c_flags: String::new(),
             built: BTreeMap::from([(key, Ok("x".into()))]),
-            changed: BTreeMap::new(),
         };
         let found = programs.get(Way::Object, Ring::C("-O2"), Test::Vringh);
         assert_eq!(found.unwrap(), Path::new("x"));

@@ -8,9 +8,9 @@ use testkit::chart::{Colour, Content, Group, Panel, svg};
 use testkit::stats::Spread;
 
 use crate::report::Report;
-use crate::variants::{Column, Variant};
+use crate::variants::{Column, VARIANTS};
 
-/// In the order of [`Variant::ALL`].
+/// In the order of [`VARIANTS`].
 const COLOURS: [Colour; 5] = [
     Colour(0x6e, 0x76, 0x81),
     Colour(0x9a, 0xa1, 0xab),
@@ -20,11 +20,7 @@ const COLOURS: [Colour; 5] = [
 ];
 
 pub fn chart(report: &Report) -> Result<String> {
-    let legend: Vec<_> = Variant::ALL
-        .iter()
-        .map(|v| v.title())
-        .zip(COLOURS)
-        .collect();
+    let legend: Vec<_> = VARIANTS.iter().map(|v| v.title).zip(COLOURS).collect();
     let title = "virtio_test with each ring (less is better)";
     let rows = [
         Panel {

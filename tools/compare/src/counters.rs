@@ -7,44 +7,37 @@
 use perf_event::events::{Event, Hardware, Software};
 use perf_event::{Builder, Counter};
 
-/// Of the hardware's, in user space (perf's suffix `:u`).
-pub const HARDWARE: [(&str, Hardware); 4] = [
-    ("cycles:u", Hardware::CPU_CYCLES),
-    ("instructions:u", Hardware::INSTRUCTIONS),
-    ("branches:u", Hardware::BRANCH_INSTRUCTIONS),
-    ("branch-misses:u", Hardware::BRANCH_MISSES),
+/// In perf's order. Migrations happen in the kernel; the hardware's, which are the others,
+/// are counted in user space (perf's suffix `:u`).
+pub const EVENTS: [&str; 5] = [
+    "cpu-migrations",
+    "cycles:u",
+    "instructions:u",
+    "branches:u",
+    "branch-misses:u",
 ];
 
 /// Of processes that this thread starts from here on, from their exec.
-pub struct Counters {
-    migrations: Option<Counter>,
-    hardware: [Option<Counter>; HARDWARE.len()],
-}
+pub struct Counters([Option<Counter>; EVENTS.len()]);
 
 /// None: this machine cannot, or we may not.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counted {
-    pub migrations: Option<f64>,
-    pub hardware: [Option<f64>; HARDWARE.len()],
-}
+pub type Counted = [Option<f64>; EVENTS.len()];
 
 impl Counters {
     pub fn open() -> Counters {
-        Counters {
-            // They happen in the kernel.
-            migrations: builder(Software::CPU_MIGRATIONS)
-                .include_kernel()
-                .build()
-                .ok(),
-            hardware: HARDWARE.map(|(_, event)| builder(event).build().ok()),
-        }
+        let migrations = builder(Software::CPU_MIGRATIONS).include_kernel().build();
+        let hardware = |event: Hardware| builder(event).build().ok();
+        Counters([
+            migrations.ok(),
+            hardware(Hardware::CPU_CYCLES),
+            hardware(Hardware::INSTRUCTIONS),
+            hardware(Hardware::BRANCH_INSTRUCTIONS),
+            hardware(Hardware::BRANCH_MISSES),
+        ])
     }
 
     pub fn read(self) -> Counted {
-        Counted {
-            migrations: self.migrations.and_then(read),
-            hardware: self.hardware.map(|counter| counter.and_then(read)),
-        }
+        self.0.map(|counter| counter.and_then(read))
     }
 }
 

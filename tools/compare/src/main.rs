@@ -23,12 +23,14 @@ mod usage;
 mod variants;
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testkit::cpus::Cpus;
 
+use crate::artefacts::DEVICE;
 use crate::builds::{C_LEVELS, Programs};
 use crate::matrix::{Action, Kernel, Row};
 use crate::measure::{Measured, Settings};
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
 fn compare(options: &Options) -> Result<bool> {
     // Everything that can be refused is, before anything takes time.
     rows(&Kernel::ALL, options)?;
-    artefacts::check_ring()?;
+    testkit::ours()?;
     kill_the_test_with_us()?;
     // Two would build over each other.
     fs::create_dir_all(artefacts::work())?;
@@ -118,9 +120,11 @@ fn rows(kernels: &[Kernel], options: &Options) -> Result<Vec<Row>> {
 
 fn settings(options: &Options, rows: &[Row]) -> Result<Settings> {
     let on_device = |r: &Row| r.test.needs_device() && r.action == Action::Run;
-    if options.report_runs().is_some() || rows.iter().any(on_device) {
-        artefacts::check_device(options.real_device)?;
-    }
+    let needs_device = options.report_runs().is_some() || rows.iter().any(on_device);
+    ensure!(
+        !(needs_device && options.real_device) || Path::new(DEVICE).exists(),
+        "--real-device: there is no {DEVICE} (it is the kernel's module vhost_test)"
+    );
     Ok(Settings {
         runs: options.runs(),
         limit: Duration::from_secs(options.time_limit.get()),

@@ -10,7 +10,7 @@ use testkit::report::table;
 use testkit::stats::{Spread, Verdict};
 
 use crate::builds::Ring;
-use crate::counters::HARDWARE;
+use crate::counters::EVENTS;
 use crate::matrix::Kernel;
 use crate::measure::Side;
 use crate::table::failure_text;
@@ -40,9 +40,13 @@ impl Report {
             let _ = writeln!(text, "- {fact}");
         }
         for (kernel, columns) in &self.kernels {
-            let runs = plural(self.runs, "run");
+            let plural = if self.runs == 1 { "" } else { "s" };
             let table = kernel_table(columns);
-            let _ = writeln!(text, "\n## Linux {kernel}, {runs} of each\n\n{table}");
+            let _ = writeln!(
+                text,
+                "\n## Linux {kernel}, {} run{plural} of each\n\n{table}",
+                self.runs
+            );
         }
         let _ = write!(text, "\n{READING}");
         if !any_hardware(&self.kernels) {
@@ -116,12 +120,12 @@ const METRICS: [Metric; 9] = [
         Some(usage.task_clock.as_secs_f64() * 1000.0)
     }),
     Metric::new("context-switches", 0, |usage| Some(usage.context_switches)),
-    Metric::new("cpu-migrations", 0, |usage| usage.counted.migrations),
+    Metric::new(EVENTS[0], 0, |usage| usage.counted[0]),
     Metric::new("page-faults", 0, |usage| Some(usage.page_faults)),
-    Metric::new(HARDWARE[0].0, 0, |usage| usage.counted.hardware[0]),
-    Metric::new(HARDWARE[1].0, 0, |usage| usage.counted.hardware[1]),
-    Metric::new(HARDWARE[2].0, 0, |usage| usage.counted.hardware[2]),
-    Metric::new(HARDWARE[3].0, 0, |usage| usage.counted.hardware[3]),
+    Metric::new(EVENTS[1], 0, |usage| usage.counted[1]),
+    Metric::new(EVENTS[2], 0, |usage| usage.counted[2]),
+    Metric::new(EVENTS[3], 0, |usage| usage.counted[3]),
+    Metric::new(EVENTS[4], 0, |usage| usage.counted[4]),
     ELAPSED,
 ];
 
@@ -173,7 +177,7 @@ impl Metric {
 fn kernel_table(columns: &[Column]) -> String {
     let titles = columns.iter().map(|column| title(&column.runs));
     let head: Vec<String> = iter::once(String::new()).chain(titles).collect();
-    let mut rows = Vec::new();
+    let mut rows: Vec<Vec<String>> = Vec::new();
     let mut add_row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
         rows.push(iter::once(name.to_owned()).chain(cells).collect());
     };
@@ -181,7 +185,7 @@ fn kernel_table(columns: &[Column]) -> String {
     let sides: Vec<&Side> = columns.iter().map(|column| column.runs.shown()).collect();
     for metric in METRICS {
         let measured = sides.iter().any(|side| metric.spread(side).is_some());
-        let hardware = HARDWARE.iter().any(|(name, _)| *name == metric.name);
+        let hardware = EVENTS[1..].contains(&metric.name);
         if measured || !hardware {
             add_row(metric.name, &mut sides.iter().map(|side| metric.cell(side)));
         }
@@ -213,7 +217,7 @@ fn against_first(values: Vec<f64>) -> impl Iterator<Item = String> {
 
 /// With the level of C's.
 pub fn title(runs: &Runs) -> String {
-    let name = runs.variant.title();
+    let name = runs.variant.title;
     match runs.shown().ring {
         Ring::Changed(_, level) => format!("{name} {level}"),
         _ => name.into(),
@@ -223,14 +227,7 @@ pub fn title(runs: &Runs) -> String {
 fn any_hardware(kernels: &[(Kernel, Vec<Column>)]) -> bool {
     let columns = kernels.iter().flat_map(|(_, columns)| columns);
     let mut runs = columns.flat_map(|column| &column.runs.shown().runs);
-    runs.any(|usage| usage.counted.hardware.iter().any(Option::is_some))
-}
-
-fn plural(count: usize, what: &str) -> String {
-    match count {
-        1 => format!("1 {what}"),
-        _ => format!("{count} {what}s"),
-    }
+    runs.any(|usage| usage.counted[1..].iter().any(Option::is_some))
 }
 
 #[cfg(test)]
@@ -287,9 +284,9 @@ mod tests {
         assert_eq!(row(&columns, "cycles:u"), None);
 
         let usages = &mut columns[0].runs.sides[0].runs;
-        usages[0].counted.migrations = Some(7.0);
-        usages[0].counted.hardware[0] = Some(5.0);
-        usages[1].counted.hardware[0] = Some(6.0);
+        usages[0].counted[0] = Some(7.0);
+        usages[0].counted[1] = Some(5.0);
+        usages[1].counted[1] = Some(6.0);
         // One of two runs is no measurement.
         assert_eq!(row(&columns, "cpu-migrations").unwrap()[0], "not measured");
         let cycles = row(&columns, "cycles:u").unwrap();

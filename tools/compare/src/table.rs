@@ -17,7 +17,7 @@ const HEADER: [&str; 9] = [
 ];
 
 pub fn table(rows: &[Measured]) -> String {
-    testkit::report::table(HEADER.map(String::from), rows.iter().map(cells), 5)
+    testkit::report::table(HEADER, rows.iter().map(cells), 5)
 }
 
 fn cells(m: &Measured) -> [String; 9] {

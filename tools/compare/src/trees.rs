@@ -5,15 +5,15 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail, ensure};
-use testkit::mainline::is_mainline;
+use anyhow::{Context, Result, ensure};
+use testkit::c_ring::kernel_tree;
+use testkit::mainline;
 
+use crate::command;
 use crate::matrix::Kernel;
 
-const SCRIPT: &str = "scripts/kernel-tree";
-/// Where the script records what it has fetched.
+/// Where scripts/kernel-tree records what it has fetched.
 const PACKAGE: &str = ".debian-package";
 const TESTS: &str = "tools/virtio";
 /// What the tests include and compile besides their own folder.  usr/include
@@ -37,8 +37,9 @@ pub struct Tree {
 /// is set, is the only one there is.
 pub fn find(asked: &[Kernel]) -> Result<Vec<Tree>> {
     if std::env::var_os("KERNEL_SRC").is_some_and(|v| !v.is_empty()) {
-        // The script checks it; the version makes no difference to it then.
-        let tree = own_tree(ask_script(Kernel::V6_12)?)?;
+        // The version makes no difference to the script then.
+        let version = mainline::tree().map_or("6.12", |_| mainline::NAME);
+        let tree = own_tree(kernel_tree(version)?)?;
         ensure!(
             asked.is_empty() || asked.contains(&tree.kernel),
             "KERNEL_SRC holds {}, which --kernel leaves out",
@@ -59,7 +60,7 @@ pub fn find(asked: &[Kernel]) -> Result<Vec<Tree>> {
 }
 
 fn fetch(kernel: Kernel) -> Result<Tree> {
-    let path = ask_script(kernel)?;
+    let path = kernel_tree(kernel.version())?;
     let origin = fs::read_to_string(path.join(PACKAGE))
         .with_context(|| format!("{}/{PACKAGE}", path.display()))?;
     Ok(Tree {
@@ -74,7 +75,7 @@ fn own_tree(path: PathBuf) -> Result<Tree> {
     let makefile = fs::read_to_string(path.join("Makefile")).unwrap_or_default();
     let version = makefile_version(&makefile).unwrap_or_else(|| "unknown version".into());
     Ok(Tree {
-        kernel: identify(&ring, is_mainline(&path)),
+        kernel: identify(&ring, mainline::is_mainline(&path)),
         origin: format!("KERNEL_SRC ({version})"),
         path,
     })
@@ -101,20 +102,6 @@ fn makefile_version(makefile: &str) -> Option<String> {
     Some(format!("{major}.{minor}.{}", value("SUBLEVEL")?))
 }
 
-fn ask_script(kernel: Kernel) -> Result<PathBuf> {
-    let output = Command::new(testkit::root().join(SCRIPT))
-        .arg(kernel.version())
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {SCRIPT}"))?;
-    // It has said why on stderr.
-    ensure!(output.status.success(), "no {kernel} tree");
-    match String::from_utf8(output.stdout)?.trim_end() {
-        "" => bail!("{SCRIPT} printed no folder"),
-        path => Ok(path.into()),
-    }
-}
-
 /// A tree to build in: the tests' own folder is copied, because their Makefile
 /// builds in place; the rest is only read, and linked to.  Answers the folder to
 /// run make in.
@@ -126,29 +113,13 @@ pub fn copy(tree: &Path, into: &Path) -> Result<PathBuf> {
             symlink(from, to)?;
         }
     }
+    // The copy may be written to, and has no objects that somebody has built in the tree.
     let tests = into.join(TESTS);
-    copy_sources(&tree.join(TESTS), &tests)?;
+    let mut cp = command::new("cp");
+    cp.args(["-r", "--no-preserve=mode"]).arg(tree.join(TESTS));
+    command::output(cp.arg(&tests))?;
+    command::output(command::new("make").arg("clean").current_dir(&tests))?;
     Ok(tests)
-}
-
-/// Sources only: objects that somebody has built in the tree are not wanted.
-fn copy_sources(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let path = entry?.path();
-        let target = to.join(path.file_name().context("no name")?);
-        if path.is_dir() {
-            copy_sources(&path, &target)?;
-        } else if is_source(&path) {
-            fs::copy(&path, &target).with_context(|| path.display().to_string())?;
-        }
-    }
-    Ok(())
-}
-
-fn is_source(path: &Path) -> bool {
-    let extension = path.extension().and_then(|e| e.to_str());
-    matches!(extension, Some("c" | "h")) || path.file_name().is_some_and(|n| n == "Makefile")
 }
 
 #[cfg(test)]
@@ -169,20 +140,5 @@ mod tests {
         let makefile = "# SPDX\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n";
         assert_eq!(makefile_version(makefile).as_deref(), Some("6.12.117"));
         assert_eq!(makefile_version(""), None);
-    }
-
-    #[test]
-    fn only_sources_are_copied() {
-        for name in ["virtio_test.c", "asm/barrier.h", "Makefile"] {
-            assert!(is_source(Path::new(name)), "{name}");
-        }
-        for name in [
-            "virtio_ring.o",
-            "virtio_test.d",
-            "virtio_test",
-            ".gitignore",
-        ] {
-            assert!(!is_source(Path::new(name)), "{name}");
-        }
     }
 }

@@ -12,55 +12,44 @@ use crate::matrix::{Kernel, Row, Test, Way};
 use crate::measure::{self, Settings, Side};
 use crate::run::Failure;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
-    C,
-    Series,
-    Ours,
-    OursCounting,
-    /// C with the first version of the series.
-    Always,
+pub struct Variant {
+    pub title: &'static str,
+    /// Of C's ring; none: ours.
+    change: Option<Change>,
+    /// Does its program ask for wrap counters?
+    asks: bool,
 }
 
-impl Variant {
-    /// As the cover letter has them; each is compared with the first.
-    pub const ALL: [Variant; 5] = [
-        Variant::C,
-        Variant::Series,
-        Variant::Ours,
-        Variant::OursCounting,
-        Variant::Always,
-    ];
+/// As the cover letter has them; each is compared with the first. The last is C with the
+/// first version of the series.
+pub static VARIANTS: [Variant; 5] = [
+    Variant::new("C", Some(Change::None), false),
+    Variant::new("C with the series", Some(Change::Series), true),
+    Variant::new("ours", None, false),
+    Variant::new("ours, --wrap-counters", None, true),
+    Variant::new("C, counts always", Some(Change::Always), false),
+];
 
-    pub fn title(self) -> &'static str {
-        match self {
-            Variant::C => "C",
-            Variant::Series => "C with the series",
-            Variant::Ours => "ours",
-            Variant::OursCounting => "ours, --wrap-counters",
-            Variant::Always => "C, counts always",
+impl Variant {
+    const fn new(title: &'static str, change: Option<Change>, asks: bool) -> Self {
+        Self {
+            title,
+            change,
+            asks,
         }
     }
 
-    fn rings(self, c_levels: &[&'static str]) -> Vec<Ring> {
-        let change = match self {
-            Variant::Ours | Variant::OursCounting => return vec![Ring::Ours],
-            Variant::C => Change::None,
-            Variant::Series => Change::Series,
-            Variant::Always => Change::Always,
+    fn rings(&self, c_levels: &[&'static str]) -> Vec<Ring> {
+        let Some(change) = self.change else {
+            return vec![Ring::Ours];
         };
         let levels = c_levels.iter();
         levels.map(|level| Ring::Changed(change, level)).collect()
     }
 
-    /// Does its program ask for wrap counters?
-    fn asks(self) -> bool {
-        matches!(self, Variant::Series | Variant::OursCounting)
-    }
-
     /// As the cover letter's runs: no other options.
-    fn row(self, kernel: Kernel) -> Row {
-        let test = match self.asks() {
+    fn row(&self, kernel: Kernel) -> Row {
+        let test = match self.asks {
             true => Test::VirtioWrap,
             false => Test::Virtio,
         };
@@ -70,14 +59,14 @@ impl Variant {
 
 /// A variant's runs on one kernel.
 pub struct Runs {
-    pub variant: Variant,
+    pub variant: &'static Variant,
     pub row: Row,
     /// C's at each level.
     pub sides: Vec<Side>,
 }
 
 impl Runs {
-    fn none(variant: Variant, kernel: Kernel, c_levels: &[&'static str]) -> Runs {
+    fn none(variant: &'static Variant, kernel: Kernel, c_levels: &[&'static str]) -> Runs {
         Runs {
             variant,
             row: variant.row(kernel),
@@ -113,8 +102,8 @@ pub fn columns(
     rounds: usize,
     settings: &Settings,
 ) -> Result<Vec<Column>> {
-    let all = Variant::ALL.map(|variant| Runs::none(variant, kernel, settings.c_levels));
-    let mut all = Vec::from(all);
+    let none = |variant| Runs::none(variant, kernel, settings.c_levels);
+    let mut all: Vec<_> = VARIANTS.iter().map(none).collect();
     for round in 0..rounds {
         eprintln!("compare: report, {kernel}: round {} of {rounds}", round + 1);
         for (row, side) in turns(&mut all, round) {
@@ -122,9 +111,7 @@ pub fn columns(
         }
     }
     eprintln!("compare: report, {kernel}: counting instructions");
-    all.into_iter()
-        .map(|runs| counted(runs, programs))
-        .collect()
+    all.into_iter().map(counted).collect()
 }
 
 /// Everybody's turn, to and fro: nobody always runs behind the same one.
@@ -139,11 +126,14 @@ fn turns(all: &mut [Runs], round: usize) -> Vec<(&Row, &mut Side)> {
     turns
 }
 
-fn counted(runs: Runs, programs: &Programs) -> Result<Column> {
-    let library = programs.library(runs.shown().ring)?;
+fn counted(runs: Runs) -> Result<Column> {
+    let library = match runs.shown().ring {
+        Ring::Changed(change, level) => testkit::file(runs.row.kernel.version(), change, level),
+        _ => testkit::ours()?,
+    };
     let count = |packed| {
         let work = Work {
-            wraps: runs.variant.asks(),
+            wraps: runs.variant.asks,
             ..Work::plain(packed)
         };
         counts::count(&library, &work)
@@ -155,12 +145,12 @@ fn counted(runs: Runs, programs: &Programs) -> Result<Column> {
     })
 }
 
-/// Columns in the order of [`Variant::ALL`], a level each, with these times.
+/// Columns in the order of [`VARIANTS`], a level each, with these times.
 #[cfg(test)]
 pub fn example(times: &[&[f64]]) -> Vec<Column> {
     use crate::usage::Usage;
 
-    let column = |(variant, times): (Variant, &&[f64])| {
+    let column = |(variant, times): (&'static Variant, &&[f64])| {
         let mut runs = Runs::none(variant, Kernel::V6_1, &["-O2"]);
         runs.sides[0].runs = times.iter().map(|&t| Usage::lasting(t)).collect();
         let counts = Counts {
@@ -174,7 +164,7 @@ pub fn example(times: &[&[f64]]) -> Vec<Column> {
             packed: counts,
         }
     };
-    Variant::ALL.into_iter().zip(times).map(column).collect()
+    VARIANTS.iter().zip(times).map(column).collect()
 }
 
 #[cfg(test)]
@@ -183,7 +173,7 @@ mod tests {
     use crate::usage::Usage;
 
     fn runs(times: &[&[f64]]) -> Runs {
-        let mut runs = Runs::none(Variant::Series, Kernel::V6_1, &["-O2", "-O3"]);
+        let mut runs = Runs::none(&VARIANTS[1], Kernel::V6_1, &["-O2", "-O3"]);
         for (side, times) in runs.sides.iter_mut().zip(times) {
             side.runs = times.iter().map(|&t| Usage::lasting(t)).collect();
         }
@@ -201,7 +191,7 @@ mod tests {
 
     #[test]
     fn turns_go_to_and_fro() {
-        let mut all = [runs(&[]), Runs::none(Variant::Ours, Kernel::V6_1, &[])];
+        let mut all = [runs(&[]), Runs::none(&VARIANTS[2], Kernel::V6_1, &[])];
         let mut rings = |round| -> Vec<Ring> {
             let turns = turns(&mut all, round).into_iter();
             turns.map(|(_, side)| side.ring).collect()

@@ -8,21 +8,28 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Costs of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Costs {
-    /// Instructions in the object.
-    pub instructions: u64,
+/// Of one run, or for one buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counts {
+    /// Instructions in the library.
+    pub instructions: f64,
     /// Branches among them, conditional and indirect.
-    pub branches: u64,
-    /// Instructions of what the object calls outside of itself.
-    pub called: u64,
+    pub branches: f64,
+    /// Instructions in functions that the library calls: malloc and free.
+    pub called: f64,
+}
+
+impl Counts {
+    /// All instructions that the library is the cause of.
+    pub fn all(&self) -> f64 {
+        self.instructions + self.called
+    }
 }
 
 /// Sums up what was executed in `object`, a file's path. What it calls in
 /// `caller` (the program's callbacks) counts for nothing.
-pub fn costs(text: &str, object: &str, caller: &str) -> Result<Costs> {
-    let mut costs = Costs::default();
+pub fn costs(text: &str, object: &str, caller: &str) -> Result<Counts> {
+    let mut costs = Counts::default();
     // "(1) name" gives a name a number, "(1)" stands for it from there on.
     let mut names: HashMap<&str, &str> = HashMap::new();
     let mut place = "";
@@ -42,11 +49,11 @@ pub fn costs(text: &str, object: &str, caller: &str) -> Result<Costs> {
             is_call = true;
         } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
             let numbers = line.split_whitespace().skip(1).map(str::parse);
-            let numbers: Vec<u64> = numbers.collect::<Result<_, _>>().context("a cost")?;
+            let numbers: Vec<f64> = numbers.collect::<Result<_, _>>().context("a cost")?;
             let cost = |event: &str| {
                 let at = events.iter().position(|e| *e == event);
                 // Zeros at the end are left out.
-                at.and_then(|at| numbers.get(at)).copied().unwrap_or(0)
+                at.and_then(|at| numbers.get(at)).copied().unwrap_or(0.0)
             };
             if is_call {
                 let to = callee.take().unwrap_or(place);
@@ -63,7 +70,7 @@ pub fn costs(text: &str, object: &str, caller: &str) -> Result<Costs> {
     for event in ["Ir", "Bc", "Bi"] {
         ensure!(events.contains(&event), "{event} was not counted");
     }
-    ensure!(costs.instructions > 0, "nothing of {object} was executed");
+    ensure!(costs.instructions > 0.0, "nothing of {object} was executed");
     Ok(costs)
 }
 
@@ -118,10 +125,10 @@ fn=(4)
 
     #[test]
     fn own_costs_and_those_of_calls_that_leave() {
-        let expected = Costs {
-            instructions: 24,
-            branches: 5,
-            called: 60,
+        let expected = Counts {
+            instructions: 24.0,
+            branches: 5.0,
+            called: 60.0,
         };
         assert_eq!(costs(TEXT, "/ring.so", "/program").unwrap(), expected);
     }

@@ -20,31 +20,23 @@ const HEAD: &str = "\
 # the section of the compiler that is here.
 ";
 
-/// Counts by row, by compiler.
-pub struct Ceilings(BTreeMap<String, BTreeMap<String, f64>>);
+/// Counts by row.
+pub type Rows = BTreeMap<String, f64>;
 
-impl Ceilings {
-    pub fn parse(text: &str) -> Result<Self> {
-        Ok(Self(toml::from_str(text)?))
-    }
+/// By compiler.
+pub fn parse(text: &str) -> Result<BTreeMap<String, Rows>> {
+    Ok(toml::from_str(text)?)
+}
 
-    /// A compiler's rows; none if it is not known.
-    pub fn rows(&self, compiler: &str) -> Option<BTreeMap<String, f64>> {
-        self.0.get(compiler).cloned()
+/// The file with other rows for a compiler.
+pub fn with(text: &str, compiler: String, mut rows: Rows) -> Result<String> {
+    // The file has two decimals.
+    for count in rows.values_mut() {
+        *count = (*count * 100.0).round() / 100.0;
     }
-
-    /// Replaces a compiler's rows.
-    pub fn set(&mut self, compiler: String, rows: BTreeMap<String, f64>) {
-        // The file has two decimals.
-        let rows = rows
-            .into_iter()
-            .map(|(row, count)| (row, (count * 100.0).round() / 100.0));
-        self.0.insert(compiler, rows.collect());
-    }
-
-    pub fn text(&self) -> Result<String> {
-        Ok(format!("{HEAD}\n{}", toml::to_string(&self.0)?))
-    }
+    let mut ceilings = parse(text)?;
+    ceilings.insert(compiler, rows);
+    Ok(format!("{HEAD}\n{}", toml::to_string(&ceilings)?))
 }
 
 /// How a count compares with the one in the file.
@@ -73,18 +65,15 @@ mod tests {
     #[test]
     fn a_compiler_gets_a_section_and_leaves_the_others() {
         let text = "[\"rustc 1\"]\n\"split entries 1 batch 1\" = 114.5\n";
-        let mut ceilings = Ceilings::parse(text).unwrap();
-        assert!(ceilings.rows("rustc 2").is_none());
         let rows = [("packed".to_owned(), 100.0 / 3.0)].into();
-        ceilings.set("rustc 2".into(), rows);
-        let text = ceilings.text().unwrap();
-        let again = Ceilings::parse(&text).unwrap();
+        let text = with(text, "rustc 2".into(), rows).unwrap();
+        let ceilings = parse(&text).unwrap();
         for (compiler, row, count) in [
             ("rustc 1", "split entries 1 batch 1", 114.5),
             ("rustc 2", "packed", 33.33),
         ] {
-            let rows = again.rows(compiler).unwrap();
-            assert_eq!(rows, [(row.to_owned(), count)].into(), "{text}");
+            let rows = [(row.to_owned(), count)].into();
+            assert_eq!(ceilings[compiler], rows, "{text}");
         }
     }
 

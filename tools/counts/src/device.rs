@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! A device that does as little as a device can: it takes the buffers in
 //! their order, looks at no element, checks nothing, and gives each back with
-//! length 0. It runs in the driver's thread, so what it does needs no
-//! barriers.
+//! length 0. It runs in the driver's thread, and knows how many there are; or in
+//! one of its own, and polls.
 
 use std::ptr::with_exposed_provenance_mut as pointer;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU16, AtomicU32};
 
 use testkit::device::{AVAIL, USED};
 
@@ -13,8 +15,9 @@ use crate::Work;
 /// `AVAIL` and `USED` (virtio 1.3, 2.8.1), as the device sets them in a lap
 /// whose wrap counter is 1.
 const USED_LAP: u16 = AVAIL | USED;
-/// Notify when a certain descriptor is there (2.8.10), and the bit beside it
-/// that says in which lap.
+/// Notify never, or when a certain descriptor is there (2.8.10); and the bit beside
+/// it that says in which lap.
+const DISABLE: u32 = 1 << 16;
 const AT_DESCRIPTOR: u32 = 2 << 16;
 const WRAP: u32 = 1 << 15;
 
@@ -27,27 +30,27 @@ pub enum Device {
 impl Device {
     /// # Safety
     /// `areas` (descriptors, driver, device) are those of a queue made for
-    /// `work`, live as long as the value is used, and only the thread that
-    /// uses it touches them.
+    /// `work`, and live as long as the value is used.
     pub unsafe fn new(areas: [u64; 3], work: &Work) -> Self {
-        let [desc, driver, device] = areas.map(|area| area as usize);
+        let [descriptors, driver, device] = areas.map(|area| area as usize);
+        let (size, in_order) = (work.size.into(), work.in_order);
         if work.packed {
             Self::Packed(Packed {
-                descriptors: pointer(desc),
-                event: pointer(device),
-                size: work.size.into(),
+                descriptors,
+                event: device,
+                size,
                 chain: work.descriptors().into(),
                 at: 0,
-                lap: FIRST_LAP,
-                in_order: work.in_order,
+                flags: USED_LAP,
+                in_order,
             })
         } else {
             Self::Split(Split {
-                avail: pointer(driver),
-                used: pointer(device),
-                size: work.size.into(),
+                avail: driver,
+                used: device,
+                size,
                 at: 0,
-                in_order: work.in_order,
+                in_order,
             })
         }
     }
@@ -61,16 +64,63 @@ impl Device {
             Self::Packed(packed) => packed.serve(count),
         }
     }
+
+    /// Asks for no notifications. (In a split ring the event stays where it is.)
+    pub fn refuse(&self) {
+        if let Self::Packed(packed) = self {
+            word(packed.event).store(DISABLE, Relaxed);
+        }
+    }
+
+    /// Uses what is available, and asks for nothing. How many buffers it was.
+    pub fn poll(&mut self) -> u16 {
+        match self {
+            Self::Split(split) => split.poll(),
+            Self::Packed(packed) => packed.poll(),
+        }
+    }
 }
 
-/// Either layout's [`Device::serve`].
+/// Either layout's device.
 pub trait Serve {
-    fn serve(&mut self, count: u16);
+    /// Of the buffers that are available, how many at least.
+    fn available(&self) -> u16;
+    /// Uses so many.
+    fn give(&mut self, count: u16);
+    /// Asks to be notified of the next.
+    fn ask(&self);
+
+    #[inline(always)]
+    fn serve(&mut self, count: u16) {
+        self.give(count);
+        self.ask();
+    }
+
+    fn poll(&mut self) -> u16 {
+        let count = self.available();
+        if count > 0 {
+            self.give(count);
+        }
+        count
+    }
 }
 
+/// A field of the ring that two sides use.
+fn half(address: usize) -> &'static AtomicU16 {
+    // SAFETY: within the areas of `Device::new`; nobody keeps it.
+    unsafe { &*pointer(address) }
+}
+
+/// As above.
+fn word(address: usize) -> &'static AtomicU32 {
+    // SAFETY: as above.
+    unsafe { &*pointer(address) }
+}
+
+/// Both rings start with flags and index.
 pub struct Split {
-    avail: *mut u16,
-    used: *mut u16,
+    avail: usize,
+    used: usize,
     size: usize,
     /// How many were used; modulo 2^16 it is the index.
     at: usize,
@@ -78,90 +128,67 @@ pub struct Split {
     in_order: bool,
 }
 
-impl Serve for Split {
+impl Split {
+    /// An entry at one position for the buffer that was added at another.
     #[inline(always)]
-    fn serve(&mut self, count: u16) {
-        let end = self.at + usize::from(count);
-        if self.in_order {
-            // The last buffer's id in the first one's entry (2.7.9).
-            let mask = self.size - 1;
-            // SAFETY: `Device::new`; both rings start with flags and index.
-            unsafe {
-                let head = self.avail.add(2 + ((end - 1) & mask)).read_volatile();
-                let element = self.used.add(2).cast::<u32>().add(2 * (self.at & mask));
-                element.write_volatile(head.into());
-                element.add(1).write_volatile(0);
-            }
-            self.at = end;
-        }
-        while self.at < end {
-            let slot = self.at & (self.size - 1);
-            // SAFETY: `Device::new`; both rings start with flags and index.
-            unsafe {
-                let head = self.avail.add(2 + slot).read_volatile();
-                // Two stores, as a C device's two assignments.
-                let element = self.used.add(2).cast::<u32>().add(2 * slot);
-                element.write_volatile(head.into());
-                element.add(1).write_volatile(0);
-            }
-            self.at += 1;
-        }
-        // SAFETY: `Device::new`; avail_event lies behind the elements.
-        unsafe {
-            self.used.add(1).write_volatile(self.at as u16);
-            let avail_event = self.used.add(2 + 4 * self.size);
-            avail_event.write_volatile(self.at as u16);
-        }
+    fn mark(&self, at: usize, added_at: usize) {
+        let mask = self.size - 1;
+        let head = half(self.avail + 4 + 2 * (added_at & mask)).load(Relaxed);
+        let element = self.used + 4 + 8 * (at & mask);
+        // Two stores, as a C device's two assignments.
+        word(element).store(head.into(), Relaxed);
+        word(element + 4).store(0, Relaxed);
     }
 }
 
-/// Descriptor of a packed ring.
-#[repr(C)]
-struct Descriptor {
-    address: u64,
-    length: u32,
-    id: u16,
-    flags: u16,
+impl Serve for Split {
+    fn available(&self) -> u16 {
+        half(self.avail + 2)
+            .load(Acquire)
+            .wrapping_sub(self.at as u16)
+    }
+
+    #[inline(always)]
+    fn give(&mut self, count: u16) {
+        let end = self.at + usize::from(count);
+        if self.in_order {
+            // The last buffer's id in the first one's entry (2.7.9).
+            self.mark(self.at, end - 1);
+        } else {
+            (self.at..end).for_each(|at| self.mark(at, at));
+        }
+        self.at = end;
+        half(self.used + 2).store(end as u16, Release);
+    }
+
+    #[inline(always)]
+    fn ask(&self) {
+        let avail_event = self.used + 4 + 8 * self.size;
+        half(avail_event).store(self.at as u16, Relaxed);
+    }
 }
 
 pub struct Packed {
-    descriptors: *mut Descriptor,
-    event: *mut u32,
+    descriptors: usize,
+    event: usize,
     size: usize,
     /// Descriptors of a buffer.
     chain: usize,
     at: usize,
-    lap: Lap,
+    /// Of a descriptor that is used in this lap.
+    flags: u16,
     /// One entry for all.
     in_order: bool,
 }
 
-/// What the device says in a lap.
-#[derive(Clone, Copy)]
-struct Lap {
-    /// In the flags of a used descriptor.
-    flags: u16,
-    /// In the event, beside the offset.
-    event: u32,
-}
-
-const FIRST_LAP: Lap = Lap {
-    flags: USED_LAP,
-    event: AT_DESCRIPTOR | WRAP,
-};
-
-impl Lap {
-    fn next(self) -> Self {
-        Self {
-            flags: self.flags ^ USED_LAP,
-            event: self.event ^ WRAP,
-        }
-    }
-}
-
 impl Serve for Packed {
+    fn available(&self) -> u16 {
+        let flags = half(self.descriptors + 16 * self.at + 14).load(Acquire);
+        (flags & USED_LAP == self.flags ^ USED).into()
+    }
+
     #[inline(always)]
-    fn serve(&mut self, count: u16) {
+    fn give(&mut self, count: u16) {
         // One entry for all counts as one buffer that is as long (2.8.8).
         let (entries, descriptors) = if self.in_order {
             (1, self.chain * usize::from(count))
@@ -170,27 +197,28 @@ impl Serve for Packed {
         };
         for _ in 0..entries {
             let end = self.at + descriptors;
-            let wraps = end >= self.size;
             let last = if end > self.size {
                 end - self.size
             } else {
                 end
             } - 1;
-            // SAFETY: `Device::new`, both below the size.
-            unsafe {
-                let id = (&raw const (*self.descriptors.add(last)).id).read_volatile();
-                let used = self.descriptors.add(self.at);
-                (&raw mut (*used).id).write_volatile(id);
-                (&raw mut (*used).length).write_volatile(0);
-                (&raw mut (*used).flags).write_volatile(self.lap.flags);
-            }
+            // A descriptor: address, length, id, flags.
+            let id = half(self.descriptors + 16 * last + 12).load(Relaxed);
+            let used = self.descriptors + 16 * self.at;
+            half(used + 12).store(id, Relaxed);
+            word(used + 8).store(0, Relaxed);
+            half(used + 14).store(self.flags, Release);
             self.at = end;
-            if wraps {
+            if end >= self.size {
                 self.at -= self.size;
-                self.lap = self.lap.next();
+                self.flags ^= USED_LAP;
             }
         }
-        // SAFETY: `Device::new`.
-        unsafe { self.event.write_volatile(self.lap.event | self.at as u32) };
+    }
+
+    #[inline(always)]
+    fn ask(&self) {
+        let lap = if self.flags == 0 { 0 } else { WRAP };
+        word(self.event).store(AT_DESCRIPTOR | lap | self.at as u32, Relaxed);
     }
 }

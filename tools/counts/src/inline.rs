@@ -20,7 +20,7 @@ impl Inline {
         let queue = Queue::new(functions, &work)?;
         // SAFETY: the queue's areas, which live as long as the queue; both
         // are used by one thread.
-        let device = unsafe { Device::new(queue.areas(), &work) };
+        let device = unsafe { Device::new(queue.driver.areas(), &work) };
         Ok(Self {
             queue,
             device,
@@ -68,11 +68,14 @@ fn interrupts(queue: &mut Queue, device: &mut impl Serve, batch: u16, batches: u
         assert!(queue.add(batch));
         device.serve(batch);
         if !delayed {
-            queue.interrupt();
+            queue.driver.handle().interrupt();
         }
-        queue.disable_callbacks();
+        queue.driver.disable_cb();
         queue.take(batch);
-        assert!(queue.enable_callbacks(delayed));
+        assert!(match delayed {
+            true => queue.driver.enable_cb_delayed(),
+            false => queue.driver.enable_cb(),
+        });
     }
 }
 
@@ -81,11 +84,11 @@ fn interrupts(queue: &mut Queue, device: &mut impl Serve, batch: u16, batches: u
 #[inline(never)]
 fn polling(queue: &mut Queue, device: &mut impl Serve, batch: u16, batches: u64) {
     for _ in 0..batches {
-        let token = queue.prepare();
+        let token = queue.driver.enable_cb_prepare();
         assert!(queue.add(batch));
         device.serve(batch);
-        assert!(queue.poll(token));
-        queue.disable_callbacks();
+        assert!(queue.driver.handle().poll(token));
+        queue.driver.disable_cb();
         queue.take(batch);
     }
 }

@@ -22,28 +22,11 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub use callgrind::Counts;
 pub use device::Device;
 pub use inline::Inline;
 pub use queue::Queue;
 pub use work::{Call, DRIVERS, IN_ORDER, LISTS, Work};
-
-/// For one buffer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Counts {
-    /// Instructions in the library.
-    pub instructions: f64,
-    /// Branches among them, conditional and indirect.
-    pub branches: f64,
-    /// Instructions in functions that the library calls: malloc and free.
-    pub called: f64,
-}
-
-impl Counts {
-    /// All instructions that the library is the cause of.
-    pub fn all(&self) -> f64 {
-        self.instructions + self.called
-    }
-}
 
 /// How a process knows that it runs under callgrind: batches, work, library,
 /// a line for each.
@@ -86,7 +69,7 @@ pub fn count(library: &Path, work: &Work) -> Result<Counts> {
     let few = run(&library, work, batches)?;
     let many = run(&library, work, 2 * batches)?;
     let buffers = (batches * u64::from(work.batch)) as f64;
-    let per_buffer = |few: u64, many: u64| (many as f64 - few as f64) / buffers;
+    let per_buffer = |few: f64, many: f64| (many - few) / buffers;
     Ok(Counts {
         instructions: per_buffer(few.instructions, many.instructions),
         branches: per_buffer(few.branches, many.branches),
@@ -94,7 +77,7 @@ pub fn count(library: &Path, work: &Work) -> Result<Counts> {
     })
 }
 
-fn run(library: &Path, work: &Work, batches: u64) -> Result<callgrind::Costs> {
+fn run(library: &Path, work: &Work, batches: u64) -> Result<Counts> {
     let folder = testkit::target().join("counts");
     fs::create_dir_all(&folder)?;
     // Several may count at a time.

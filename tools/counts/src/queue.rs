@@ -28,8 +28,8 @@ fn element(k: u16, writable: bool) -> Element {
 
 /// A queue of some ring's.
 pub struct Queue {
-    queue: driver::Queue,
-    /// What the counted loops call, without a way around.
+    pub driver: driver::Queue,
+    /// What the counted loops call to add and to take back, without a way around.
     functions: Functions,
     vq: *mut virtqueue,
     /// One for each list of a buffer.
@@ -46,9 +46,9 @@ pub struct Queue {
 impl Queue {
     /// As `work` wants it.
     pub fn new(functions: Functions, work: &Work) -> Result<Self> {
-        let mut queue = driver::Queue::new(&functions, work.options());
+        let mut driver = driver::Queue::new(&functions, work.options());
         if work.wraps {
-            let error = queue.use_wrap_counter();
+            let error = driver.use_wrap_counter();
             let error = error.context("this ring cannot count wraps")?;
             ensure!(error == 0, "wraps are not counted");
         }
@@ -56,16 +56,16 @@ impl Queue {
             work.is_c() || functions.virtqueue_add_bufs.is_some(),
             "this ring has no virtqueue_add_bufs"
         );
-        queue.disable_cb();
+        driver.disable_cb();
         if work.callbacks || work.irq || work.delayed {
             // Only now does a packed ring say for which descriptor.
-            queue.enable_cb();
+            driver.enable_cb();
         }
         if work.premapped {
             let premap = functions.virtqueue_set_dma_premapped;
             let premap = premap.context("this ring has no premapped queues")?;
             // SAFETY: a live queue.
-            let error = unsafe { premap(queue.raw()) };
+            let error = unsafe { premap(driver.raw()) };
             ensure!(error == 0, "this ring cannot premap");
         }
         let lengths: Vec<_> = match work.call {
@@ -100,8 +100,8 @@ impl Queue {
         let bufs = (0..work.batch).flat_map(|_| (0..work.entries).map(part));
         Ok(Self {
             functions,
-            vq: queue.raw(),
-            queue,
+            vq: driver.raw(),
+            driver,
             lists,
             heads,
             out_lists: out_lists.count() as u32,
@@ -110,11 +110,6 @@ impl Queue {
             call: work.call,
             entries: work.entries.into(),
         })
-    }
-
-    /// Addresses of the three areas: descriptors, driver, device.
-    pub fn areas(&self) -> [u64; 3] {
-        self.queue.areas()
     }
 
     /// Adds `count` buffers, for which there is room, and asks whether that
@@ -167,41 +162,5 @@ impl Queue {
         let token = unsafe { (self.functions.virtqueue_get_buf)(self.vq, &mut length) };
         assert!(token == TOKEN || token.is_null());
         !token.is_null()
-    }
-
-    /// Turns callbacks on; true if nothing more is used.
-    pub fn enable_callbacks(&mut self, delayed: bool) -> bool {
-        // SAFETY: a live queue.
-        unsafe {
-            if delayed {
-                (self.functions.virtqueue_enable_cb_delayed)(self.vq)
-            } else {
-                (self.functions.virtqueue_enable_cb)(self.vq)
-            }
-        }
-    }
-
-    /// The device interrupts.
-    pub fn interrupt(&mut self) {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.vring_interrupt)(0, self.vq.cast()) };
-    }
-
-    /// Turns callbacks on; a token for [`Self::poll`].
-    pub fn prepare(&mut self) -> u32 {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_enable_cb_prepare)(self.vq) }
-    }
-
-    /// Was something used since then?
-    pub fn poll(&self, token: u32) -> bool {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_poll)(self.vq, token) }
-    }
-
-    /// Turns callbacks off.
-    pub fn disable_callbacks(&mut self) {
-        // SAFETY: a live queue.
-        unsafe { (self.functions.virtqueue_disable_cb)(self.vq) }
     }
 }

@@ -71,6 +71,20 @@ pub struct Work {
     pub in_order: bool,
 }
 
+type Flag = fn(&mut Work) -> &mut bool;
+
+/// The words that are there or not, in their order, and what they set.
+const FLAGS: [(&str, Flag); 8] = [
+    ("indirect", |work| &mut work.indirect),
+    ("callbacks", |work| &mut work.callbacks),
+    ("irq", |work| &mut work.irq),
+    ("delayed", |work| &mut work.delayed),
+    ("poll", |work| &mut work.poll),
+    ("wraps", |work| &mut work.wraps),
+    ("premapped", |work| &mut work.premapped),
+    ("in_order", |work| &mut work.in_order),
+];
+
 /// What the kernel's drivers do: driver, and words for [`Work`] without the layout.
 /// (drivers/firmware/arm_scmi/virtio.c, char/virtio_console.c, char/hw_random,
 /// net/vmw_vsock/virtio_transport.c, block/virtio_blk.c, scsi/virtio_scsi.c,
@@ -219,17 +233,9 @@ impl fmt::Display for Work {
         if self.size != Self::plain(false).size {
             write!(f, " size {}", self.size)?;
         }
-        for (set, word) in [
-            (self.indirect, "indirect"),
-            (self.callbacks, "callbacks"),
-            (self.irq, "irq"),
-            (self.delayed, "delayed"),
-            (self.poll, "poll"),
-            (self.wraps, "wraps"),
-            (self.premapped, "premapped"),
-            (self.in_order, "in_order"),
-        ] {
-            if set {
+        let mut work = *self;
+        for (word, flag) in FLAGS {
+            if *flag(&mut work) {
                 write!(f, " {word}")?;
             }
         }
@@ -274,37 +280,29 @@ impl FromStr for Work {
             _ => bail!("'{text}' starts with neither split nor packed"),
         };
         while let Some(word) = words.next() {
-            if let Some((_, call)) = Call::WORDS.iter().find(|(w, _)| *w == word) {
-                work.call = *call;
+            if let Some((_, flag)) = FLAGS.iter().find(|(name, _)| *name == word) {
+                *flag(&mut work) = true;
+                continue;
             }
-            let number = match word {
-                "sgs" => {
-                    let lists = words.next().and_then(|lists| lists.split_once('/'));
+            let value = words.next().unwrap_or_default();
+            let call = Call::WORDS.iter().find(|(name, _)| *name == word);
+            let number = match (word, call) {
+                (_, Some((_, call))) => {
+                    work.call = *call;
+                    &mut work.entries
+                }
+                ("batch", None) => &mut work.batch,
+                ("size", None) => &mut work.size,
+                ("sgs", None) => {
+                    let lists = value.split_once('/');
                     let (outs, ins) = lists.with_context(|| format!("sgs in '{text}'"))?;
                     let (Lengths(outs), Lengths(ins)) = (outs.parse()?, ins.parse()?);
                     work.call = Call::Sgs(outs, ins);
                     work.entries = outs.iter().chain(&ins).sum();
                     continue;
                 }
-                "entries" | "inbuf" | "inbuf_ctx" | "bufs" => &mut work.entries,
-                "batch" => &mut work.batch,
-                "size" => &mut work.size,
-                _ => {
-                    *match word {
-                        "indirect" => &mut work.indirect,
-                        "callbacks" => &mut work.callbacks,
-                        "irq" => &mut work.irq,
-                        "delayed" => &mut work.delayed,
-                        "premapped" => &mut work.premapped,
-                        "poll" => &mut work.poll,
-                        "wraps" => &mut work.wraps,
-                        "in_order" => &mut work.in_order,
-                        _ => bail!("'{word}' in '{text}' is not known"),
-                    } = true;
-                    continue;
-                }
+                _ => bail!("'{word}' in '{text}' is not known"),
             };
-            let value = words.next().unwrap_or_default();
             *number = value.parse().with_context(|| format!("{word} '{value}'"))?;
         }
         let descriptors = u32::from(work.batch) * u32::from(work.descriptors());

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use testkit::root;
+use testkit::{command, root};
+use wait_timeout::ChildExt;
 
 /// How long a device may take to start, or to end.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -30,15 +31,20 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn name(self) -> &'static str {
+    /// Its name, and what `scripts/interop-device` calls its program.
+    fn names(self) -> (&'static str, &'static str) {
         match self {
-            Self::Scmi => "SCMI (vhost-device-scmi)",
-            Self::Raw => "disk, raw (QEMU)",
-            Self::Qcow2 => "disk, qcow2 (QEMU)",
-            Self::Dpdk => "network card (DPDK)",
-            Self::Rng => "random numbers (vhost-device-rng)",
-            Self::Vsock => "vsock (vhost-device-vsock)",
+            Self::Scmi => ("SCMI (vhost-device-scmi)", "scmi"),
+            Self::Raw => ("disk, raw (QEMU)", "qemu"),
+            Self::Qcow2 => ("disk, qcow2 (QEMU)", "qemu"),
+            Self::Dpdk => ("network card (DPDK)", "dpdk"),
+            Self::Rng => ("random numbers (vhost-device-rng)", "rng"),
+            Self::Vsock => ("vsock (vhost-device-vsock)", "vsock"),
         }
+    }
+
+    pub fn name(self) -> &'static str {
+        self.names().0
     }
 
     pub fn is_disk(self) -> bool {
@@ -47,17 +53,6 @@ impl Kind {
 
     pub fn format(self) -> &'static str {
         if self == Self::Raw { "raw" } else { "qcow2" }
-    }
-
-    /// What `scripts/interop-device` calls it.
-    fn package(self) -> &'static str {
-        match self {
-            Self::Scmi => "scmi",
-            Self::Raw | Self::Qcow2 => "qemu",
-            Self::Dpdk => "dpdk",
-            Self::Rng => "rng",
-            Self::Vsock => "vsock",
-        }
     }
 }
 
@@ -87,13 +82,9 @@ impl Device {
     /// Lets a disk write what it still has to, and end.
     pub fn stop_gently(&mut self) -> Result<()> {
         let id = self.child.id().to_string();
-        Command::new("kill").arg(id).status().context("kill")?;
-        let end = Instant::now() + LIMIT;
-        while self.child.try_wait()?.is_none() {
-            ensure!(Instant::now() < end, "the device does not end");
-            thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
+        command::output(Command::new("kill").arg(id))?;
+        let ended = self.child.wait_timeout(LIMIT)?;
+        ended.map(drop).context("the device does not end")
     }
 }
 
@@ -121,7 +112,7 @@ impl Devices {
 
     /// Fetches or builds a device program if it is not there.
     pub fn find(&mut self, kind: Kind) -> Result<()> {
-        let (name, cached) = (kind.package(), self.cached);
+        let (name, cached) = (kind.names().1, self.cached);
         let found = self
             .found
             .entry(name)
@@ -130,7 +121,7 @@ impl Devices {
     }
 
     fn folder(&self, kind: Kind) -> Result<&Path> {
-        let found = self.found.get(kind.package());
+        let found = self.found.get(kind.names().1);
         Ok(found
             .context("not looked for")?
             .as_ref()
@@ -153,11 +144,7 @@ impl Devices {
             Kind::Raw | Kind::Qcow2 => {
                 let mut create = self.unpacked(kind, "qemu-img")?;
                 create.args(["create", "-q", "-f", kind.format()]);
-                create.arg(folder.join("image")).arg(DISK_BYTES.to_string());
-                ensure!(
-                    create.status()?.success(),
-                    "qemu-img cannot create an image"
-                );
+                command::output(create.arg(folder.join("image")).arg(DISK_BYTES.to_string()))?;
             }
             Kind::Rng => {
                 let numbers = crate::image::numbers(8 << 20);
@@ -200,47 +187,28 @@ impl Devices {
     }
 
     fn spawn(&self, kind: Kind, folder: &Path, output: &OwnedFd) -> Result<Child> {
-        let socket = folder.join("socket");
-        let beside = folder.join("beside");
-        let mut command = match kind {
-            Kind::Raw | Kind::Qcow2 => {
-                let mut command = self.unpacked(kind, "qemu-storage-daemon")?;
-                let image = folder.join("image");
-                command.arg("--blockdev");
-                command.arg(format!(
-                    "file,node-name=file,discard=unmap,filename={}",
-                    image.display()
-                ));
-                command.arg("--blockdev");
-                command.arg(format!(
-                    "{},node-name=disk,file=file,discard=unmap",
-                    kind.format()
-                ));
-                command.arg("--export").arg(format!(
-                    "vhost-user-blk,id=disk,node-name=disk,writable=on,num-queues=4,addr.type=unix,addr.path={}",
-                    socket.display()
-                ));
-                command
+        let disk = format!(
+            "--blockdev file,node-name=file,discard=unmap,filename=image \
+             --blockdev {},node-name=disk,file=file,discard=unmap \
+             --export vhost-user-blk,id=disk,node-name=disk,writable=on,num-queues=4,\
+             addr.type=unix,addr.path=socket",
+            kind.format()
+        );
+        let arguments = match kind {
+            Kind::Raw | Kind::Qcow2 => &disk,
+            Kind::Dpdk => {
+                "-l 0,1 --no-huge --no-pci -m 256 --no-telemetry --no-shconf \
+                 --vdev net_vhost0,iface=socket,queues=1 -- --forward-mode=macswap \
+                 --port-topology=loop --nb-cores=1 --total-num-mbufs=16384 --no-mlockall -a"
             }
-            Kind::Dpdk => self.testpmd(&socket, folder)?,
-            Kind::Scmi | Kind::Rng | Kind::Vsock => {
-                let name = format!("vhost-device-{}", kind.package());
-                let mut command = Command::new(self.folder(kind)?.join("bin").join(name));
-                match kind {
-                    Kind::Scmi => command
-                        .arg("-s")
-                        .arg(socket)
-                        .args(["-d", "fake,name=accel"]),
-                    Kind::Rng => command.arg("-s").arg(socket).arg("-f").arg(beside),
-                    _ => command.arg("--vm").arg(format!(
-                        "guest-cid=3,socket={},uds-path={}",
-                        socket.display(),
-                        beside.display()
-                    )),
-                };
-                command
-            }
+            Kind::Scmi => "-s socket -d fake,name=accel",
+            Kind::Rng => "-s socket -f beside",
+            Kind::Vsock => "--vm guest-cid=3,socket=socket,uds-path=beside",
         };
+        let mut command = self.program(kind)?;
+        command.current_dir(folder).args(arguments.split(' '));
+        // For testpmd.
+        command.env("XDG_RUNTIME_DIR", folder);
         let log = File::create(folder.join("log"))?;
         // testpmd ends when its input does.
         command.stdin(Stdio::piped()).stderr(log.try_clone()?);
@@ -254,39 +222,25 @@ impl Devices {
             .with_context(|| command.get_program().display().to_string())
     }
 
-    fn testpmd(&self, socket: &Path, folder: &Path) -> Result<Command> {
-        let mut command = self.unpacked(Kind::Dpdk, "dpdk-testpmd")?;
-        let plugins = self
-            .folder(Kind::Dpdk)?
-            .join(format!("usr/lib/{ARCH}-linux-gnu"));
-        // It refuses to load plug-ins by itself from a folder that others may write to.
-        command.env(
-            "LD_PRELOAD",
-            format!(
-                "{0}/librte_net_vhost.so.23 {0}/librte_mempool_ring.so.23",
-                plugins.display()
-            ),
-        );
-        command.env("XDG_RUNTIME_DIR", folder);
-        command.args([
-            "-l",
-            "0,1",
-            "--no-huge",
-            "--no-pci",
-            "-m",
-            "256",
-            "--no-telemetry",
-        ]);
-        command.args(["--no-shconf", "--vdev"]);
-        command.arg(format!("net_vhost0,iface={},queues=1", socket.display()));
-        command.args([
-            "--",
-            "--forward-mode=macswap",
-            "--port-topology=loop",
-            "--nb-cores=1",
-        ]);
-        command.args(["--total-num-mbufs=16384", "--no-mlockall", "-a"]);
-        Ok(command)
+    fn program(&self, kind: Kind) -> Result<Command> {
+        let folder = self.folder(kind)?.display();
+        match kind {
+            Kind::Raw | Kind::Qcow2 => self.unpacked(kind, "qemu-storage-daemon"),
+            Kind::Dpdk => {
+                let mut command = self.unpacked(kind, "dpdk-testpmd")?;
+                let plugins = format!("{folder}/usr/lib/{ARCH}-linux-gnu");
+                // It refuses to load plug-ins by itself from a folder that others may
+                // write to.
+                let preload =
+                    format!("{plugins}/librte_net_vhost.so.23 {plugins}/librte_mempool_ring.so.23");
+                command.env("LD_PRELOAD", preload);
+                Ok(command)
+            }
+            Kind::Scmi | Kind::Rng | Kind::Vsock => {
+                let name = kind.names().1;
+                Ok(Command::new(format!("{folder}/bin/vhost-device-{name}")))
+            }
+        }
     }
 }
 
@@ -301,16 +255,13 @@ fn fetch(name: &str, cached: bool) -> Result<PathBuf, String> {
     if cached {
         command.arg("--cached");
     }
-    let output = command
+    command
         .arg(name)
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
-        }
-        _ if cached => Err(format!("{name} is not in the cache")),
-        _ => Err(format!("{name} cannot be had here")),
+        .stderr(Stdio::inherit());
+    match command::output(&mut command) {
+        Ok(folder) => Ok(folder.trim_end().into()),
+        Err(_) if cached => Err(format!("{name} is not in the cache")),
+        Err(_) => Err(format!("{name} cannot be had here")),
     }
 }

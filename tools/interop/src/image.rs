@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use testkit::command::output;
 
 use crate::device::{DISK_BYTES, Devices, Kind};
 
@@ -44,8 +45,7 @@ pub fn compare(devices: &Devices, kind: Kind, folder: &Path, columns: &[String])
     fs::write(&file, expected)?;
     let mut compare = devices.unpacked(kind, "qemu-img")?;
     compare.args(["compare", "-f", "raw", "-F", kind.format()]);
-    let output = compare.arg(&file).arg(folder.join("image")).output()?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "from outside: {}", said.trim());
-    Ok(())
+    output(compare.arg(&file).arg(folder.join("image")))
+        .map(drop)
+        .context("from outside")
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use testkit::report;
+use wait_timeout::ChildExt;
 
 use crate::device::{Device, Devices, Kind};
 use crate::programs::{Programs, Ring};
@@ -101,17 +102,11 @@ fn interop(options: Options) -> Result<bool> {
         "rate, processor time each",
         "verified",
     ];
-    println!(
-        "{}\n",
-        report::table(head.map(str::to_owned).to_vec(), medians(table), 6)
-    );
+    println!("{}\n", report::table(head, medians(table), 6));
     if !away.is_empty() {
         let head = ["tokens", "ring", "65,535", "65,536", "65,537", "131,072"];
         println!("What a poller is told that was away for so many replies of the SCMI device:\n");
-        println!(
-            "{}\n",
-            report::table(head.map(str::to_owned).to_vec(), away, 6)
-        );
+        println!("{}\n", report::table(head, away, 6));
     }
     println!(
         "{} rows in {} seconds",
@@ -141,10 +136,10 @@ fn medians(table: Vec<(String, Vec<String>)>) -> Vec<Vec<String>> {
 
 /// The number at the beginning.
 fn rate(text: &str) -> u64 {
-    text.split('/')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(0)
+    let number = text
+        .split_once('/')
+        .and_then(|(number, _)| number.parse().ok());
+    number.unwrap_or(0)
 }
 
 /// Starts the device, lets the program run over it, and looks at what is left.
@@ -226,10 +221,8 @@ fn watch(child: &mut Child, row: &Row, devices: &Devices, device: &mut Device) -
         }
     }
     // Its output is closed: it ends.
-    while child.try_wait()?.is_none() {
-        ensure!(Instant::now() < end, "took longer than {LIMIT:?}");
-        thread::sleep(Duration::from_millis(5));
-    }
+    let ended = child.wait_timeout(end.saturating_duration_since(Instant::now()))?;
+    ensure!(ended.is_some(), "took longer than {LIMIT:?}");
     Ok(last)
 }
 

@@ -8,8 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
-use testkit::{Change, c_ring, report, root};
+use anyhow::{Context, Result};
+use testkit::command::{cc, output};
+use testkit::{Change, c_ring, root};
 
 const SOURCES: [&str; 7] = [
     "examples/disk.c",
@@ -67,31 +68,18 @@ impl Programs {
     }
 
     fn compile(&self, source: &str, name: &str, layout: &str) -> Result<()> {
-        let status = report::cc()
-            .args([
-                "-O2",
-                "-std=gnu11",
-                "-Wall",
-                "-Wextra",
-                "-Werror",
-                "-pthread",
-            ])
+        let mut compile = cc();
+        compile
+            .current_dir(root())
+            .args("-O2 -std=gnu11 -Wall -Wextra -Werror -pthread -Iinclude -Iexamples".split(' '))
             .arg(format!("-DVIRTIO_RING_ABI_{}", layout.to_uppercase()))
             .arg(format!("-Wl,--defsym=__virtio_ring_abi_{layout}=1"))
-            .arg("-I")
-            .arg(root().join("include"))
-            .arg("-I")
-            .arg(root().join("examples"))
-            .arg(root().join(source))
-            .arg("-o")
+            .args([source, "-o"])
             .arg(self.folder.join(name))
             .arg("-L")
             .arg(self.library(Ring::Ours))
-            .arg("-lvirtio_ring")
-            .status()
-            .context("no C compiler")?;
-        ensure!(status.success(), "cannot compile {source}");
-        Ok(())
+            .arg("-lvirtio_ring");
+        output(&mut compile).map(drop)
     }
 
     fn build_c(&self) -> Result<()> {

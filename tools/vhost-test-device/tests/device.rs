@@ -3,14 +3,17 @@
 //! for this program as it does for one that preloads it. The driver's half of
 //! the ring is written by hand.
 
-use libc::{c_int, c_ulong, c_void};
+use libc::{c_int, c_ulong};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::process::Command;
 use std::ptr;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+use testkit::block::Block;
+use testkit::device::{Area, INDIRECT, NEXT, WRITE};
 use vhost::vhost_kern::vhost_binding::*;
 use vhost_test_device as _;
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use vmm_sys_util::ioctl_iow_nr;
 
 ioctl_iow_nr!(VHOST_TEST_RUN, VHOST_VIRTIO, 0x31, c_int);
@@ -25,40 +28,30 @@ const OUTSIDE: usize = 0x4000;
 const SIZE: usize = 0x5000;
 
 const EVENT_IDX: u64 = 1 << 29;
-const NEXT: u16 = 1;
-const WRITE: u16 = 2;
-const INDIRECT: u16 = 4;
 
 /// A ring in memory of its own, on a device of its own. Only the page of
 /// [`BUFFER`] is in the memory table.
 struct Driver {
     fd: c_int,
-    kick: c_int,
-    call: c_int,
-    memory: *mut u8,
+    kick: EventFd,
+    call: EventFd,
+    area: Area,
+    _memory: Block,
     avail: u16,
 }
 
 impl Driver {
     fn new(features: u64) -> Self {
-        // SAFETY: new memory, new files.
-        let driver = unsafe {
-            let memory = libc::mmap(
-                ptr::null_mut(),
-                SIZE,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            );
-            assert_ne!(memory, libc::MAP_FAILED);
-            Self {
-                fd: libc::open(c"/dev/vhost-test".as_ptr(), libc::O_RDWR),
-                kick: libc::eventfd(0, libc::EFD_NONBLOCK),
-                call: libc::eventfd(0, libc::EFD_NONBLOCK),
-                memory: memory.cast(),
-                avail: 0,
-            }
+        let memory = Block::new(SIZE, 0x1000, 0);
+        let driver = Self {
+            // SAFETY: a string.
+            fd: unsafe { libc::open(c"/dev/vhost-test".as_ptr(), libc::O_RDWR) },
+            kick: EventFd::new(EFD_NONBLOCK).unwrap(),
+            call: EventFd::new(EFD_NONBLOCK).unwrap(),
+            // SAFETY: the memory, which the driver keeps.
+            area: unsafe { Area::new(memory.base() as u64, SIZE) },
+            _memory: memory,
+            avail: 0,
         };
         assert!(driver.fd >= 0);
         driver.ok(VHOST_SET_OWNER(), &mut 0);
@@ -76,8 +69,8 @@ impl Driver {
                 ..Default::default()
             },
         );
-        driver.ok(VHOST_SET_VRING_KICK(), &mut [0, driver.kick]);
-        driver.ok(VHOST_SET_VRING_CALL(), &mut [0, driver.call]);
+        driver.ok(VHOST_SET_VRING_KICK(), &mut [0, driver.kick.as_raw_fd()]);
+        driver.ok(VHOST_SET_VRING_CALL(), &mut [0, driver.call.as_raw_fd()]);
         driver
     }
 
@@ -116,40 +109,23 @@ impl Driver {
     }
 
     fn at(&self, offset: usize) -> u64 {
-        self.memory as u64 + offset as u64
-    }
-
-    fn word(&self, offset: usize) -> &AtomicU16 {
-        assert!(offset.is_multiple_of(2) && offset < SIZE);
-        // SAFETY: inside of the memory, which is unmapped when `self` ends.
-        unsafe { AtomicU16::from_ptr(self.memory.add(offset).cast()) }
+        (self.area.base() + offset) as u64
     }
 
     fn store(&self, offset: usize, value: u16) {
-        self.word(offset).store(value, Ordering::SeqCst);
+        self.area.set16(offset, value);
     }
 
     fn load(&self, offset: usize) -> u16 {
-        self.word(offset).load(Ordering::SeqCst)
+        self.area.get16(offset)
     }
 
     /// Writes the descriptor at `offset`.
     fn describe(&self, offset: usize, addr: u64, len: u32, flags: u16, next: u16) {
-        for (i, value) in [
-            addr as u16,
-            (addr >> 16) as u16,
-            (addr >> 32) as u16,
-            (addr >> 48) as u16,
-            len as u16,
-            (len >> 16) as u16,
-            flags,
-            next,
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            self.store(offset + 2 * i, value);
-        }
+        self.area.set64(offset, addr);
+        self.area.set32(offset + 8, len);
+        self.store(offset + 12, flags);
+        self.store(offset + 14, next);
     }
 
     /// Makes the chain at `head` available without a word to the device.
@@ -160,9 +136,7 @@ impl Driver {
     }
 
     fn kick(&self) {
-        // SAFETY: eight bytes, as an eventfd takes them.
-        let written = unsafe { libc::write(self.kick, ptr::from_ref(&1u64).cast(), 8) };
-        assert_eq!(written, 8);
+        self.kick.write(1).unwrap();
     }
 
     /// Sends one descriptor in the buffer's page.
@@ -195,11 +169,10 @@ impl Driver {
     /// done with the ring by then, as another ioctl had to wait for it.
     fn calls(&self) -> u64 {
         self.base();
-        let mut count = 0u64;
-        // SAFETY: eight bytes, as an eventfd gives them.
-        let read = unsafe { libc::read(self.call, (&raw mut count).cast(), 8) };
-        assert!(read == 8 || io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock);
-        count
+        self.call.read().unwrap_or_else(|error| {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            0
+        })
     }
 
     /// The device takes nothing of what was offered, and of nothing after it.
@@ -224,13 +197,9 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // SAFETY: the device is closed, so that nobody uses the memory.
-        unsafe {
-            assert_eq!(libc::close(self.fd), 0);
-            libc::close(self.kick);
-            libc::close(self.call);
-            libc::munmap(self.memory.cast::<c_void>(), SIZE);
-        }
+        // Before the memory goes.
+        // SAFETY: nobody uses the descriptor from here on.
+        assert_eq!(unsafe { libc::close(self.fd) }, 0);
     }
 }
 

@@ -18,6 +18,8 @@
 #include <linux/virtio_ids.h>
 
 #define BATCH_MOST	64
+/* A buffer is a byte, in a cache line of its own, as the DMA API asks for. */
+#define BYTES		(BATCH_MOST * SMP_CACHE_BYTES)
 
 /* What C's ring lacks: found by name while this is loaded, or NULL. */
 int virtqueue_use_wrap_counter(struct virtqueue *vq);
@@ -85,10 +87,12 @@ static int pass(struct poller *poller, unsigned int count)
 	ktime_t end = ktime_add_ms(ktime_get(), 10000);
 
 	for (i = 0; i < count; i++) {
-		sg_init_one(&sg, &poller->bytes[i], 1);
+		u8 *byte = poller->bytes + i * SMP_CACHE_BYTES;
+
+		sg_init_one(&sg, byte, 1);
 		if (premapped)
-			sg_dma_address(&sg) = poller->address + i;
-		if (virtqueue_add_inbuf(vq, &sg, 1, &poller->bytes[i], GFP_ATOMIC))
+			sg_dma_address(&sg) = poller->address + i * SMP_CACHE_BYTES;
+		if (virtqueue_add_inbuf(vq, &sg, 1, byte, GFP_ATOMIC))
 			return -EIO;
 	}
 	token = virtqueue_enable_cb_prepare(vq);
@@ -120,7 +124,7 @@ static int map(struct virtio_device *vdev, struct poller *poller)
 		symbol_put(virtqueue_set_dma_premapped);
 	if (error)
 		return error;
-	poller->address = dma_map_single(vdev->dev.parent, poller->bytes, BATCH_MOST,
+	poller->address = dma_map_single(vdev->dev.parent, poller->bytes, BYTES,
 					 DMA_FROM_DEVICE);
 	return dma_mapping_error(vdev->dev.parent, poller->address) ? -ENOMEM : 0;
 }
@@ -128,8 +132,8 @@ static int map(struct virtio_device *vdev, struct poller *poller)
 /* Entropy has arrived where the driver mapped it to. */
 static int unmap(struct virtio_device *vdev, struct poller *poller)
 {
-	dma_unmap_single(vdev->dev.parent, poller->address, BATCH_MOST, DMA_FROM_DEVICE);
-	return memchr_inv(poller->bytes, 0, BATCH_MOST) ? 0 : -ENODATA;
+	dma_unmap_single(vdev->dev.parent, poller->address, BYTES, DMA_FROM_DEVICE);
+	return memchr_inv(poller->bytes, 0, BYTES) ? 0 : -ENODATA;
 }
 
 static int run(struct poller *poller)
@@ -189,7 +193,7 @@ static int probe(struct virtio_device *vdev)
 	poller->use_wrap_counter = symbol_get(virtqueue_use_wrap_counter);
 	poller->prepare64 = symbol_get(virtqueue_enable_cb_prepare64);
 	poller->poll64 = symbol_get(virtqueue_poll64);
-	poller->bytes = kzalloc(BATCH_MOST, GFP_KERNEL);
+	poller->bytes = kzalloc(BYTES, GFP_KERNEL);
 	if (!poller->bytes)
 		goto out;
 	error = -EOPNOTSUPP;

@@ -37,8 +37,15 @@ static void transport_features(void)
 		set_case("%llx", (unsigned long long)rows[i].before);
 		fixture_init(&fixture, plan);
 		fixture.vdev.features = rows[i].before;
+#ifdef VIRTIO_RING_ABI_MAINLINE
+		/* These are the device's. */
+		fixture.vdev.features_array[1] = ~0ull;
+#endif
 		vring_transport_features(&fixture.vdev);
 		CHECK_EQ(fixture.vdev.features, rows[i].after);
+#ifdef VIRTIO_RING_ABI_MAINLINE
+		CHECK_EQ(fixture.vdev.features_array[1], ~0ull);
+#endif
 	}
 }
 

@@ -24,6 +24,8 @@ static void *holder(void *unused)
 
 	pthread_spin_lock(&device->vqs_list_lock);
 	held = true;
+	/* Until the other thread waits: all of the time that goes on is part of its wait. */
+	nanosleep(&turn, NULL);
 	for (i = 0; i < turns; i++) {
 		pass_time(step);
 		nanosleep(&turn, NULL);

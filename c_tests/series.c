@@ -71,7 +71,7 @@ static void statuses(struct plan plan)
 	size_t i;
 
 	for (i = 0; i < COUNT(rows); i++) {
-		unsigned int old;
+		unsigned int old, n;
 
 		set_case("status 0x%02x", rows[i].status);
 		plan.num = 4;
@@ -79,17 +79,16 @@ static void statuses(struct plan plan)
 		prepare(&fixture);
 		status = rows[i].status;
 		asked = NULL;
-		catch_stderr();
-		CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
-		if (rows[i].result)
-			CHECK_LINE(FUNCTION, "");
-		else
-			CHECK_SILENT();
-		CHECK_PTR(asked, &fixture.vdev);
 		/* One may ask again. */
-		catch_stderr();
-		CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
-		caught();
+		for (n = 0; n < 2; n++) {
+			catch_stderr();
+			CHECK_EQ(virtqueue_use_wrap_counter(fixture.vq), rows[i].result);
+			if (rows[i].result)
+				CHECK_LINE(FUNCTION, "");
+			else
+				CHECK_SILENT();
+		}
+		CHECK_PTR(asked, &fixture.vdev);
 		/* Once for each layout is enough: it takes a while. */
 		if (!plan.event && !plan.indirect) {
 			old = virtqueue_enable_cb_prepare(fixture.vq);

@@ -136,6 +136,7 @@ static void run_each(const struct test *test)
 int run_tests(const struct test *tests, size_t count, int argc, char **argv)
 {
 	const char *child = "";
+	bool ran = false;
 	size_t i;
 
 	program = argv[0];
@@ -147,6 +148,7 @@ int run_tests(const struct test *tests, size_t count, int argc, char **argv)
 		if (tests[i].kinds == CHILD ||
 		    !wanted(child, tests[i].name, argc, argv))
 			continue;
+		ran = true;
 		test_name = tests[i].name;
 		case_name[0] = '\0';
 		if (tests[i].kinds == ONCE)
@@ -156,9 +158,11 @@ int run_tests(const struct test *tests, size_t count, int argc, char **argv)
 		else
 			run_each(&tests[i]);
 	}
+	if (!ran)
+		printf("no test of that name\n");
 	if (failures)
 		printf("%u checks failed\n", failures);
-	return failures ? 1 : 0;
+	return failures || !ran ? 1 : 0;
 }
 
 /* Threads of a test wait for one another, and for time to pass. */

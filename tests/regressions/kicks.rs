@@ -78,16 +78,18 @@ on_both!(batches_across_the_wrap, across_the_wrap);
 /// C's split ring kicks by itself before so much is added that the device's
 /// event could not be told from all of it; its packed ring does not.
 fn many_unannounced(packed: bool) {
-    let mut pair = Pair::new(Options::plain(packed, 4));
-    for round in 1..=2 {
-        for _ in 0..(1 << 16) - 2 {
+    for event_idx in [false, true] {
+        let mut pair = Pair::new(Options::plain(packed, 4).event_idx(event_idx));
+        for round in 1..=2 {
+            for _ in 0..(1 << 16) - 2 {
+                pair.pass(1);
+            }
+            let before = if packed { 0 } else { round - 1 };
+            assert_eq!(pair.queue.signals().kicks.count(), before);
             pair.pass(1);
+            let after = if packed { 0 } else { round };
+            assert_eq!(pair.queue.signals().kicks.count(), after);
         }
-        let before = if packed { 0 } else { round - 1 };
-        assert_eq!(pair.queue.signals().kicks.count(), before);
-        pair.pass(1);
-        let after = if packed { 0 } else { round };
-        assert_eq!(pair.queue.signals().kicks.count(), after);
     }
 }
 

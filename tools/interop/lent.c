@@ -97,7 +97,9 @@ struct virtqueue *vring_create_virtqueue_in(unsigned int index, unsigned int num
 					    bool (*notify)(struct virtqueue *),
 					    vq_callback_t *callback, const char *name)
 {
-	/* Each queue's comes after those before. */
+	/* Each queue's comes after those before. None is made in memory that one had. */
+	if (lent && (char *)base < end)
+		return NULL;
 	lent = lent ? lent : base;
 	next = base;
 	end = next + length;

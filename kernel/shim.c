@@ -249,7 +249,7 @@ static void unmap(struct queue *queue, struct mapped *mapped, unsigned long attr
 
 /*
  * Memory for a table, mapped before it is written.  (Bounce buffers copy it then, whatever
- * is asked for, and it is zeroed, so that nothing of the kernel's gets out by them.)
+ * is asked for, and it is zeroed, so that the device sees nothing of the kernel's memory.)
  * None: the buffer becomes a chain.
  */
 static int table_alloc(const struct queue *queue, struct ring_table *table, u32 total, gfp_t gfp)

@@ -6,7 +6,8 @@
  * not all zero.
  *
  * Probing is the whole run.  Parameters say what came of it: the number of checks that
- * passed, and the line of the first one that failed.  C's ring passes all of them.
+ * passed, and the line of the first one that failed.  C's ring passes all of them, but for
+ * 6.1's packed ring with elements that cannot be mapped.
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>

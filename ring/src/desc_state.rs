@@ -20,7 +20,8 @@ use super::{AddError, BadId, Common, Data, Element, Elements, Id, Request, Ring,
 ///
 /// In a packed ring, a chain that comes back stays together in the free list as a run. The
 /// record of its first id still says where it ends, so that the next chain of the same
-/// length can be taken without a walk. The other free ids are as said above.
+/// length can be taken without a walk. The record of any other free id
+/// looks like that of a simple buffer.
 struct DescState {
     /// Set while a buffer is in flight under this id.
     data: Option<Data>,

@@ -7,7 +7,7 @@
 //! buffers, with the id of the last one. The ring checks this id when the batch opens: a
 //! buffer must be in flight under it. From then on, these records alone decide which
 //! buffers are handed out and where the batch ends. Nothing is read from the ring until
-//! then.
+//! the batch ends.
 //!
 //! While a batch is open, [`OPEN`] is set in the used position that [`Common`] stores. It
 //! tells pollers that the rest of the batch is used, which nothing in a packed ring shows.

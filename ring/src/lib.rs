@@ -605,9 +605,10 @@ pub trait Ring: Sized {
     /// caller stores it.
     fn advance(&mut self, common: &Common<Self::Memory>, at: u64, count: u32) -> u64;
 
-    /// Asks for an interrupt at the used position, which is `at`: writes it where the device finds the
-    /// driver's event (`used_event`, or the driver event suppression structure), followed
-    /// by a full barrier. Does nothing if the driver wants no interrupts.
+    /// Asks for an interrupt at the used position, which is `at`: writes it where the
+    /// device finds the driver's event (`used_event`, or the driver event suppression
+    /// structure), followed by a full barrier. Does nothing if the driver wants no
+    /// interrupts.
     fn publish_event(&self, common: &Common<Self::Memory>, at: u64);
 
     /// Takes the next used buffer. Returns its id, and the buffer. `accept` sees the

@@ -109,8 +109,8 @@ fn add_ones<R: RingKind>(
     added
 }
 
-/// Adds buffers of several parts each to a batch, up to `most`, until there is another,
-/// or one that cannot be added in this way. Returns how many.
+/// Adds buffers of several parts each to a batch, up to `most`, until the next one has a
+/// single part or cannot be added in this way. Returns how many.
 #[inline(never)]
 fn add_longer<R: RingKind, const INDIRECT: bool>(
     driver: &mut R,

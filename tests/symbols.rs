@@ -127,8 +127,8 @@ fn shared_object_cannot_panic() {
 #[test]
 fn stripped_shared_object_is_small() {
     // A third of it adds buffers: each form has code of its own, for each of eight kinds of
-    // ring (layout, order, barriers).
-    const LIMIT: u64 = 264 * 1024;
+    // ring (layout, order, barriers). That functions begin at cache lines takes 16 KiB.
+    const LIMIT: u64 = 276 * 1024;
     let stripped = Path::new(TEMPORARY).join("stripped.so");
     let mut strip = Command::new("strip");
     strip.arg("-o").arg(&stripped);

@@ -477,7 +477,7 @@ static void unknown_values(void)
 {
 	static const char *const names[] = {
 		"VIRTIO_RING_WRAP_COUNTERS", "VIRTIO_RING_CHECK_LEN",
-		"VIRTIO_RING_DEBUG",
+		"VIRTIO_RING_CHECK_ORDER", "VIRTIO_RING_DEBUG",
 	};
 	char expected[128];
 	size_t i;

@@ -10,7 +10,7 @@
  *
  * Linking: The device structure belongs to the program, and it is not the same
  * in all kernels. Compile and link with what pkg-config --cflags --libs says of
- * virtio_ring (5.17 to 6.1), virtio_ring-6.12 (6.12 to 6.18),
+ * virtio_ring (5.17 to 6.11), virtio_ring-6.12 (6.12 to 6.18),
  * virtio_ring-mainline (6.19 and later) or virtio_ring-series (the wrap counter
  * series). The last three define VIRTIO_RING_ABI_6_12, VIRTIO_RING_ABI_MAINLINE
  * and VIRTIO_RING_ABI_SERIES for virtio_ring.h. A new program takes virtio_ring,

@@ -348,6 +348,8 @@ mod in_order {
                 check(move || poll_within_batch::<D>(before, token));
                 check(move || poll_beside_batch::<D>(before, token));
                 check(move || taken_and_added_again::<D>(before, token));
+            }
+            for token in TRUE_TOKENS {
                 check(move || reset_within_batch::<D>(before, token));
             }
             for at_once in [false, true] {

@@ -5,6 +5,8 @@
  */
 #include "fixture.h"
 
+#include <errno.h>
+
 #define IN_ORDER (1ull << VIRTIO_F_IN_ORDER)
 
 /* The device uses the next `count` buffers with one entry. */
@@ -309,19 +311,19 @@ static void adding_within_a_batch(struct fixture *fixture)
 /* virtqueue_get_bufs and virtqueue_add_bufs know batches, too. */
 static void many_at_once(struct fixture *fixture)
 {
-	struct virtqueue_buf bufs[6];
-	struct virtqueue_used_buf used[8];
+	struct virtqueue_buf bufs[20];
+	struct virtqueue_used_buf used[20];
 	unsigned int round, i;
 
+	for (i = 0; i < 20; i++)
+		bufs[i] = (struct virtqueue_buf){
+			.addr = (uintptr_t)buffer(i),
+			.len = LENGTH(i),
+			.flags = VRING_DESC_F_WRITE,
+			.data = token(i),
+		};
 	for (round = 0; round < 20; round++) {
 		set_case("round %u", round);
-		for (i = 0; i < 6; i++)
-			bufs[i] = (struct virtqueue_buf){
-				.addr = (uintptr_t)buffer(i),
-				.len = LENGTH(i),
-				.flags = VRING_DESC_F_WRITE,
-				.data = token(i),
-			};
 		CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 6, 0), 6);
 		use_batch(fixture, 4, 1);
 		use_batch(fixture, 2, 2);
@@ -333,6 +335,15 @@ static void many_at_once(struct fixture *fixture)
 		}
 		CHECK_EQ(fixture->vq->num_free, 16);
 	}
+	/* More than there is room for, from the middle of the ring on. */
+	CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 20, 0), 16);
+	CHECK_EQ(virtqueue_add_bufs(fixture->vq, bufs, 1, 0), -ENOSPC);
+	CHECK_EQ(fixture->vq->num_free, 0);
+	use_batch(fixture, 16, 1);
+	CHECK_EQ(virtqueue_get_bufs(fixture->vq, used, 20), 16);
+	for (i = 0; i < 16; i++)
+		CHECK_PTR(used[i].data, token(i));
+	CHECK_EQ(fixture->vq->num_free, 16);
 }
 
 TEST_PROGRAM(

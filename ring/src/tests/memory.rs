@@ -11,7 +11,7 @@ use crate::memory::{
     Descriptor, Flag, Memory, Number, PackedDescriptor, PackedMemory, Placed, SplitDescriptor,
     SplitMemory, SplitRings,
 };
-use crate::{AddError, Common, Element, Elements, Id, Order, Packed, Ring, Split};
+use crate::{AddError, Common, DescStates, Element, Elements, Id, Order, Packed, Ring, Split};
 
 impl Number for Cell<u64> {
     fn new(value: u64) -> Self {
@@ -512,12 +512,17 @@ impl<R: Ring<Memory: PlainMemory>> Plain<R> {
 }
 
 pub type SplitQueue = Plain<Split<PlainSplit>>;
-pub type PackedQueue = Plain<Packed<PlainPacked>>;
+pub type PackedQueue<O = DescStates<Table>> = Plain<Packed<PlainPacked, O>>;
 
 pub fn split(size: u16, features: Features) -> SplitQueue {
     Plain::over(PlainSplit::new(size), size, features)
 }
 
 pub fn packed(size: u16, features: Features) -> PackedQueue {
+    packed_in(size, features)
+}
+
+/// A packed queue with the records of `O`.
+pub fn packed_in<O: Order<Table = Table>>(size: u16, features: Features) -> PackedQueue<O> {
     Plain::over(PlainPacked::new(size), size, features)
 }

@@ -5,10 +5,10 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use super::memory::{Features, PackedQueue, SplitQueue, packed, split};
+use super::memory::{Features, PackedQueue, SplitQueue, Table, packed_in, split};
 use super::requests::{data, element, flags};
 use crate::memory::Descriptor;
-use crate::{AddError, Order, Ring};
+use crate::{AddError, DescStates, InOrder, Order, Ring};
 
 const TABLES: Features = Features {
     indirect: true,
@@ -146,8 +146,8 @@ fn split_goes_on(
 }
 
 /// A packed queue where `at` descriptors were used, one by one.
-fn packed_at(size: u16, at: u64, features: Features) -> PackedQueue {
-    let mut queue = packed(size, features);
+fn packed_at<O: Order<Table = Table>>(size: u16, at: u64, features: Features) -> PackedQueue<O> {
+    let mut queue = packed_in(size, features);
     for n in 0..at {
         queue.add(n as usize, 1).unwrap();
         let slot = (n % u64::from(size)) as usize;
@@ -158,7 +158,7 @@ fn packed_at(size: u16, at: u64, features: Features) -> PackedQueue {
     queue
 }
 
-fn descriptors(queue: &PackedQueue) -> Vec<Descriptor> {
+fn descriptors<O: Order<Table = Table>>(queue: &PackedQueue<O>) -> Vec<Descriptor> {
     queue.common.memory().places.values()
 }
 
@@ -178,8 +178,12 @@ fn packed_takes_back_what_it_wrote() {
             for at in 0..3 * u64::from(size) {
                 for entries in 1..=size.into() {
                     for hole in 0..entries {
-                        packed_with_hole(features, size, at, entries, hole);
-                        packed_beside_another(features, size, at, entries, hole);
+                        let queue = || packed_at::<DescStates<_>>(size, at, features);
+                        packed_with_hole(queue(), at, entries, hole);
+                        packed_beside_another(queue(), at, entries, hole);
+                        let queue = || packed_at::<InOrder<_>>(size, at, features);
+                        packed_with_hole(queue(), at, entries, hole);
+                        packed_beside_another(queue(), at, entries, hole);
                     }
                 }
             }
@@ -187,8 +191,13 @@ fn packed_takes_back_what_it_wrote() {
     }
 }
 
-fn packed_with_hole(features: Features, size: u16, at: u64, entries: u32, hole: u32) {
-    let mut queue = packed_at(size, at, features);
+fn packed_with_hole<O: Order<Table = Table>>(
+    mut queue: PackedQueue<O>,
+    at: u64,
+    entries: u32,
+    hole: u32,
+) {
+    let size = queue.ring.states().size() as u16;
     let before = descriptors(&queue);
     assert_eq!(queue.add_with_hole(entries, hole), Err(AddError::Unmapped));
     assert_eq!(queue.ring.num_free(), u32::from(size));
@@ -210,16 +219,21 @@ fn packed_with_hole(features: Features, size: u16, at: u64, entries: u32, hole: 
             "size {size}, at {at}, element {hole} of {entries}, {step} behind the head"
         );
     }
-    check_next_add(queue, size, at, entries, features);
+    check_next_add(queue, at, entries);
 }
 
 /// One descriptor is another buffer's, before the chain or, at the ring's end,
 /// behind it: the device finds it as it was, and uses it.
-fn packed_beside_another(features: Features, size: u16, at: u64, entries: u32, hole: u32) {
+fn packed_beside_another<O: Order<Table = Table>>(
+    mut queue: PackedQueue<O>,
+    at: u64,
+    entries: u32,
+    hole: u32,
+) {
+    let size = queue.ring.states().size() as u16;
     if entries == size.into() {
         return;
     }
-    let mut queue = packed_at(size, at, features);
     queue.add(5, 1).unwrap();
     let before = descriptors(&queue);
     assert_eq!(queue.add_with_hole(entries, hole), Err(AddError::Unmapped));
@@ -233,20 +247,22 @@ fn packed_beside_another(features: Features, size: u16, at: u64, entries: u32, h
     assert_eq!(after[next].flags, before[next].flags);
     queue.common.memory().give(at, before[other].next_or_id, 0);
     assert_eq!(queue.get(), Some(data(5)));
-    check_next_add(queue, size, at + 1, entries, features);
+    check_next_add(queue, at + 1, entries);
 }
 
 /// The next chain is right, and nothing behind it is available.
-fn check_next_add(mut queue: PackedQueue, size: u16, at: u64, entries: u32, features: Features) {
+fn check_next_add<O: Order<Table = Table>>(mut queue: PackedQueue<O>, at: u64, entries: u32) {
+    let size = queue.ring.states().size() as u16;
+    let indirect = queue.common.indirect();
     let shorter = (entries / 2).max(1);
-    let count = if features.indirect { 1 } else { shorter };
+    let count = if indirect { 1 } else { shorter };
     queue.add(9, shorter).unwrap();
     let descriptors = descriptors(&queue);
     for step in 0..u64::from(size) {
         let found = descriptors[((at + step) % u64::from(size)) as usize];
         let is_available = found.flags & (AVAIL | USED) == available(at + step, size);
         assert_eq!(is_available, step < count.into(), "{step} of {count}");
-        if is_available && !features.indirect {
+        if is_available && !indirect {
             assert_eq!(found.address, element(step as u32).address);
             assert_eq!(found.flags & 3, flags(step as u32, count));
         }
